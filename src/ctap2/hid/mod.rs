@@ -1,0 +1,3 @@
+//! CTAPHID.
+
+pub mod packet;

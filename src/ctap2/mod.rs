@@ -1,0 +1,3 @@
+//! Talking to a key.
+
+pub mod hid;

@@ -1,0 +1,15 @@
+//! The nouns of the bench. No I/O and no protocol here; every other module may use these.
+
+pub mod ids;
+pub mod job;
+pub mod person;
+pub mod pin;
+pub mod secret;
+pub mod security_key;
+
+pub use ids::{BatchId, BenchId, CredentialId, JobId, MethodId, RunId, TenantId, UserId};
+pub use job::JobStatus;
+pub use person::{FirstDevice, KeyKind, Person, PostalAddress, Upn};
+pub use pin::{Pin, SealedPin};
+pub use secret::Secret;
+pub use security_key::{Aaguid, Firmware, KeyRef, PlugId, PortName, Serial};

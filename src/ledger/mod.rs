@@ -1,3 +1,6 @@
 //! What happened, kept.
 
 pub mod entry;
+mod receipt;
+
+pub use receipt::SealReceipt;

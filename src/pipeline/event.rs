@@ -120,8 +120,8 @@ pub enum Event {
     ResumeKeyDestroyed,
     /// The key is gone, or doesn't answer any more.
     KeyGone,
-    /// The tenant can't be reached or won't work with us at all; nothing was changed by this effect.
-    TenantDown {
+    /// The effect could not be begun: the tenant is down, or a part of the bench is missing. Nothing was changed by it.
+    Blocked {
         /// Why.
         code: String,
     },

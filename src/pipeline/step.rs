@@ -240,9 +240,9 @@ fn rest(state: State, rest: Rest) -> Step {
 pub fn step(ctx: &Context, state: State, event: Event) -> Step {
     let current = state.current().cloned();
     match (current, event) {
-        // Whatever the place: without its key or its tenant a job stays where it is.
+        // Whatever the place: without its key, its tenant or its bench a job stays where it is.
         (_, Event::KeyGone) => rest(state, Rest::AwaitKey),
-        (_, Event::TenantDown { code }) => rest(state, Rest::Parked { code }),
+        (_, Event::Blocked { code }) => rest(state, Rest::Parked { code }),
         (at, Event::KeyGiven(key)) => key_given(ctx, state, at, key),
         (Some(at), event) => journey(&Writer { ctx, at }, state, event),
         (None, _) => rest(state, Rest::AwaitKey),

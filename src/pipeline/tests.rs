@@ -93,7 +93,7 @@ fn outcomes(effect: &Effect) -> Vec<Event> {
     if effect.needs_key() {
         all.push(Event::KeyGone);
     } else {
-        all.push(Event::TenantDown { code: code() });
+        all.push(Event::Blocked { code: code() });
     }
     all
 }

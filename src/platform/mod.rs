@@ -1,0 +1,3 @@
+//! Differences between operating systems, each behind one file. Uses nothing of ours; everybody may use it.
+
+pub mod private;

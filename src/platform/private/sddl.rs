@@ -33,13 +33,12 @@ pub(super) fn group_that_may(sddl: &str, wish: Wish) -> Option<&'static str> {
     if list.starts_with("NO_ACCESS_CONTROL") {
         return Some("Everyone");
     }
-    // The audit list, if any, comes after.
-    let list = list.split("S:(").next().unwrap_or(list);
     list.split('(').skip(1).find_map(|entry| {
-        let mut fields = entry.trim_end_matches(')').split(';');
+        let mut fields = entry.split([';', ')']);
         let (kind, flags, rights) = (fields.next()?, fields.next()?, fields.next()?);
-        let who = fields.nth(2)?.trim_end_matches(')');
-        if kind != "A" || pairs(flags).any(|flag| flag == "IO") || !allows(rights, wish) {
+        let who = fields.nth(2)?;
+        // Also conditional ones; those of the audit list, which may follow, are of other kinds.
+        if !matches!(kind, "A" | "OA" | "XA") || pairs(flags).any(|flag| flag == "IO") || !allows(rights, wish) {
             return None;
         }
         OTHERS.iter().find(|(sid, _)| *sid == who).map(|(_, name)| *name)

@@ -234,9 +234,10 @@ pub(super) fn plugin_debugging() -> bool {
     std::env::var_os("AGEDEBUG").is_some_and(|value| value == "plugin")
 }
 
-/// age's messages have several lines; ours have one.
+/// age's messages have several lines, and invisible marks around names; ours have neither.
 pub(super) fn one_line(error: &impl fmt::Display) -> String {
-    error.to_string().lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let text: String = error.to_string().chars().filter(|c| !matches!(c, '\u{2066}'..='\u{2069}')).collect();
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -366,6 +367,14 @@ mod tests {
         for length in [0, 10, sealed.custodian.len() - 1] {
             assert!(open(&sealed.custodian[..length], false, &identities(&[&kim]), &job()).is_err());
         }
+    }
+
+    #[test]
+    fn foreign_messages_become_one_plain_line() {
+        assert_eq!(
+            one_line(&"Could not find '\u{2068}age-plugin-x\u{2069}'.\n\n  Install it.\n"),
+            "Could not find 'age-plugin-x'. Install it."
+        );
     }
 
     #[test]

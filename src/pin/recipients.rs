@@ -133,9 +133,14 @@ pub enum RecipientsError {
         "[escrow] {0} is in both groups and could open PINs alone, which dual = true is to prevent. Next: leave it in one group"
     )]
     InBoth(String),
-    /// A flat list under dual control.
-    #[error("[escrow] dual = true needs two recipients, one for each custodian; there are {0}. Next: name exactly two")]
+    /// One list that can't be split under dual control.
+    #[error(
+        "[escrow] dual = true needs two groups; there are {0} recipients in one list. Next: name exactly two, or put those of the second group into second_recipients"
+    )]
     NotTwo(usize),
+    /// A second group without dual control would do nothing.
+    #[error("[escrow] second_recipients has an effect with dual = true only. Next: set dual = true, or remove it")]
+    SecondUnused,
 }
 
 /// The custodians. Never empty.
@@ -146,16 +151,19 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    /// The settings' `[escrow] recipients` and `dual`: with `dual`, two entries, one for each group.
+    /// The settings' `[escrow] recipients`, `second_recipients` and `dual`. With `dual` and no second list, two entries are
+    /// one for each group.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
-    pub fn from_settings(recipients: &[String], dual: bool) -> Result<Self, Vec<RecipientsError>> {
-        match (recipients, dual) {
-            (all, false) => Self::single(all),
-            ([first, second], true) => Self::dual(std::slice::from_ref(first), std::slice::from_ref(second)),
-            ([], true) => Err(vec![RecipientsError::Nobody { group: "" }]),
-            (all, true) => Err(vec![RecipientsError::NotTwo(all.len())]),
+    pub fn from_settings(first: &[String], second: &[String], dual: bool) -> Result<Self, Vec<RecipientsError>> {
+        match (first, second, dual) {
+            (all, [], false) => Self::single(all),
+            (_, _, false) => Err(vec![RecipientsError::SecondUnused]),
+            ([first, second], [], true) => Self::dual(std::slice::from_ref(first), std::slice::from_ref(second)),
+            ([], _, true) => Err(vec![RecipientsError::Nobody { group: "" }]),
+            (all, [], true) => Err(vec![RecipientsError::NotTwo(all.len())]),
+            (first, second, true) => Self::dual(first, second),
         }
     }
 
@@ -336,17 +344,21 @@ mod tests {
     #[test]
     fn dual_control_needs_two_people() {
         let (a, b, c) = (fresh(), fresh(), fresh());
-        let dual = Recipients::from_settings(&[a.clone(), b.clone()], true).expect("valid");
+        let dual = Recipients::from_settings(&[a.clone(), b.clone()], &[], true).expect("valid");
         assert!(dual.is_dual());
         assert_eq!(
-            Recipients::from_settings(&[a.clone(), b.clone(), c], true).err(),
+            Recipients::from_settings(&[a.clone(), b.clone(), c.clone()], &[], true).err(),
             Some(vec![RecipientsError::NotTwo(3)])
         );
         assert_eq!(
             Recipients::dual(&[a.clone(), b.clone()], std::slice::from_ref(&a)).err(),
-            Some(vec![RecipientsError::InBoth(a)])
+            Some(vec![RecipientsError::InBoth(a.clone())])
         );
-        assert_eq!(Recipients::from_settings(&[], false).err(), Some(vec![RecipientsError::Nobody { group: "" }]));
+        assert_eq!(Recipients::from_settings(&[], &[], false).err(), Some(vec![RecipientsError::Nobody { group: "" }]));
+        let three = Recipients::from_settings(&[a.clone(), b.clone()], std::slice::from_ref(&c), true).expect("valid");
+        assert_eq!((three.first().len(), three.second().len()), (2, 1));
+        let unused = Recipients::from_settings(std::slice::from_ref(&a), &[c], false);
+        assert_eq!(unused.err(), Some(vec![RecipientsError::SecondUnused]));
         assert!(matches!(Recipients::dual(&[b], &[]).err().as_deref(), Some([RecipientsError::Nobody { .. }])));
     }
 

@@ -279,6 +279,7 @@ mod tests {
     #[test]
     fn entropy_as_stated() {
         let six = entropy_bits(Alphabet::Digits, 6);
+        assert_eq!(allowed(Alphabet::Digits, 6), 985_747.0);
         assert!((19.85..19.94).contains(&six), "{six}");
         let ten = entropy_bits(Alphabet::Alphanumeric, 10);
         assert!((46.2..46.44).contains(&ten), "{ten}");

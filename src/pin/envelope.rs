@@ -105,4 +105,22 @@ mod tests {
             assert_eq!(read(bytes).err(), Some(why), "{}", String::from_utf8_lossy(bytes));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_pin_survives(text in "\\PC{1,15}", attempt: u32) {
+            let pin = pin(&text);
+            let written = write(&JobId::new("7K3QZ0M4XN"), attempt, &pin).expect("plain");
+            let (_, back, read_pin) = read(written.as_bytes()).expect("reads");
+            proptest::prop_assert_eq!((back, read_pin.expose()), (attempt, pin.expose()));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(mut bytes: Vec<u8>, headed: bool) {
+            if headed {
+                bytes.splice(0..0, b"keybench-pin 1\njob ".iter().copied());
+            }
+            let _ = read(&bytes);
+        }
+    }
 }

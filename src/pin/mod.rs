@@ -9,6 +9,8 @@ pub mod envelope;
 pub mod escrow;
 pub mod generate;
 pub mod identity;
+#[cfg(all(test, unix))]
+mod plugin_tests;
 pub mod policy;
 pub mod recipients;
 pub mod resume;

@@ -45,14 +45,17 @@ impl fmt::Debug for ResumeKey {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResumeError {
-    /// This account can't use it.
-    #[error("this account can't use the store of resume keys: {source} Next: run keybench under the account that owns {}, or name another place for the bench's data", .store.display())]
+    /// The file system keeps this account out.
+    #[error("this account can't use the store of resume keys: {source}. Next: run keybench under the account that owns {}, or name another place for the bench's data", .store.display())]
     NoAccess {
         /// Its directory.
         store: PathBuf,
         /// What happened.
         source: PrivateError,
     },
+    /// Other accounts can get in, or it is no directory.
+    #[error(transparent)]
+    NotPrivate(PrivateError),
     /// A key's file holds something else.
     #[error(
         "the resume key of job {job} is damaged, so this bench can't go on with its PIN. Next: a custodian can still open it with `keybench escrow open --job {job}`; or reset the key and start the job again"
@@ -114,7 +117,7 @@ impl DirResumeStore {
     /// The store in this directory, made when missing.
     ///
     /// # Errors
-    /// [`ResumeError::NoAccess`] when it can't be made or others may enter it.
+    /// [`ResumeError::NoAccess`] when it can't be made, [`ResumeError::NotPrivate`] when others may enter it.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, ResumeError> {
         let store = Self { dir: dir.into() };
         private::create_private_dir(&store.dir).map_err(|error| store.no_access(error))?;
@@ -127,7 +130,10 @@ impl DirResumeStore {
     }
 
     fn no_access(&self, source: PrivateError) -> ResumeError {
-        ResumeError::NoAccess { store: self.dir.clone(), source }
+        match source {
+            PrivateError::Io { .. } => ResumeError::NoAccess { store: self.dir.clone(), source },
+            other => ResumeError::NotPrivate(other),
+        }
     }
 
     fn file(&self, job: &JobId, attempt: u32) -> Result<PathBuf, ResumeError> {
@@ -280,7 +286,7 @@ mod tests {
         assert_eq!(mode, 0o600);
         store.probe().expect("works with keys in it");
         fs::set_permissions(store.dir(), fs::Permissions::from_mode(0o750)).expect("changes");
-        assert!(matches!(store.probe(), Err(ResumeError::NoAccess { .. })));
+        assert!(matches!(store.probe(), Err(ResumeError::NotPrivate(_))));
         assert!(DirResumeStore::open(store.dir()).is_err());
     }
 }

@@ -93,4 +93,11 @@ mod tests {
         assert_eq!(group_that_may("D:(A;;FW;;;WD)", Wish::Read), None);
         assert_eq!(group_that_may("D:(A;;FRFW;;;WD)", Wish::Write), Some("Everyone"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "(D:)?[(;);A-Zé0-9x]{0,80}") {
+            let _ = group_that_may(&text, Wish::Write);
+        }
+    }
 }

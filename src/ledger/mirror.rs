@@ -74,8 +74,10 @@ impl Mirror {
         Ok(Self { path: path.to_owned(), file, last, length, synced: false })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Writes go to another handle from now on, e.g. one that may only read.
+    #[cfg(test)]
+    pub(super) fn swap(&mut self, other: File) -> File {
+        std::mem::replace(&mut self.file, other)
     }
 
     pub(super) fn last(&self) -> Head {

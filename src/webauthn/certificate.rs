@@ -86,3 +86,6 @@ pub fn check_packed(der: &[u8], aaguid: Aaguid) -> Result<(), CertificateError> 
         _ => Err(CertificateError::AaguidExtension),
     }
 }
+
+#[cfg(test)]
+mod tests;

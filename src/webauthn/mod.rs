@@ -30,4 +30,6 @@ pub mod metadata;
 pub mod public_key;
 pub mod record;
 pub mod statement;
+#[cfg(test)]
+mod testing;
 pub mod trust;

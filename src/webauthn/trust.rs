@@ -208,3 +208,6 @@ fn check_critical(certificate: &X509Certificate<'_>, at: usize) -> Result<(), Ch
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::webauthn::assertion::{ExpectedFlags, verify_assertion};
 use crate::webauthn::attestation::{AttestationObject, samples};
+use crate::webauthn::client_data::ClientData;
 use crate::webauthn::testing::{Answer, GOOD, HASH, P256, Parts, RP_ID, extensions, model};
 
 const BLOB: &[u8] = include_bytes!("../../../fixtures/mds/test-blob.jwt");
@@ -230,6 +232,60 @@ fn a_real_key_s_answer_passes_but_for_what_the_sample_leaves_out() {
     let report = check_registration(&object.answer(), &expected, &unknowing(&roots));
     assert_eq!(only_failure(&report), (Check::AttestationSignature, CheckFailed::Statement(StatementError::Signature)));
     assert!(report.passed().contains(&"attestation-certificate") && report.passed().contains(&"attestation-chain"));
+}
+
+/// The standard's own examples: signatures, chain and assertions that somebody else made.
+#[test]
+fn the_standard_s_examples_pass() {
+    let file: serde_json::Value =
+        serde_json::from_str(include_str!("../../../fixtures/webauthn/w3c-test-vectors.json")).expect("JSON");
+    let bytes = |value: &serde_json::Value| -> Vec<u8> {
+        let hex = value.as_str().expect("text");
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+    };
+    let roots = Anchors::none().and(bytes(&file["attestationCaCert"]));
+    let cases = [
+        ("packed-self.ES256", AttestationKind::SelfSigned, false),
+        ("packed.ES256", AttestationKind::Certificate, true),
+    ];
+    for (name, kind, chained) in cases {
+        let vector = &file[name];
+        let object = AttestationObject::take_apart(&bytes(&vector["attestationObject"])).expect("an object");
+        assert_eq!(object.to_bytes(), bytes(&vector["attestationObject"]));
+        let client_data = ClientData::kept(bytes(&vector["clientDataJSON"]));
+        // Ours is the same up to the member that the example adds.
+        let ours = ClientData::create(&bytes(&vector["challenge"]), "example.org");
+        let common = ours.json().len() - 1;
+        assert_eq!(ours.json()[..common], client_data.json()[..common]);
+
+        let data = AuthenticatorData::parse(&object.auth_data).expect("authenticator data");
+        let aaguid = data.credential.expect("a credential").aaguid;
+        let wanted = Expected {
+            rp_id: "example.org",
+            client_data_hash: client_data.hash(),
+            aaguid,
+            hmac_secret: Wanted::No,
+            ..expected()
+        };
+        let report = check_registration(&object.answer(), &wanted, &unknowing(&roots));
+        assert!(report.is_good(), "{name}: {report:?}");
+        assert!(report.passed().contains(&"attestation-signature"));
+        assert_eq!(report.passed().contains(&"attestation-chain"), chained);
+        assert_eq!(report.remarks.len(), 1, "these can be copied");
+        let facts = report.facts.expect("facts");
+        assert_eq!(facts.attestation, Some(kind));
+
+        let assertion = &vector["assertion"];
+        let verified = verify_assertion(
+            &facts.public_key_cose,
+            "example.org",
+            ClientData::kept(bytes(&assertion["clientDataJSON"])).hash(),
+            &bytes(&assertion["authenticatorData"]),
+            &bytes(&assertion["signature"]),
+            ExpectedFlags::default(),
+        );
+        assert_eq!(verified, Ok(0), "{name}");
+    }
 }
 
 #[cfg(feature = "sim")]

@@ -76,7 +76,7 @@ mod made {
         let chain = [leaf.clone(), lower.der.clone(), middle.der.clone()];
         assert_eq!(validate(&chain, &anchored(&root), now()), Ok(()));
         // With the root sent along, or with something after the anchor.
-        let longer = [&chain[..], &[root.der.clone()], &[vec![0]]].concat();
+        let longer = [&chain[..], std::slice::from_ref(&root.der), &[vec![0]]].concat();
         assert_eq!(validate(&longer, &anchored(&root), now()), Ok(()));
         // An authority in the middle may be the anchor.
         assert_eq!(validate(&chain[..1], &anchored(&lower), now()), Ok(()));

@@ -151,7 +151,11 @@ mod tests {
         for byte in 1..=255u8 {
             assert_eq!(Status::from_byte(byte).map(Status::byte), Some(byte));
         }
-        assert_eq!(Status::NAMED.len(), 47);
+        // Each named code is in the table once.
+        let mut bytes: Vec<u8> = Status::NAMED.iter().map(|status| status.byte()).collect();
+        bytes.sort_unstable();
+        bytes.dedup();
+        assert_eq!(bytes.len(), Status::NAMED.len());
     }
 
     #[test]

@@ -46,8 +46,9 @@ pub struct PinRetries {
     pub needs_replug: Option<bool>,
 }
 
-fn request(subcommand: u64) -> Members {
-    Members::new().with(2, Value::Unsigned(subcommand))
+/// Every sub-command carries the protocol: CTAP 2.1 wants it only where it is used, 2.0 (and OpenSK) always.
+fn request(protocol: Protocol, subcommand: u64) -> Members {
+    Members::new().with(1, Value::Unsigned(protocol.number())).with(2, Value::Unsigned(subcommand))
 }
 
 fn send(
@@ -71,8 +72,8 @@ fn answer(raw: &[u8]) -> Result<Value, CtapError> {
 ///
 /// # Errors
 /// [`CtapError`].
-pub fn pin_retries(link: &mut dyn Transport) -> Result<PinRetries, CtapError> {
-    let raw = send(link, request(GET_PIN_RETRIES), Patience::Key, &mut Unwatched)?;
+pub fn pin_retries(link: &mut dyn Transport, protocol: Protocol) -> Result<PinRetries, CtapError> {
+    let raw = send(link, request(protocol, GET_PIN_RETRIES), Patience::Key, &mut Unwatched)?;
     let answer = answer(&raw)?;
     let left = number_at(&answer, 3)
         .and_then(|left| left.ok_or(Malformed::Missing(3)))
@@ -85,8 +86,8 @@ pub fn pin_retries(link: &mut dyn Transport) -> Result<PinRetries, CtapError> {
 ///
 /// # Errors
 /// [`CtapError`].
-pub fn uv_retries(link: &mut dyn Transport) -> Result<u8, CtapError> {
-    let raw = send(link, request(GET_UV_RETRIES), Patience::Key, &mut Unwatched)?;
+pub fn uv_retries(link: &mut dyn Transport, protocol: Protocol) -> Result<u8, CtapError> {
+    let raw = send(link, request(protocol, GET_UV_RETRIES), Patience::Key, &mut Unwatched)?;
     number_at(&answer(&raw)?, 5)
         .and_then(|left| left.ok_or(Malformed::Missing(5)))
         .and_then(|left| u8::try_from(left).map_err(|_| Malformed::Wrong(5)))
@@ -98,7 +99,7 @@ pub fn uv_retries(link: &mut dyn Transport) -> Result<u8, CtapError> {
 /// # Errors
 /// [`CtapError`].
 pub fn agree(link: &mut dyn Transport, protocol: Protocol, entropy: &dyn Entropy) -> Result<SharedSecret, CtapError> {
-    let members = request(GET_KEY_AGREEMENT).with(1, Value::Unsigned(protocol.number()));
+    let members = request(protocol, GET_KEY_AGREEMENT);
     let raw = send(link, members, Patience::Key, &mut Unwatched)?;
     let answer = answer(&raw)?;
     let theirs = answer.member(1).ok_or_else(|| malformed(Malformed::Missing(1)))?;
@@ -120,8 +121,7 @@ pub fn set_pin(
     watch: &mut dyn Watcher,
 ) -> Result<(), CtapError> {
     let new_pin = secret.encrypt(&*padded(pin), entropy)?;
-    let members = request(SET_PIN)
-        .with(1, Value::Unsigned(secret.protocol().number()))
+    let members = request(secret.protocol(), SET_PIN)
         .with(3, secret.key_agreement())
         .with(4, Value::Bytes(secret.authenticate(&[&new_pin])))
         .with(5, Value::Bytes(new_pin));
@@ -141,8 +141,7 @@ pub fn change_pin(
 ) -> Result<(), CtapError> {
     let new_pin = secret.encrypt(&*padded(new), entropy)?;
     let old_hash = secret.encrypt(&*pin_hash(old), entropy)?;
-    let members = request(CHANGE_PIN)
-        .with(1, Value::Unsigned(secret.protocol().number()))
+    let members = request(secret.protocol(), CHANGE_PIN)
         .with(3, secret.key_agreement())
         .with(4, Value::Bytes(secret.authenticate(&[&new_pin, &old_hash])))
         .with(5, Value::Bytes(new_pin))
@@ -163,8 +162,7 @@ pub fn token(
     entropy: &dyn Entropy,
 ) -> Result<PinToken, CtapError> {
     let subcommand = if asked.is_some() { GET_TOKEN_WITH_PERMISSIONS } else { GET_PIN_TOKEN };
-    let mut members = request(subcommand)
-        .with(1, Value::Unsigned(secret.protocol().number()))
+    let mut members = request(secret.protocol(), subcommand)
         .with(3, secret.key_agreement())
         .with(6, Value::Bytes(secret.encrypt(&*pin_hash(pin), entropy)?));
     if let Some((permissions, rp_id)) = asked {

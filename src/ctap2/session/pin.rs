@@ -114,6 +114,11 @@ impl Core {
             .ok_or(CtapError::Unsupported("PIN protocol that keybench speaks (one or two)"))
     }
 
+    fn pin_retries(&mut self) -> Result<PinRetries, CtapError> {
+        let protocol = self.protocol()?;
+        client_pin::pin_retries(&mut *self.link, protocol)
+    }
+
     fn agree(&mut self) -> Result<SharedSecret, CtapError> {
         let protocol = self.protocol()?;
         client_pin::agree(&mut *self.link, protocol, &*self.tools.entropy)
@@ -149,7 +154,7 @@ impl Core {
     }
 
     fn wrong_pin(&mut self) -> PinError {
-        let left = client_pin::pin_retries(&mut *self.link).ok().map(|retries| retries.left);
+        let left = self.pin_retries().ok().map(|retries| retries.left);
         if left == Some(0) { PinError::Blocked } else { PinError::Wrong { left } }
     }
 }
@@ -196,7 +201,7 @@ impl Session<PinSet> {
     /// # Errors
     /// [`CtapError`].
     pub fn pin_retries(&mut self) -> Result<PinRetries, CtapError> {
-        client_pin::pin_retries(&mut *self.core.link)
+        self.core.pin_retries()
     }
 
     /// Built-in verification tries left, on keys that have it; free.
@@ -204,7 +209,8 @@ impl Session<PinSet> {
     /// # Errors
     /// [`CtapError`].
     pub fn uv_retries(&mut self) -> Result<u8, CtapError> {
-        client_pin::uv_retries(&mut *self.core.link)
+        let protocol = self.core.protocol()?;
+        client_pin::uv_retries(&mut *self.core.link, protocol)
     }
 
     /// Reads the retry counter, and gives one try when more than `floor` are left.

@@ -244,7 +244,7 @@ fn wrong_pins_are_counted_and_never_spent_below_the_floor() {
     assert!(matches!(try_wrong(&mut session), Ok(PinError::Wrong { left: Some(3) })));
     assert!(matches!(try_wrong(&mut session), Err(NoAttempt::TooFew { left: 3, floor: 3 })));
     // The owner may go on; the right PIN fills the counter up again.
-    session.attempt(0).expect("three left").authorise(&pin("735109"), Manage).expect("right");
+    let _ = session.attempt(0).expect("three left").authorise(&pin("735109"), Manage).expect("right");
     assert_eq!(session.pin_retries().expect("told").left, 8);
 }
 
@@ -333,5 +333,31 @@ fn four_keys_at_once() {
         .collect();
     for thread in threads {
         thread.join().expect("no panic");
+    }
+}
+
+#[test]
+fn both_pin_protocols() {
+    use super::command::client_pin::{self, Permissions};
+    use super::hid::channel::Channel;
+    use super::pin_protocol::Protocol;
+
+    for protocol in [Protocol::One, Protocol::Two] {
+        let tools = tools();
+        let entropy = tools.entropy.clone();
+        let mut link =
+            Channel::open(Key::new().plug(), tools.clock.clone(), entropy.clone(), tools.limits).expect("opens");
+        let (old, new) = (pin("735109"), pin("901257"));
+        let agree = |link: &mut Channel<key::Plugged>| client_pin::agree(link, protocol, &*entropy).expect("agreed");
+        let secret = agree(&mut link);
+        client_pin::set_pin(&mut link, &secret, &old, &*entropy, &mut Unwatched).expect("set");
+        let secret = agree(&mut link);
+        client_pin::change_pin(&mut link, &secret, &old, &new, &*entropy).expect("changed");
+        for asked in [None, Some((Permissions::MAKE_CREDENTIAL, Some(RP)))] {
+            let secret = agree(&mut link);
+            let token = client_pin::token(&mut link, &secret, &new, asked, &*entropy).expect("a token");
+            super::command::make_credential::make_credential(&mut link, &request(1), Some(&token), &mut Unwatched)
+                .expect("the token is good");
+        }
     }
 }

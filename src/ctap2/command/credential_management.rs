@@ -175,8 +175,3 @@ fn stored_credential(raw: &[u8]) -> Result<StoredCredential, Malformed> {
         cred_protect: number_at(&answer, 10)?,
     })
 }
-
-#[cfg(test)]
-pub(super) fn request_for_tests(token: &PinToken, subcommand: u8, parameters: Option<Value>) -> Value {
-    request(token, subcommand, parameters)
-}

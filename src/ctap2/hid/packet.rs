@@ -24,6 +24,15 @@ pub trait PacketDevice: Send {
     fn read(&mut self, timeout: Duration) -> Result<Option<Packet>, DeviceError>;
 }
 
+impl<D: PacketDevice + ?Sized> PacketDevice for Box<D> {
+    fn write(&mut self, packet: &Packet) -> Result<(), DeviceError> {
+        (**self).write(packet)
+    }
+    fn read(&mut self, timeout: Duration) -> Result<Option<Packet>, DeviceError> {
+        (**self).read(timeout)
+    }
+}
+
 /// Why a report could not be sent or had.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {

@@ -1,0 +1,1 @@
+//! Keys come and go (to come).

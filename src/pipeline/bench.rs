@@ -447,10 +447,7 @@ impl<'w> Bench<'w> {
             let code = code.to_owned();
             self.tell(&Progress::Parked { job, upn: person.upn.to_string(), port, code });
         }
-        let counts = Counts {
-            keys_refused: self.totals.keys_refused.load(Ordering::Relaxed),
-            ..self.queue().counts()
-        };
+        let counts = Counts { keys_refused: self.totals.keys_refused.load(Ordering::Relaxed), ..self.queue().counts() };
         let read = |slot: &Mutex<Option<Duration>>| *slot.lock().unwrap_or_else(PoisonError::into_inner);
         let took = match (read(&self.first_plug), read(&self.last_unplug)) {
             (Some(first), Some(last)) if last > first => last.saturating_sub(first),

@@ -117,9 +117,12 @@ impl<'b, 'w> Lane<'b, 'w> {
             Err(error) => return Err(refusal(&key, "mute", Some(error.to_string()))),
         };
         let mut key = hand.key_ref().unwrap_or(key);
-        if let Some(name) = bench.settings.metadata.as_ref().and_then(|metadata| {
-            metadata.model(key.aaguid).and_then(|model| model.description.clone())
-        }) {
+        if let Some(name) = bench
+            .settings
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.model(key.aaguid).and_then(|model| model.description.clone()))
+        {
             key.model = Some(name);
         }
         Ok((hand, key))
@@ -144,9 +147,10 @@ impl<'b, 'w> Lane<'b, 'w> {
         }
         if let Err(code) = fit(&facts(hand.info()), bench.settings.require_hmac_secret) {
             let detail = match code {
-                "has-pin" => bench.queue().finished_with(key).map(|slot| {
-                    format!("It is finished already: the key of {} (job {}).", slot.person.upn, slot.job)
-                }),
+                "has-pin" => bench
+                    .queue()
+                    .finished_with(key)
+                    .map(|slot| format!("It is finished already: the key of {} (job {}).", slot.person.upn, slot.job)),
                 _ => None,
             };
             return refuse(code, detail);
@@ -256,7 +260,11 @@ impl<'b, 'w> Lane<'b, 'w> {
                 drop(pass);
                 give_back(state, Place::Parked { code: "of-another-job".into() });
                 return self.refuse(
-                    Refusal { key, code: "of-another-job", detail: Some(format!("Job {job} is held by another bench.")) },
+                    Refusal {
+                        key,
+                        code: "of-another-job",
+                        detail: Some(format!("Job {job} is held by another bench.")),
+                    },
                     stay,
                 );
             }
@@ -272,7 +280,8 @@ impl<'b, 'w> Lane<'b, 'w> {
                 Ok(plan) => plan,
                 Err(error) => {
                     give_back(state, Place::KeyAway);
-                    return self.refuse(Refusal { key, code: plan_code(&error), detail: Some(error.to_string()) }, stay);
+                    return self
+                        .refuse(Refusal { key, code: plan_code(&error), detail: Some(error.to_string()) }, stay);
                 }
             },
         };
@@ -341,7 +350,12 @@ impl<'b, 'w> Lane<'b, 'w> {
                 if stay.is_over() {
                     bench.tell(&Progress::PulledEarly { port: self.port.clone(), job, upn, key: work.key });
                 } else {
-                    bench.tell(&Progress::Parked { job, upn, port: Some(self.port.clone()), code: "key-silent".into() });
+                    bench.tell(&Progress::Parked {
+                        job,
+                        upn,
+                        port: Some(self.port.clone()),
+                        code: "key-silent".into(),
+                    });
                     self.reject("key-silent", stay);
                 }
             }

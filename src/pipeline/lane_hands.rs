@@ -220,8 +220,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             }
         };
         bench.stir();
-        let key_answer =
-            KeyAnswer { fmt: &answer.format, att_stmt: &answer.att_stmt, auth_data: &answer.auth_data };
+        let key_answer = KeyAnswer { fmt: &answer.format, att_stmt: &answer.att_stmt, auth_data: &answer.auth_data };
         let record = RegistrationRecord::new(
             &key_answer,
             &options.client_data(),
@@ -351,7 +350,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             self.detail = Some(format!("{failed} {}", failed.cause()));
             return Err(Event::CheckFailed { code: failed.code().to_owned() });
         }
-        if !settings.allow_simulated && crate::webauthn::trust::is_simulated(&object.answer()) {
+        if !settings.allow_simulated && crate::webauthn::simulated::is_simulated(&object.answer()) {
             return Err(Event::CheckFailed { code: "simulated-key".into() });
         }
         Ok(report.passed().into_iter().map(str::to_owned).collect())

@@ -305,9 +305,7 @@ impl KeyHand {
     pub fn remove_credential(&mut self, pin: &Pin, credential: &CredentialId) -> Event {
         match self.with_token(pin, Manage, |mut authorised| authorised.delete_credential(credential)) {
             Ok(_) => Event::CredentialRemoved(credential.clone()),
-            Err(trouble) => {
-                self.trouble(trouble, |_| Event::CredentialUnremovable { code: "not-removable".into() })
-            }
+            Err(trouble) => self.trouble(trouble, |_| Event::CredentialUnremovable { code: "not-removable".into() }),
         }
     }
 
@@ -439,8 +437,7 @@ fn request(options: &CreationOptions, info: &GetInfo) -> MakeCredential {
         user: User {
             id: options.user.id.clone(),
             name: Some(truncate_for_key(&options.user.name).to_owned()).filter(|name| !name.is_empty()),
-            display_name: Some(truncate_for_key(&options.user.display_name).to_owned())
-                .filter(|name| !name.is_empty()),
+            display_name: Some(truncate_for_key(&options.user.display_name).to_owned()).filter(|name| !name.is_empty()),
         },
         algorithms: options.algorithms.clone(),
         exclude: options.exclude_list().cloned().collect(),

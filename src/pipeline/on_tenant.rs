@@ -109,13 +109,7 @@ impl<'b, 'w> Tenant<'b, 'w> {
     }
 
     /// POSTs a record. With `again`, a refusal is believed only after a read.
-    pub fn register(
-        &self,
-        user: &UserId,
-        record: &RegistrationRecord,
-        display_name: &str,
-        again: bool,
-    ) -> Answer {
+    pub fn register(&self, user: &UserId, record: &RegistrationRecord, display_name: &str, again: bool) -> Answer {
         let (client_data, attestation) = (record.client_data_base64url(), record.attestation_base64url());
         let registration = Registration {
             display_name,
@@ -125,9 +119,7 @@ impl<'b, 'w> Tenant<'b, 'w> {
         };
         match self.bench.out.graph.register(user, &registration) {
             RegistrationOutcome::Created(method) => Event::Registered { method: method.id }.into(),
-            RegistrationOutcome::Unknown(error) => {
-                Answer { event: Event::AnswerLost, detail: Some(error.to_string()) }
-            }
+            RegistrationOutcome::Unknown(error) => Answer { event: Event::AnswerLost, detail: Some(error.to_string()) },
             RegistrationOutcome::Refused(error) => {
                 if let Some(blocked) = self.blocked(&error) {
                     return blocked;
@@ -215,11 +207,16 @@ impl<'b, 'w> Tenant<'b, 'w> {
                 // Only a person can say that the tenant's mind has changed.
                 "tenant-refuses" | "no-permission" => {
                     if !bench.out.operator.is_present() {
-                        bench.tell(&Progress::Note("Nobody is here to change the tenant's policy; the run ends here.".into()));
+                        bench.tell(&Progress::Note(
+                            "Nobody is here to change the tenant's policy; the run ends here.".into(),
+                        ));
                         bench.gate.stop();
                         return;
                     }
-                    bench.out.operator.confirm("Touches pause until the tenant is put right. Type `go` to try again", "go")
+                    bench
+                        .out
+                        .operator
+                        .confirm("Touches pause until the tenant is put right. Type `go` to try again", "go")
                 }
                 "signed-out" => bench.out.graph.sign_in().is_ok(),
                 _ => bench.out.graph.fido2_policy().is_ok(),

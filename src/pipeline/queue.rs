@@ -97,9 +97,7 @@ impl Queue {
     pub fn begun_with(&self, key: &KeyRef) -> Option<JobId> {
         self.slots
             .iter()
-            .find(|slot| {
-                slot.place == Place::KeyAway && slot.state.current().is_some_and(|at| at.key.resembles(key))
-            })
+            .find(|slot| slot.place == Place::KeyAway && slot.state.current().is_some_and(|at| at.key.resembles(key)))
             .map(|slot| slot.job.clone())
     }
 
@@ -121,8 +119,7 @@ impl Queue {
     pub fn finished_with(&self, key: &KeyRef) -> Option<&Slot> {
         key.serial.as_ref()?;
         self.slots.iter().find(|slot| {
-            matches!(slot.state, State::Finished { .. })
-                && slot.state.current().is_some_and(|at| at.key.resembles(key))
+            matches!(slot.state, State::Finished { .. }) && slot.state.current().is_some_and(|at| at.key.resembles(key))
         })
     }
 
@@ -150,9 +147,12 @@ impl Queue {
         }
         let waiting = |slot: &&mut Slot| slot.place == Place::Waiting && !slot.blocked;
         let start = self.first_waiting;
-        let named = self.slots.iter_mut().skip(start).filter(waiting).position(|slot| {
-            slot.person.serial.is_some() && slot.person.serial == key.serial
-        });
+        let named = self
+            .slots
+            .iter_mut()
+            .skip(start)
+            .filter(waiting)
+            .position(|slot| slot.person.serial.is_some() && slot.person.serial == key.serial);
         let chosen = match named {
             Some(nth) => self.slots.iter_mut().skip(start).filter(waiting).nth(nth),
             None => self

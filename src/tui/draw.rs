@@ -72,9 +72,7 @@ pub fn draw(board: &Board, now: Duration, palette: Palette) -> Vec<Line<'static>
 fn look(view: &PortView, palette: Palette) -> (&'static str, String, Style) {
     match &view.doing {
         Doing::Empty => ("·", "empty".into(), Style::default().add_modifier(Modifier::DIM)),
-        Doing::At(Stage::Touch) => {
-            ("▶", "TOUCH".into(), palette.tone(Tone::Act).add_modifier(Modifier::REVERSED))
-        }
+        Doing::At(Stage::Touch) => ("▶", "TOUCH".into(), palette.tone(Tone::Act).add_modifier(Modifier::REVERSED)),
         Doing::At(stage) => ("…", stage.for_people().into(), palette.tone(Tone::Plain)),
         Doing::TakeOut => ("✔", "LABEL, TAKE OUT".into(), palette.tone(Tone::Good).add_modifier(Modifier::BOLD)),
         Doing::Reject { code } => {

@@ -63,14 +63,17 @@ pub fn say(progress: &Progress) -> Option<Line> {
             Tone::Bad,
             format!("Port {}: {} refused. {}", key.port, key.for_people(), explain(code, detail.as_deref())),
         ),
-        Progress::Assigned { port, job, upn, resumed } if *resumed => {
-            line(Tone::Plain, format!("Port {port}: the key of {upn} (job {job}) is back; settling what was left open."))
-        }
+        Progress::Assigned { port, job, upn, resumed } if *resumed => line(
+            Tone::Plain,
+            format!("Port {port}: the key of {upn} (job {job}) is back; settling what was left open."),
+        ),
         Progress::Stage { port, stage: Stage::Touch } => line(Tone::Act, format!("Port {port}: touch the key.")),
         Progress::TouchRearmed { port } => {
             line(Tone::Plain, format!("Port {port}: not touched in time; it blinks again."))
         }
-        Progress::Bound { port, job, upn } => line(Tone::Plain, format!("Port {port}: the key is {upn}'s (job {job}).")),
+        Progress::Bound { port, job, upn } => {
+            line(Tone::Plain, format!("Port {port}: the key is {upn}'s (job {job})."))
+        }
         Progress::Throttled { wait } => {
             line(Tone::Plain, format!("Graph asks for patience: going on in {} s.", wait.as_secs().max(1)))
         }

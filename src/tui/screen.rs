@@ -100,7 +100,8 @@ fn paint(
                         let style = palette.tone(said.tone);
                         let text: Text<'_> = said.text.lines().map(|line| Line::styled(line, style)).collect();
                         let height = u16::try_from(text.lines.len()).unwrap_or(1);
-                        let _ = terminal.insert_before(height, |buffer| Paragraph::new(text).render(buffer.area, buffer));
+                        let _ =
+                            terminal.insert_before(height, |buffer| Paragraph::new(text).render(buffer.area, buffer));
                     }
                 }
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => {

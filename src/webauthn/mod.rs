@@ -29,6 +29,7 @@ pub mod credential_id;
 pub mod metadata;
 pub mod public_key;
 pub mod record;
+pub mod simulated;
 pub mod statement;
 #[cfg(test)]
 mod testing;

@@ -1,1 +1,249 @@
-//! ...
+//! A hub of simulated ports: what [`KeyPorts`] is on a real machine.
+//!
+//! Promise: as with USB, a stay in a port is over when the key leaves, for good; the same key put back is another stay.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::key::{Finger, Powered, Probe, SerialBy, SimKey, Wake, lock};
+use crate::ctap2::hid::packet::{DeviceError, PacketDevice};
+use crate::model::{PlugId, PortName};
+use crate::world::{KeyPorts, PluggedKey, PortEvent, PortsError};
+
+/// Stays are numbered through the whole program, so that no two hubs give one number twice.
+static NEXT_PLUG: AtomicU64 = AtomicU64::new(1);
+
+/// Simulated ports. Clones are the same hub.
+#[derive(Clone)]
+pub struct SimPorts {
+    hub: Arc<Hub>,
+}
+
+struct Hub {
+    names: Vec<PortName>,
+    state: Mutex<State>,
+    onlookers: Mutex<Vec<Wake>>,
+}
+
+#[derive(Default)]
+struct State {
+    stays: BTreeMap<PortName, Stay>,
+    /// Keys that a fault pulled: they lie before their port.
+    fallen: HashMap<PortName, SimKey>,
+    watchers: Vec<Sender<PortEvent>>,
+}
+
+struct Stay {
+    plug: PlugId,
+    key: SimKey,
+    powered: Powered,
+}
+
+/// Why a key could not be put in a port. The key comes back.
+#[derive(thiserror::Error)]
+pub enum PlugError {
+    /// There is no port of that name.
+    #[error("there is no port {0}")]
+    NoSuchPort(PortName, SimKey),
+    /// A key is in it.
+    #[error("port {0} has a key in it")]
+    Taken(PortName, SimKey),
+}
+
+impl PlugError {
+    /// The key that was not plugged in.
+    pub fn into_key(self) -> SimKey {
+        match self {
+            Self::NoSuchPort(_, key) | Self::Taken(_, key) => key,
+        }
+    }
+}
+
+impl std::fmt::Debug for PlugError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl SimPorts {
+    /// A hub with ports of these names.
+    pub fn new(names: impl IntoIterator<Item = PortName>) -> Self {
+        let hub = Hub { names: names.into_iter().collect(), state: Mutex::default(), onlookers: Mutex::default() };
+        Self { hub: Arc::new(hub) }
+    }
+
+    /// A hub with ports `sim-1` to `sim-N`.
+    pub fn numbered(count: usize) -> Self {
+        Self::new((1..=count).map(|number| PortName::new(format!("sim-{number}"))))
+    }
+
+    /// The ports, taken or not.
+    pub fn names(&self) -> &[PortName] {
+        &self.hub.names
+    }
+
+    /// Calls `wake` whenever a key comes, goes, or begins or ends blinking. It must not call back into the hub.
+    pub fn on_change(&self, wake: Wake) {
+        lock(&self.hub.onlookers).push(wake);
+    }
+
+    /// Puts a key in a port.
+    ///
+    /// # Errors
+    /// [`PlugError`] with the key, when the port does not exist or is taken.
+    pub fn plug(&self, port: &PortName, key: SimKey) -> Result<PlugId, PlugError> {
+        if !self.hub.names.contains(port) {
+            return Err(PlugError::NoSuchPort(port.clone(), key));
+        }
+        if self.is_taken(port) {
+            return Err(PlugError::Taken(port.clone(), key));
+        }
+        let plug = PlugId(NEXT_PLUG.fetch_add(1, Ordering::Relaxed));
+        // Power goes on before the lock is taken: the key may call `wake_for`'s closure, which takes it too.
+        let powered = key.power_up_with(self.wake_for(port.clone(), plug));
+        let stay = Stay { plug, key, powered };
+        let mut state = lock(&self.hub.state);
+        if state.stays.contains_key(port) {
+            drop(state);
+            return Err(PlugError::Taken(port.clone(), stay.key));
+        }
+        let event = PortEvent::Plugged(stay.describe(port, false));
+        state.stays.insert(port.clone(), stay);
+        state.tell(event);
+        drop(state);
+        self.hub.wake_all();
+        Ok(plug)
+    }
+
+    /// Takes the key out of a port, or picks up the one that fell out of it. What it holds in flash, it keeps.
+    pub fn unplug(&self, port: &PortName) -> Option<SimKey> {
+        let mut state = lock(&self.hub.state);
+        let Some(stay) = state.stays.remove(port) else { return state.fallen.remove(port) };
+        state.tell(PortEvent::Unplugged { port: port.clone(), plug: stay.plug });
+        drop(state);
+        let Stay { key, powered, .. } = stay;
+        powered.pull();
+        self.hub.wake_all();
+        Some(key)
+    }
+
+    /// Takes the key out and puts it back at once.
+    pub fn power_cycle(&self, port: &PortName) -> Option<PlugId> {
+        let key = self.unplug(port)?;
+        self.plug(port, key).ok()
+    }
+
+    /// Whether a key is in the port.
+    pub fn is_taken(&self, port: &PortName) -> bool {
+        lock(&self.hub.state).stays.contains_key(port)
+    }
+
+    /// Whether a key fell out of the port and lies there.
+    pub fn has_fallen(&self, port: &PortName) -> bool {
+        lock(&self.hub.state).fallen.contains_key(port)
+    }
+
+    /// The ports whose key waits for a touch, in the order of their names.
+    pub fn blinking(&self) -> Vec<PortName> {
+        let state = lock(&self.hub.state);
+        state.stays.iter().filter(|(_, stay)| stay.powered.is_blinking()).map(|(port, _)| port.clone()).collect()
+    }
+
+    /// Touches the key in a port. `false` when it was not waiting for that.
+    pub fn touch(&self, port: &PortName) -> bool {
+        self.finger(port).is_some_and(|finger| finger.press())
+    }
+
+    /// The finger on the key in a port.
+    pub fn finger(&self, port: &PortName) -> Option<Finger> {
+        lock(&self.hub.state).stays.get(port).map(|stay| stay.powered.finger().clone())
+    }
+
+    /// A look inside the key in a port.
+    pub fn probe(&self, port: &PortName) -> Option<Probe> {
+        lock(&self.hub.state).stays.get(port).map(|stay| stay.key.probe())
+    }
+
+    /// What a stay calls when something about its key changes. It ends the stay when the key left by itself.
+    fn wake_for(&self, port: PortName, plug: PlugId) -> Wake {
+        let hub = Arc::downgrade(&self.hub);
+        Arc::new(move || {
+            let Some(hub) = Weak::upgrade(&hub) else { return };
+            let fell = {
+                let mut state = lock(&hub.state);
+                let gone = state.stays.get(&port).is_some_and(|stay| stay.plug == plug && stay.powered.is_gone());
+                let fell = if gone { state.stays.remove(&port) } else { None };
+                if fell.is_some() {
+                    state.tell(PortEvent::Unplugged { port: port.clone(), plug });
+                }
+                fell
+            };
+            if let Some(Stay { key, powered, .. }) = fell {
+                powered.pull();
+                lock(&hub.state).fallen.insert(port.clone(), key);
+            }
+            hub.wake_all();
+        })
+    }
+}
+
+impl Hub {
+    fn wake_all(&self) {
+        let onlookers = lock(&self.onlookers).clone();
+        for wake in onlookers {
+            wake();
+        }
+    }
+}
+
+impl State {
+    fn tell(&mut self, event: PortEvent) {
+        self.watchers.retain(|watcher| watcher.send(event.clone()).is_ok());
+    }
+}
+
+impl Stay {
+    fn describe(&self, port: &PortName, present_at_start: bool) -> PluggedKey {
+        let model = self.key.model();
+        PluggedKey {
+            port: port.clone(),
+            plug: self.plug,
+            vendor_id: model.usb.vendor_id,
+            product_id: model.usb.product_id,
+            manufacturer: model.usb.manufacturer.clone(),
+            product: model.usb.product.clone(),
+            usb_serial: self
+                .key
+                .serial()
+                .filter(|_| model.serial_by == SerialBy::Usb)
+                .map(|serial| serial.as_str().to_owned()),
+            present_at_start,
+        }
+    }
+}
+
+impl KeyPorts for SimPorts {
+    fn list(&self) -> Result<Vec<PluggedKey>, PortsError> {
+        let state = lock(&self.hub.state);
+        Ok(state.stays.iter().map(|(port, stay)| stay.describe(port, true)).collect())
+    }
+
+    fn watch(&self) -> Result<Receiver<PortEvent>, PortsError> {
+        let (sender, receiver) = channel();
+        let mut state = lock(&self.hub.state);
+        for (port, stay) in &state.stays {
+            // The receiver is in our hands: this can't fail.
+            let _ = sender.send(PortEvent::Plugged(stay.describe(port, true)));
+        }
+        state.watchers.push(sender);
+        Ok(receiver)
+    }
+
+    fn open(&self, plug: PlugId) -> Result<Box<dyn PacketDevice>, DeviceError> {
+        let state = lock(&self.hub.state);
+        let stay = state.stays.values().find(|stay| stay.plug == plug).ok_or(DeviceError::Gone)?;
+        Ok(Box::new(stay.powered.open()?))
+    }
+}

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use super::key::{Finger, Powered, Probe, SerialBy, SimKey, Wake, lock};
 use crate::ctap2::hid::packet::{DeviceError, PacketDevice};
@@ -39,6 +40,19 @@ struct Stay {
     plug: PlugId,
     key: SimKey,
     powered: Powered,
+}
+
+/// A key that waits for a touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blinking {
+    /// Where.
+    pub port: PortName,
+    /// In which stay.
+    pub plug: PlugId,
+    /// The how many-th wait of this stay it is, from 1.
+    pub episode: u64,
+    /// For how long already.
+    pub lasting: Duration,
 }
 
 /// Why a key could not be put in a port. The key comes back.
@@ -145,10 +159,14 @@ impl SimPorts {
         lock(&self.hub.state).fallen.contains_key(port)
     }
 
-    /// The ports whose key waits for a touch, in the order of their names.
-    pub fn blinking(&self) -> Vec<PortName> {
+    /// The keys that wait for a touch, in the order of their ports' names.
+    pub fn blinking(&self) -> Vec<Blinking> {
         let state = lock(&self.hub.state);
-        state.stays.iter().filter(|(_, stay)| stay.powered.is_blinking()).map(|(port, _)| port.clone()).collect()
+        let blinking = |(port, stay): (&PortName, &Stay)| {
+            let (episode, lasting) = stay.powered.blinking()?;
+            Some(Blinking { port: port.clone(), plug: stay.plug, episode, lasting })
+        };
+        state.stays.iter().filter_map(blinking).collect()
     }
 
     /// Touches the key in a port. `false` when it was not waiting for that.
@@ -245,5 +263,94 @@ impl KeyPorts for SimPorts {
         let state = lock(&self.hub.state);
         let stay = state.stays.values().find(|stay| stay.plug == plug).ok_or(DeviceError::Gone)?;
         Ok(Box::new(stay.powered.open()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::key::host::Host;
+    use super::super::key::{Fault, Model, Touch};
+    use super::*;
+
+    fn key() -> SimKey {
+        SimKey::new(&Model::usual(), 1)
+    }
+
+    fn port(number: u32) -> PortName {
+        PortName::new(format!("sim-{number}"))
+    }
+
+    fn next(events: &Receiver<PortEvent>) -> PortEvent {
+        events.recv_timeout(Duration::from_secs(10)).expect("an event")
+    }
+
+    #[test]
+    fn watchers_hear_of_stays_and_stays_never_come_back() {
+        let ports = SimPorts::numbered(2);
+        let first = ports.plug(&port(1), key()).expect("free");
+        let (one, other) = (ports.watch().expect("watch"), ports.watch().expect("watch"));
+        assert!(matches!(next(&one), PortEvent::Plugged(key) if key.plug == first && key.present_at_start));
+        let again = ports.power_cycle(&port(1)).expect("a key");
+        assert_ne!(first, again);
+        assert_eq!(next(&one), PortEvent::Unplugged { port: port(1), plug: first });
+        assert!(matches!(next(&one), PortEvent::Plugged(key) if key.plug == again && !key.present_at_start));
+        next(&other);
+        assert_eq!(next(&other), PortEvent::Unplugged { port: port(1), plug: first });
+        assert!(matches!(ports.open(first), Err(DeviceError::Gone)));
+        Host::new(ports.open(again).expect("there")).get_info();
+        assert_eq!(ports.list().expect("a list").len(), 1);
+    }
+
+    #[test]
+    fn a_port_takes_one_key_and_gives_the_other_back() {
+        let ports = SimPorts::numbered(1);
+        ports.plug(&port(1), key()).expect("free");
+        let error = ports.plug(&port(1), key()).expect_err("taken");
+        assert!(matches!(error, PlugError::Taken(..)));
+        let error = ports.plug(&port(7), error.into_key()).expect_err("no such port");
+        assert!(matches!(error, PlugError::NoSuchPort(..)));
+        assert!(ports.unplug(&port(1)).is_some() && ports.unplug(&port(1)).is_none());
+    }
+
+    #[test]
+    fn a_hand_sees_who_blinks() {
+        let ports = SimPorts::numbered(2);
+        ports.plug(&port(1), key()).expect("free");
+        let plug = ports.plug(&port(2), key()).expect("free");
+        let (waked, wakes) = channel();
+        ports.on_change(Arc::new(move || waked.send(()).unwrap_or_default()));
+        let mut host = Host::new(ports.open(plug).expect("there"));
+        host.send(0x10, &[0x0b]).expect("sent");
+        wakes.recv_timeout(Duration::from_secs(10)).expect("blinking begins");
+        let blinking = ports.blinking();
+        assert_eq!((blinking.len(), &blinking[0].port, blinking[0].episode), (1, &port(2), 1));
+        assert!(!ports.touch(&port(1)));
+        assert!(ports.touch(&port(2)));
+        assert_eq!(host.receive().expect("there").1, [0]);
+        assert!(ports.blinking().is_empty());
+    }
+
+    #[test]
+    fn a_key_that_jumps_out_can_be_picked_up() {
+        let ports = SimPorts::numbered(1);
+        let key = key();
+        key.probe().finger().set(Touch::AtOnce);
+        key.probe().add_fault(Fault::UnplugAtPacket { packet: 2 });
+        let plug = ports.plug(&port(1), key).expect("free");
+        let events = ports.watch().expect("watch");
+        next(&events);
+        let mut host = Host::new(ports.open(plug).expect("there"));
+        assert!(matches!(host.call(0x10, &[4]), Err(DeviceError::Gone)));
+        assert_eq!(next(&events), PortEvent::Unplugged { port: port(1), plug });
+        let end = Instant::now() + Duration::from_secs(10);
+        while !ports.has_fallen(&port(1)) && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        assert!(!ports.is_taken(&port(1)));
+        let key = ports.unplug(&port(1)).expect("picked up");
+        let plug = ports.plug(&port(1), key).expect("free");
+        Host::new(ports.open(plug).expect("there")).get_info();
     }
 }

@@ -63,6 +63,11 @@ impl Powered {
         self.line.is_blinking()
     }
 
+    /// Which wait for touch of this stay goes on, counted from 1, and for how long it has.
+    pub fn blinking(&self) -> Option<(u64, Duration)> {
+        self.line.blinking()
+    }
+
     /// Whether it has lost power by itself: a fault pulled it.
     pub fn is_gone(&self) -> bool {
         self.line.is_gone()

@@ -40,6 +40,7 @@ struct State {
     hosts: Vec<Sender<Packet>>,
     gone: bool,
     blinking_since: Option<Instant>,
+    episode: u64,
     pressed: bool,
     heard: u64,
     said: u64,
@@ -166,18 +167,25 @@ impl Line {
             // A touch before the light is no touch.
             state.pressed = false;
             state.blinking_since = (on && !state.gone).then(Instant::now);
+            state.episode += u64::from(on);
         }
         (self.wake)();
     }
 
-    pub(super) fn is_blinking(&self) -> bool {
-        lock(&self.state).blinking_since.is_some()
+    /// Which wait for touch of this stay goes on, counted from 1, and for how long it has.
+    pub(super) fn blinking(&self) -> Option<(u64, Duration)> {
+        let state = lock(&self.state);
+        state.blinking_since.map(|since| (state.episode, since.elapsed()))
     }
 
-    /// A touch now; `true` when the key was waiting for one.
+    pub(super) fn is_blinking(&self) -> bool {
+        self.blinking().is_some()
+    }
+
+    /// A touch now; `true` when the key was waiting for one. The light goes out at once, before the key's firmware knows.
     pub(super) fn press(&self) -> bool {
         let mut state = lock(&self.state);
-        let counts = state.blinking_since.is_some();
+        let counts = state.blinking_since.take().is_some();
         state.pressed |= counts;
         self.changed.notify_all();
         counts

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use self::choice::{Action, Place, PortView, View, choose};
 use super::key::{SimKey, lock};
-use super::ports::SimPorts;
+use super::ports::{self, SimPorts};
 use crate::model::{PlugId, PortName};
 use crate::world::{Clock, SystemClock};
 
@@ -293,23 +293,22 @@ impl Hands {
         let now = self.clock.monotonic();
         let blinking = self.ports.blinking();
         let look_at = |port: &PortName| {
-            let place = if self.ports.has_fallen(port) {
-                Place::Fallen
-            } else if !self.ports.is_taken(port) {
-                // A key that is falling out just now lies there in a moment.
-                if self.held.contains_key(port) { Place::Falling } else { Place::Empty }
-            } else {
-                let light = blinking.iter().find(|light| light.port == *port);
-                let held = self.held.get(port);
-                let manner = held.map(|held| held.manner).unwrap_or_default();
-                let light = light.filter(|light| held.is_none_or(|held| held.plug == light.plug));
-                let ripe = Duration::from_millis(manner.touch_after_ms);
-                Place::Key {
-                    fate: held.and_then(|held| held.fate).or(self.done.then_some(Fate::Left)),
-                    touch_at: light
-                        .filter(|light| light.episode > manner.skip_timeouts)
-                        .map(|light| now + ripe.saturating_sub(light.lasting)),
-                    pull: light.is_some() && manner.pull_when_blinking,
+            let place = match self.ports.place(port) {
+                ports::Place::Empty => Place::Empty,
+                ports::Place::Fallen => Place::Fallen,
+                ports::Place::Taken => {
+                    let light = blinking.iter().find(|light| light.port == *port);
+                    let held = self.held.get(port);
+                    let manner = held.map(|held| held.manner).unwrap_or_default();
+                    let light = light.filter(|light| held.is_none_or(|held| held.plug == light.plug));
+                    let ripe = Duration::from_millis(manner.touch_after_ms);
+                    Place::Key {
+                        fate: held.and_then(|held| held.fate).or(self.done.then_some(Fate::Left)),
+                        touch_at: light
+                            .filter(|light| light.episode > manner.skip_timeouts)
+                            .map(|light| now + ripe.saturating_sub(light.lasting)),
+                        pull: light.is_some() && manner.pull_when_blinking,
+                    }
                 }
             };
             PortView { port: port.clone(), place, reserved: self.loose.iter().any(|loose| loose.port == *port) }
@@ -339,7 +338,7 @@ impl Hands {
                 self.clock.sleep(self.timings.unplug);
             }
             Action::PickUp(port) => {
-                if let Some(key) = self.ports.unplug(&port) {
+                if let Some(key) = self.ports.pick_up(&port) {
                     self.lay_aside(port, key);
                 }
                 // Picking up is part of putting back.

@@ -2,7 +2,7 @@
 //!
 //! Promise: as with USB, a stay in a port is over when the key leaves, for good; the same key put back is another stay.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
@@ -31,6 +31,8 @@ struct Hub {
 #[derive(Default)]
 struct State {
     stays: BTreeMap<PortName, Stay>,
+    /// Ports that a key is falling out of: its thread is not over yet.
+    falling: HashSet<PortName>,
     /// Keys that a fault pulled: they lie before their port.
     fallen: HashMap<PortName, SimKey>,
     watchers: Vec<Sender<PortEvent>>,
@@ -53,6 +55,17 @@ pub struct Blinking {
     pub episode: u64,
     /// For how long already.
     pub lasting: Duration,
+}
+
+/// What is to be seen at a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing.
+    Empty,
+    /// A key is in it, or on its way out.
+    Taken,
+    /// A key that fell out lies before it.
+    Fallen,
 }
 
 /// Why a key could not be put in a port. The key comes back.
@@ -119,7 +132,7 @@ impl SimPorts {
         let powered = key.power_up_with(self.wake_for(port.clone(), plug));
         let stay = Stay { plug, key, powered };
         let mut state = lock(&self.hub.state);
-        if state.stays.contains_key(port) {
+        if state.has(port) {
             drop(state);
             return Err(PlugError::Taken(port.clone(), stay.key));
         }
@@ -131,10 +144,10 @@ impl SimPorts {
         Ok(plug)
     }
 
-    /// Takes the key out of a port, or picks up the one that fell out of it. What it holds in flash, it keeps.
+    /// Takes the key out of a port. What it holds in flash, it keeps.
     pub fn unplug(&self, port: &PortName) -> Option<SimKey> {
         let mut state = lock(&self.hub.state);
-        let Some(stay) = state.stays.remove(port) else { return state.fallen.remove(port) };
+        let stay = state.stays.remove(port)?;
         state.tell(PortEvent::Unplugged { port: port.clone(), plug: stay.plug });
         drop(state);
         let Stay { key, powered, .. } = stay;
@@ -149,14 +162,26 @@ impl SimPorts {
         self.plug(port, key).ok()
     }
 
-    /// Whether a key is in the port.
-    pub fn is_taken(&self, port: &PortName) -> bool {
-        lock(&self.hub.state).stays.contains_key(port)
+    /// Picks up the key that a fault pulled out of this port.
+    pub fn pick_up(&self, port: &PortName) -> Option<SimKey> {
+        lock(&self.hub.state).fallen.remove(port)
     }
 
-    /// Whether a key fell out of the port and lies there.
-    pub fn has_fallen(&self, port: &PortName) -> bool {
-        lock(&self.hub.state).fallen.contains_key(port)
+    /// What is to be seen at a port.
+    pub fn place(&self, port: &PortName) -> Place {
+        let state = lock(&self.hub.state);
+        if state.has(port) {
+            Place::Taken
+        } else if state.fallen.contains_key(port) {
+            Place::Fallen
+        } else {
+            Place::Empty
+        }
+    }
+
+    /// Whether a key is in the port, or on its way out.
+    pub fn is_taken(&self, port: &PortName) -> bool {
+        lock(&self.hub.state).has(port)
     }
 
     /// The keys that wait for a touch, in the order of their ports' names.
@@ -194,13 +219,16 @@ impl SimPorts {
                 let gone = state.stays.get(&port).is_some_and(|stay| stay.plug == plug && stay.powered.is_gone());
                 let fell = if gone { state.stays.remove(&port) } else { None };
                 if fell.is_some() {
+                    state.falling.insert(port.clone());
                     state.tell(PortEvent::Unplugged { port: port.clone(), plug });
                 }
                 fell
             };
             if let Some(Stay { key, powered, .. }) = fell {
                 powered.pull();
-                lock(&hub.state).fallen.insert(port.clone(), key);
+                let mut state = lock(&hub.state);
+                state.falling.remove(&port);
+                state.fallen.insert(port.clone(), key);
             }
             hub.wake_all();
         })
@@ -217,6 +245,10 @@ impl Hub {
 }
 
 impl State {
+    fn has(&self, port: &PortName) -> bool {
+        self.stays.contains_key(port) || self.falling.contains(port)
+    }
+
     fn tell(&mut self, event: PortEvent) {
         self.watchers.retain(|watcher| watcher.send(event.clone()).is_ok());
     }
@@ -345,11 +377,11 @@ mod tests {
         assert!(matches!(host.call(0x10, &[4]), Err(DeviceError::Gone)));
         assert_eq!(next(&events), PortEvent::Unplugged { port: port(1), plug });
         let end = Instant::now() + Duration::from_secs(10);
-        while !ports.has_fallen(&port(1)) && Instant::now() < end {
+        while ports.place(&port(1)) != Place::Fallen && Instant::now() < end {
             std::thread::yield_now();
         }
-        assert!(!ports.is_taken(&port(1)));
-        let key = ports.unplug(&port(1)).expect("picked up");
+        let key = ports.pick_up(&port(1)).expect("it lies there");
+        assert_eq!(ports.place(&port(1)), Place::Empty);
         let plug = ports.plug(&port(1), key).expect("free");
         Host::new(ports.open(plug).expect("there")).get_info();
     }

@@ -76,7 +76,10 @@ impl Filter {
         let command = packet[4] & 0x7f;
         let begins = packet[4] & 0x80 != 0;
         let ours = matches!(command, CBOR | INIT | YUBIKEY_READ_CONFIG | SOLO_UUID | SOLO_VERSION);
-        if !self.is_holding() && !(begins && ours) {
+        // OpenSK refuses what is too long at its first report.
+        let fits = usize::from(u16::from_be_bytes([packet[5], packet[6]])) <= self.shared.model.ctap.max_msg_size;
+        let take = self.is_holding() || (begins && ours && fits);
+        if !take {
             return Inbound::AsItIs(vec![*packet]);
         }
         self.held.push(*packet);

@@ -449,13 +449,36 @@ fn minimum_length_and_forced_change_are_kept() {
 
 #[test]
 fn a_message_that_never_ends_times_out_as_in_opensk() {
-    let (_key, _powered, mut host) = touched("yubikey-5-nfc", &Birth::default());
+    let (key, _powered, mut host) = touched("yubikey-5-nfc", &Birth::default());
     let packets = super::frame::split(host.channel, CBOR, &[4; 100]);
     host.device.write(&packets[0]).expect("sent");
+    // Long enough to be handed on, then past OpenSK's 100 ms.
     std::thread::sleep(Duration::from_millis(200));
+    key.probe().advance(Duration::from_secs(1));
     host.device.write(&packets[1]).expect("sent");
     // OpenSK: the rest came too late.
     let (command, payload) = host.receive().expect("an answer");
     assert_eq!(command, ERROR, "{payload:?}");
     host.get_info();
+}
+
+#[test]
+fn what_is_longer_than_the_key_takes_is_refused_at_once() {
+    let (_key, _powered, mut host) = touched("utrust-fido2", &Birth::default());
+    let packets = super::frame::split(host.channel, CBOR, &[4; 1025]);
+    host.device.write(&packets[0]).expect("sent");
+    assert_eq!(host.receive().expect("an answer"), (ERROR, vec![3]));
+}
+
+#[test]
+fn a_slow_answer_keeps_alive_and_can_be_pulled_out_of() {
+    let (key, powered, mut host) = touched("titan-v2", &Birth::default());
+    key.probe().add_fault(Fault::SlowAnswer { ms: 250 });
+    host.get_info();
+    assert_eq!(host.keepalives, [1, 1, 1]);
+    key.probe().clear_faults();
+    key.probe().add_fault(Fault::SlowAnswer { ms: 3_600_000 });
+    host.send(CBOR, &[4]).expect("sent");
+    host.packet().expect("a keepalive");
+    powered.pull();
 }

@@ -15,8 +15,6 @@ pub(super) struct PortView {
 
 pub(super) enum Place {
     Empty,
-    /// The key is on its way out by itself.
-    Falling,
     /// A key lies before it.
     Fallen,
     Key {
@@ -54,7 +52,7 @@ pub(super) fn choose(view: &View) -> Option<Action> {
     let keys = || {
         view.ports.iter().filter_map(|port| match &port.place {
             Place::Key { fate, touch_at, pull } => Some((&port.port, *fate, *touch_at, *pull)),
-            Place::Empty | Place::Falling | Place::Fallen => None,
+            Place::Empty | Place::Fallen => None,
         })
     };
     if !view.done {
@@ -96,7 +94,7 @@ impl View {
     pub(super) fn next_due(&self) -> Option<Duration> {
         let touches = self.ports.iter().filter_map(|port| match port.place {
             Place::Key { touch_at, .. } => touch_at,
-            Place::Empty | Place::Falling | Place::Fallen => None,
+            Place::Empty | Place::Fallen => None,
         });
         touches.chain(self.loose.iter().map(|(_, due)| *due)).filter(|due| *due > self.now).min()
     }

@@ -1,6 +1,7 @@
 //! The person at simulated ports, and a bench of a few lines that asks each key for one touch.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::super::key::host::Host;
@@ -10,19 +11,21 @@ use crate::ctap2::hid::packet::DeviceError;
 use crate::world::{KeyPorts as _, PortEvent};
 
 /// Asks every key that comes for a touch, in its own thread; tells the person when it is done.
-fn bench(ports: &SimPorts, cues: &Cues) {
+fn bench(ports: &SimPorts, cues: &Cues) -> Arc<AtomicU64> {
+    let time_outs = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&time_outs);
     let events = ports.watch().expect("watch");
     let (ports, cues) = (ports.clone(), cues.clone());
     std::thread::spawn(move || {
         for event in events {
             let PortEvent::Plugged(found) = event else { continue };
-            let (ports, cues) = (ports.clone(), cues.clone());
+            let (ports, cues, counter) = (ports.clone(), cues.clone(), Arc::clone(&counter));
             std::thread::spawn(move || {
                 let Ok(device) = ports.open(found.plug) else { return };
                 let mut host = Host::new(device);
                 let status = loop {
                     match host.call(0x10, &[0x0b]) {
-                        Ok((_, answer)) if answer == [0x2f] => {}
+                        Ok((_, answer)) if answer == [0x2f] => drop(counter.fetch_add(1, Ordering::Relaxed)),
                         Ok((_, answer)) => break answer[0],
                         Err(DeviceError::Gone) => return,
                         Err(error) => panic!("{error}"),
@@ -33,6 +36,7 @@ fn bench(ports: &SimPorts, cues: &Cues) {
             });
         }
     });
+    time_outs
 }
 
 fn key(unit: u32) -> SimKey {
@@ -77,8 +81,11 @@ fn a_key_that_jumps_out_is_put_back() {
 #[test]
 fn time_outs_are_let_pass_when_asked() {
     let manner = Manner { skip_timeouts: 1, ..Manner::default() };
-    let day = day(vec![BoxedKey { key: key(1), manner }], 1);
-    assert_eq!((day.touches, day.missed_touches), (1, 0));
+    let ports = SimPorts::numbered(1);
+    let hands = Hands::new(ports.clone(), Timings::HUMAN.scaled(0.002), vec![BoxedKey { key: key(1), manner }]);
+    let time_outs = bench(&ports, &hands.cues());
+    assert_eq!(hands.run().touches, 1);
+    assert!(time_outs.load(Ordering::Relaxed) >= 1);
 }
 
 #[test]

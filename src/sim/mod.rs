@@ -10,3 +10,4 @@ pub mod key;
 pub mod operator;
 pub mod ports;
 pub mod scenario;
+pub mod tenant;

@@ -79,7 +79,10 @@ fn play(name: &str, transcript: &Transcript) -> Vec<String> {
     let mut wrong = Vec::new();
     for (index, step) in transcript.step.iter().enumerate() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keybench"));
-        command.args(step.args.iter().map(|argument| fill(argument))).current_dir(&root).stdin(std::process::Stdio::null());
+        command
+            .args(step.args.iter().map(|argument| fill(argument)))
+            .current_dir(&root)
+            .stdin(std::process::Stdio::null());
         for (variable, _) in std::env::vars_os() {
             let keep = ["PATH", "SYSTEMROOT", "TEMP", "TMP"];
             if !keep.iter().any(|name| variable.eq_ignore_ascii_case(name)) {

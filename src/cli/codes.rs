@@ -28,7 +28,9 @@ impl About {
     fn heading(self) -> (&'static str, &'static str) {
         match self {
             Self::Command => ("Commands", "The command did not start, or stopped. `error` events."),
-            Self::Roster => ("Roster warnings", "Known before the first key; nobody is refused for it. `warning` events."),
+            Self::Roster => {
+                ("Roster warnings", "Known before the first key; nobody is refused for it. `warning` events.")
+            }
             Self::Person => ("People", "This person gets no key now; the others go on. `refused` events."),
             Self::Key => ("Keys that are not fit", "Nothing was done to the key. `key-refused` events."),
             Self::Attempt => ("Keys that failed", "A try is over without a finished key. `failed` events."),
@@ -66,6 +68,7 @@ pub fn find(about: About, name: &str) -> Option<&'static Code> {
 /// All codes.
 #[rustfmt::skip]
 pub const ALL: &[Code] = &[
+    code(About::Command, "usage", "An option's value can't be used.", "See `--help` of the command."),
     code(About::Command, "config-not-found", "A settings file was named and isn't there.", "Check the name, or `keybench config init`."),
     code(About::Command, "config-unreadable", "The settings file can't be read, or is not UTF-8 text.", "Make it readable to this account."),
     code(About::Command, "config-wrong", "The settings have problems; all are listed with line and column.", "Correct them."),
@@ -219,7 +222,11 @@ mod tests {
     #[test]
     fn codes_are_words_and_each_is_there_once() {
         for (index, code) in ALL.iter().enumerate() {
-            assert!(code.code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{}", code.code);
+            assert!(
+                code.code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                "{}",
+                code.code
+            );
             assert!(code.meaning.ends_with('.') && code.next.ends_with('.'), "{}", code.code);
             let twin = ALL.iter().skip(index + 1).find(|other| other.code == code.code && other.about == code.about);
             assert_eq!(twin, None);

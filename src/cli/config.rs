@@ -34,8 +34,8 @@ pub(super) fn run(context: &Context<'_>, command: &ConfigCommand) -> Result<Exit
     template::write(&path, args.force)?;
     context.output.answer(&format!("{}", path.display()));
     context.output.json(&serde_json::json!({ "config": path.display().to_string() }));
-    context.output.progress(
-        "Written. Fill in [tenant] id and client_id, and [escrow] recipients; then run `keybench doctor`.",
-    );
+    context
+        .output
+        .progress("Written. Fill in [tenant] id and client_id, and [escrow] recipients; then run `keybench doctor`.");
     Ok(Exit::Done)
 }

@@ -5,9 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 /// `keybench demo`
-///
-/// Twelve people, four ports of simulated keys, and a simulated tenant over real HTTP. On the way it meets a key that
-/// already has a PIN, a throttled call, a slow touch, a key pulled half-way, and a guest.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench demo

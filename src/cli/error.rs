@@ -78,15 +78,15 @@ impl From<ConfigError> for CliError {
                 "make it readable to this account, as UTF-8 text.".into(),
             )
             .because(cause),
-            ConfigError::Exposed { path, why, fix } => usage(
-                "file-exposed",
-                format!("{} is open to others: {why}.", path.display()),
-                fix,
-            )
-            .because("Whoever can change it could send tokens and PINs elsewhere; whoever can read a secret has it."),
+            ConfigError::Exposed { path, why, fix } => {
+                usage("file-exposed", format!("{} is open to others: {why}.", path.display()), fix).because(
+                    "Whoever can change it could send tokens and PINs elsewhere; whoever can read a secret has it.",
+                )
+            }
             ConfigError::Wrong(problems) => {
                 let fact = format!("The settings have {}.", things(problems.list.len(), "problem", "problems"));
-                let mut error = usage("config-wrong", fact, "correct these; `keybench config init` shows every setting.".into());
+                let mut error =
+                    usage("config-wrong", fact, "correct these; `keybench config init` shows every setting.".into());
                 error.causes = problems.lines();
                 error
             }
@@ -100,7 +100,9 @@ impl From<ConfigError> for CliError {
                     SecretError::EnvironmentShared { .. } => {
                         "unset KEYBENCH_CLIENT_SECRET and name a file in tenant.client_secret_file."
                     }
-                    SecretError::Nowhere => "name a file in tenant.client_secret_file, or start keybench at a terminal.",
+                    SecretError::Nowhere => {
+                        "name a file in tenant.client_secret_file, or start keybench at a terminal."
+                    }
                     SecretError::Empty { .. } | SecretError::NotOneLine { .. } => {
                         "put the secret there, on one line and nothing else."
                     }

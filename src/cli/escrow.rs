@@ -8,14 +8,16 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub enum EscrowCommand {
     /// Make a custodian's identity and print its recipient
+    ///
+    /// Run it on the custodian's own machine. The file is the custodian's alone; the recipient goes into the bench's settings.
     Keygen(KeygenArgs),
     /// Open one person's PIN; this is written to the ledger
+    ///
+    /// Prints the PIN and only the PIN. Who opened it and why is in the ledger before it is shown.
     Open(OpenArgs),
 }
 
 /// `keybench escrow keygen`
-///
-/// Run it on the custodian's own machine. The file is the custodian's alone; the recipient goes into the bench's settings.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:
   keybench escrow keygen --out kim-custodian.txt")]
@@ -26,8 +28,6 @@ pub struct KeygenArgs {
 }
 
 /// `keybench escrow open`
-///
-/// Prints the PIN and only the PIN. Who opened it and why is in the ledger before it is shown.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench escrow open --identity kim.txt --job 7H2KQ0M4XA --as \"Kim Lee\" --reason \"PIN letter\"

@@ -57,8 +57,12 @@ impl Exit {
             Self::Tenant => "The tenant or the network stopped the run. What was open is parked.",
             Self::Keys => "There is no key, or this account may not open keys.",
             Self::Ledger => "The ledger can't be read or written, or is in use by another run.",
-            Self::Fault => "keybench stopped at a fault of its own. The same command goes on where it stopped; please report it.",
-            Self::Interrupted => "Interrupted (Ctrl-C). What was in flight is finished or parked; the same command goes on.",
+            Self::Fault => {
+                "keybench stopped at a fault of its own. The same command goes on where it stopped; please report it."
+            }
+            Self::Interrupted => {
+                "Interrupted (Ctrl-C). What was in flight is finished or parked; the same command goes on."
+            }
         }
     }
 }

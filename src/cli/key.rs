@@ -10,6 +10,8 @@ pub enum KeyCommand {
     /// What one key can do and what state it is in
     Info(InfoArgs),
     /// Wipe a key: PIN and all passkeys on it are gone
+    ///
+    /// Asks for the last four characters of the serial number (or the port's name), then for a re-plug and a touch.
     Reset(ResetArgs),
 }
 
@@ -32,8 +34,6 @@ pub struct InfoArgs {
 }
 
 /// `keybench key reset`
-///
-/// Asks for the last four characters of the serial number (or the port's name), then for a re-plug and a touch.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench key reset --serial 19283746

@@ -85,18 +85,31 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Provision simulated keys against a simulated tenant, to see how it goes
+    ///
+    /// Twelve people, four ports of simulated keys, and a simulated tenant over real HTTP. On the way it meets a key that
+    /// already has a PIN, a throttled call, a slow touch, a key pulled half-way, and a guest.
     #[cfg(feature = "sim")]
     Demo(demo::DemoArgs),
     /// Make a settings file
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Check settings, tenant, keys and ledger; change nothing
+    ///
+    /// Everything that can be known before the first touch: settings, rights to open keys, the keys in the ports, the ledger,
+    /// the clock, signing in, permissions, and what the tenant's passkey policy allows.
     Doctor(doctor::DoctorArgs),
     /// Provision keys for the people of a roster or a group; also resumes
+    ///
+    /// Checks every person first, then provisions one key after another, on as many ports as there are. Stop it when you
+    /// like: the same command goes on where it stopped, and counts what is finished.
     Run(run::RunArgs),
     /// How far everybody is
+    ///
+    /// Reads the ledger only; works beside a running bench.
     Status(status::StatusArgs),
     /// The whole story of one job, key or person
+    ///
+    /// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
     Show(show::ShowArgs),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
@@ -144,8 +157,7 @@ impl Context<'_> {
     /// # Errors
     /// All that is wrong with them.
     pub fn settings_with(&self, overrides: &Overrides) -> Result<Settings, CliError> {
-        let sources =
-            Sources { named: self.global.config.as_deref(), environment: self.environment, overrides };
+        let sources = Sources { named: self.global.config.as_deref(), environment: self.environment, overrides };
         Ok(Settings::load(&sources)?)
     }
 }
@@ -203,7 +215,10 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Demo(_) => Err(not_yet("demo")),
         Command::Config(command) => config::run(context, command),
         Command::Doctor(_) => Err(not_yet("doctor")),
-        Command::Run(_) => Err(not_yet("run")),
+        Command::Run(args) => {
+            let _prepared = run::prepare(context, args)?;
+            Err(not_yet("run"))
+        }
         Command::Status(_) => Err(not_yet("status")),
         Command::Show(_) => Err(not_yet("show")),
         Command::Key(key::KeyCommand::List(_)) => Err(not_yet("key list")),
@@ -283,12 +298,8 @@ mod tests {
                 panic!("{line}: {error}");
             }
         }
-        // Somebody must be asked for, and one PIN is opened by at most two identities.
-        for line in [
-            "run",
-            "escrow open --identity a --job J",
-            "escrow open --identity a --identity b --identity c --job J --as K --reason R",
-        ] {
+        // Somebody must be asked for; opening a PIN takes a name and a reason; a simulated tenant stays on this machine.
+        for line in ["run", "escrow open --identity a --job J", "sim tenant --listen 0.0.0.0:80"] {
             assert!(Cli::try_parse_from(std::iter::once("keybench").chain(line.split(' '))).is_err(), "{line}");
         }
     }

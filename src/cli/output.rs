@@ -171,8 +171,7 @@ mod tests {
 
     fn printed(json: bool, color: bool, print: impl FnOnce(&Output)) -> (String, String) {
         let (out, err) = (Sink::default(), Sink::default());
-        let style =
-            Style { json, color, level: Level::Normal, stdout_is_terminal: false, stderr_is_terminal: false };
+        let style = Style { json, color, level: Level::Normal, stdout_is_terminal: false, stderr_is_terminal: false };
         print(&Output::new(Box::new(out.clone()), Box::new(err.clone()), style));
         let text = |sink: &Sink| String::from_utf8_lossy(&lock(&sink.0)).into_owned();
         (text(&out), text(&err))

@@ -1,13 +1,18 @@
 //! `keybench run`.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::{CliError, Context, Exit};
+use crate::config::{Settings, Tenant};
+use crate::model::Upn;
+use crate::roster::Roster;
+use crate::roster::decode::LARGEST;
+
 /// `keybench run`
-///
-/// Checks every person first, then provisions one key after another, on as many ports as there are. Stop it when you
-/// like: the same command goes on where it stopped, and counts what is finished.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench run people.csv
@@ -40,4 +45,58 @@ pub struct RunArgs {
     /// This person holds a role and gets a key all the same; may be given several times
     #[arg(long, value_name = "UPN")]
     pub allow_privileged: Vec<String>,
+}
+
+/// What a run rests on, read and checked before anything is asked of the tenant or a key.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The settings.
+    pub settings: Settings,
+    /// What signing in needs.
+    pub tenant: Tenant,
+    /// The roster; `None` when only a group is given.
+    pub roster: Option<Roster>,
+    /// What names the batch: the roster's full path, else the group as it was given.
+    pub source: String,
+    /// From `--allow-privileged`.
+    pub allow_privileged: Vec<Upn>,
+}
+
+/// Reads settings and roster.
+///
+/// # Errors
+/// Everything that is wrong with the first of settings, options and roster that has something wrong; nothing was started.
+pub fn prepare(context: &Context<'_>, args: &RunArgs) -> Result<Prepared, CliError> {
+    let settings = context.settings()?;
+    let tenant = settings.tenant()?;
+    settings.custodians()?;
+    let allow_privileged = args
+        .allow_privileged
+        .iter()
+        .map(|name| {
+            Upn::parse(name).ok_or_else(|| {
+                let fact = format!("--allow-privileged {name} is not of the form name@domain.");
+                CliError::new(Exit::Usage, "usage", fact, "give the person's user principal name.")
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let roster = args.roster.as_deref().map(read_roster).transpose()?;
+    let source = match (&args.roster, &args.group) {
+        (Some(path), _) => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
+        (None, group) => group.clone().unwrap_or_default(),
+    };
+    Ok(Prepared { settings, tenant, roster, source, allow_privileged })
+}
+
+fn read_roster(path: &Path) -> Result<Roster, CliError> {
+    let unreadable = |cause: String| {
+        let fact = format!("The roster {} can't be read.", path.display());
+        CliError::new(Exit::Usage, "roster-unreadable", fact, "check the name and your rights.").because(cause)
+    };
+    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut bytes = Vec::new();
+    // One byte more than a roster may have, so that a larger one is seen to be larger without being read.
+    let most = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Roster::read(&path.display().to_string(), &bytes)?)
 }

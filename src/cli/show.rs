@@ -3,8 +3,6 @@
 use clap::Args;
 
 /// `keybench show`
-///
-/// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench show 7H2KQ0M4XA             a job

@@ -9,16 +9,17 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub enum SimCommand {
     /// A simulated tenant on this machine, until Ctrl-C
+    ///
+    /// Prints one JSON line with what a client needs: graph_url, login_url, tenant_id, client_id, client_secret, upns.
     Tenant(TenantArgs),
 }
 
 /// `keybench sim tenant`
-///
-/// Prints one JSON line with what a client needs: graph_url, login_url, tenant_id, client_id, client_secret, upns.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench sim tenant --people 12
-  keybench sim tenant --listen 127.0.0.1:8080 --people people.csv --latency-ms 40 --faults faults.toml")]
+  keybench sim tenant --listen 127.0.0.1:8080 --people people.csv --latency-ms 40
+  keybench sim tenant --people 100 --faults faults.toml")]
 pub struct TenantArgs {
     /// Address on this machine; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = loopback)]

@@ -5,8 +5,6 @@ use clap::Args;
 use crate::model::JobStatus;
 
 /// `keybench status`
-///
-/// Reads the ledger only; works beside a running bench.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench status

@@ -8,8 +8,8 @@ pub const LARGEST: usize = 32 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotText {
     /// Larger than [`LARGEST`].
-    #[error("the file has {0} bytes; a roster has at most {LARGEST}")]
-    TooLarge(usize),
+    #[error("the file has more than {LARGEST} bytes: no roster is that large")]
+    TooLarge,
     /// It begins like a spreadsheet's own format.
     #[error("this is a spreadsheet, not CSV: save it as \"CSV UTF-8\"")]
     Spreadsheet,
@@ -27,7 +27,7 @@ pub enum NotText {
 /// [`NotText`].
 pub fn decode(bytes: &[u8]) -> Result<String, NotText> {
     if bytes.len() > LARGEST {
-        return Err(NotText::TooLarge(bytes.len()));
+        return Err(NotText::TooLarge);
     }
     // ZIP (xlsx, ods) and the compound file of xls.
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {

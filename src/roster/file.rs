@@ -103,7 +103,7 @@ impl Roster {
         let text = decode(bytes).map_err(|error| {
             let line = match error {
                 NotText::Encoding { line } => Some(line),
-                NotText::TooLarge(_) | NotText::Spreadsheet => None,
+                NotText::TooLarge | NotText::Spreadsheet => None,
             };
             fail(vec![RosterProblem { line, field: None, what: error.to_string() }])
         })?;

@@ -396,6 +396,11 @@ impl Graph {
         &*self.0.clock
     }
 
+    #[cfg(test)]
+    pub(super) fn permit_for_test(&self) -> impl Drop + '_ {
+        self.0.permit()
+    }
+
     pub(super) fn observe(&self, event: GraphEvent) {
         self.0.observer.event(event);
     }

@@ -167,6 +167,9 @@ impl CheckFailed {
     /// Why this happens.
     pub fn cause(&self) -> String {
         match self {
+            Self::Statement(StatementError::Format(_)) => {
+                "Graph documents the formats `packed` and `none` for security keys and no other.".into()
+            }
             Self::AuthData(_) | Self::NoCredential | Self::Statement(_) | Self::PublicKey(_) | Self::BackupFlags => {
                 "The answer breaks the CTAP2 rules: the key is faulty, or not what it says it is.".into()
             }
@@ -357,9 +360,18 @@ pub fn check_registration(answer: &KeyAnswer<'_>, expected: &Expected<'_>, trust
         (Err(error), _) => Outcome::Failed(error.clone().into()),
         (_, Err(_)) => Outcome::NotMade("the credential's public key can't be used".into()),
         (Ok(Statement::None), _) => Outcome::NotMade("the key sent no attestation".into()),
-        (Ok(statement), Ok(key)) => {
-            statement.verify(answer.auth_data, expected.client_data_hash, key).map_err(CheckFailed::from).into()
-        }
+        (Ok(statement), Ok(key)) => match statement.verify(answer.auth_data, expected.client_data_hash, key) {
+            Ok(()) => Outcome::Passed,
+            // Proves nothing, for or against the key.
+            Err(error @ StatementError::Algorithm(_)) => Outcome::NotMade(error.to_string()),
+            Err(error) => Outcome::Failed(error.into()),
+        },
+    };
+    // Certificates are public: without a signature by the first one's key a chain says nothing of this key.
+    let chain = match (&statement, &signature) {
+        (Ok(statement), Outcome::Passed) => chain(statement, credential.aaguid, trust),
+        (Ok(Statement::None), _) => chain(&Statement::None, credential.aaguid, trust),
+        _ => Outcome::NotMade("the attestation signature was not verified".into()),
     };
     let certificate = match x5c.first() {
         None => Outcome::NotMade("the key sent no attestation certificate".into()),
@@ -376,7 +388,7 @@ pub fn check_registration(answer: &KeyAnswer<'_>, expected: &Expected<'_>, trust
         (Check::HmacSecret, hmac_secret(&data, expected.hmac_secret)),
         (Check::AttestationSignature, signature),
         (Check::AttestationCertificate, certificate),
-        (Check::AttestationChain, chain(statement.as_ref().ok(), credential.aaguid, trust)),
+        (Check::AttestationChain, chain),
         (Check::MetadataStatus, status(credential.aaguid, x5c, trust)),
     ];
     let mut remarks: Vec<String> =
@@ -462,8 +474,7 @@ fn hmac_secret(data: &AuthenticatorData, wanted: Wanted) -> Outcome {
     }
 }
 
-fn chain(statement: Option<&Statement>, aaguid: Aaguid, trust: &Trust<'_>) -> Outcome {
-    let Some(statement) = statement else { return Outcome::NotMade("the attestation can't be read".into()) };
+fn chain(statement: &Statement, aaguid: Aaguid, trust: &Trust<'_>) -> Outcome {
     let listed = trust.metadata.and_then(|metadata| metadata.model(aaguid));
     let without = match statement.kind() {
         AttestationKind::Certificate => None,
@@ -489,6 +500,7 @@ fn chain(statement: Option<&Statement>, aaguid: Aaguid, trust: &Trust<'_>) -> Ou
     }
     match validate(statement.x5c(), &roots, trust.now) {
         Ok(()) => Outcome::Passed,
+        Err(error @ ChainError::Unsupported { .. }) => Outcome::NotMade(error.to_string()),
         // Roots that are given besides the metadata say nothing of models the metadata doesn't list.
         Err(ChainError::NoAnchor { .. }) if listed.is_none() && !trust.enforced => {
             Outcome::NotMade("no roots are known for this model; --mds names the FIDO metadata".into())

@@ -168,6 +168,23 @@ pub enum OptionsError {
     CredProtect(String),
 }
 
+impl OptionsError {
+    /// What to do about it.
+    pub fn next(&self) -> &'static str {
+        match self {
+            Self::Algorithms(_) | Self::CredProtect(_) => {
+                "no key can be registered here with this version of keybench; look for a newer one, and report this"
+            }
+            Self::Json(_) => {
+                "check that graph_url names Microsoft Graph and that no proxy answers in its place, then run the same command again"
+            }
+            _ => {
+                "run the same command again; if it stays, Graph has changed: look for a newer keybench, and report this"
+            }
+        }
+    }
+}
+
 impl CreationOptions {
     /// Reads the body of Graph's answer.
     ///

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::Oid;
+use x509_parser::error::X509Error;
 use x509_parser::oid_registry::{
     OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA, OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CERTIFICATE_POLICIES,
     OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE, OID_X509_EXT_SUBJECT_ALT_NAME,
@@ -107,6 +108,14 @@ pub enum ChainError {
         /// Its object identifier.
         oid: String,
     },
+    /// Signed in a way that can't be verified here: this proves nothing, for or against the key.
+    #[error("certificate {at} of the chain is signed with {algorithm}, which can't be verified here")]
+    Unsupported {
+        /// Which.
+        at: usize,
+        /// The algorithm's object identifier.
+        algorithm: String,
+    },
     /// The chain ends elsewhere.
     #[error("the chain ends at `{issuer}`, which is not among the trusted roots")]
     NoAnchor {
@@ -126,12 +135,15 @@ pub fn validate(chain: &[Vec<u8>], anchors: &Anchors, now: Timestamp) -> Result<
     }
     let roots: Vec<X509Certificate<'_>> = anchors.iter().filter_map(read).collect();
     let mut current: Option<X509Certificate<'_>> = None;
+    let mut unsupported = None;
     for (index, der) in chain.iter().enumerate() {
         let at = index + 1;
         let certificate = read(der).ok_or(ChainError::Unreadable { at })?;
         if let Some(issued) = &current {
-            if !is_issued_by(issued, &certificate) {
-                return Err(ChainError::NotIssued { at: index });
+            match link(issued, &certificate) {
+                Link::Holds => {}
+                Link::Broken => return Err(ChainError::NotIssued { at: index }),
+                Link::Unsupported(algorithm) => return Err(ChainError::Unsupported { at: index, algorithm }),
             }
             may_issue(&certificate, index.saturating_sub(1), false).map_err(|()| ChainError::NotAnAuthority { at })?;
         }
@@ -140,18 +152,19 @@ pub fn validate(chain: &[Vec<u8>], anchors: &Anchors, now: Timestamp) -> Result<
             return Ok(());
         }
         check_critical(&certificate, at)?;
-        let anchored = roots.iter().any(|root| {
-            is_issued_by(&certificate, root)
-                && may_issue(root, index, true).is_ok()
-                && check_dates(root, at + 1, now).is_ok()
-        });
-        if anchored {
-            return Ok(());
+        for root in &roots {
+            match link(&certificate, root) {
+                Link::Holds if may_issue(root, index, true).is_ok() && check_dates(root, at + 1, now).is_ok() => {
+                    return Ok(());
+                }
+                Link::Unsupported(algorithm) => unsupported = Some(ChainError::Unsupported { at, algorithm }),
+                _ => {}
+            }
         }
         current = Some(certificate);
     }
     let issuer = current.map(|last| last.issuer().to_string()).unwrap_or_default();
-    Err(ChainError::NoAnchor { issuer })
+    Err(unsupported.unwrap_or(ChainError::NoAnchor { issuer }))
 }
 
 /// One certificate and nothing after it.
@@ -162,12 +175,28 @@ fn read(der: &[u8]) -> Option<X509Certificate<'_>> {
     }
 }
 
-fn is_issued_by(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
+/// What becomes of "this one issued that one".
+enum Link {
+    Holds,
+    Broken,
+    /// The names fit, but the signature is of a kind that can't be verified here: its object identifier.
+    Unsupported(String),
+}
+
+fn link(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> Link {
+    if !same_name(certificate.issuer(), issuer.subject()) {
+        return Link::Broken;
+    }
+    let algorithm = &certificate.signature_algorithm.algorithm;
     // SHA-1 no longer proves anything; the library would still take it.
-    let sha1 = [OID_SHA1_WITH_RSA, OID_PKCS1_SHA1WITHRSA].contains(&certificate.signature_algorithm.algorithm);
-    !sha1
-        && same_name(certificate.issuer(), issuer.subject())
-        && certificate.verify_signature(Some(issuer.public_key())).is_ok()
+    if [OID_SHA1_WITH_RSA, OID_PKCS1_SHA1WITHRSA].contains(algorithm) {
+        return Link::Unsupported(algorithm.to_string());
+    }
+    match certificate.verify_signature(Some(issuer.public_key())) {
+        Ok(()) => Link::Holds,
+        Err(X509Error::SignatureUnsupportedAlgorithm) => Link::Unsupported(algorithm.to_string()),
+        Err(_) => Link::Broken,
+    }
 }
 
 /// The same bytes or, because vendors mix string types (RFC 5280 §7.1), the same text.

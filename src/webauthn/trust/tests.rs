@@ -25,7 +25,7 @@ fn the_built_in_roots_are_the_genuine_ones() {
     for root in anchors.iter() {
         // Each is a readable, valid authority that signed itself.
         let root = read(root).expect("a certificate");
-        assert!(is_issued_by(&root, &root));
+        assert!(matches!(link(&root, &root), Link::Holds));
         assert!(may_issue(&root, 0, true).is_ok());
         assert_eq!(check_dates(&root, 1, now()), Ok(()));
     }
@@ -104,6 +104,23 @@ mod made {
         let no_sign = root.below("Middle", |params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature]);
         let chain = [under(&no_sign), no_sign.der.clone()];
         assert_eq!(validate(&chain, &anchored(&root), now()), Err(ChainError::NotAnAuthority { at: 2 }));
+    }
+
+    #[test]
+    fn a_signature_that_can_t_be_verified_is_not_called_a_forgery() {
+        let root = Authority::root("Root");
+        let other = Authority::root("Other");
+        // ecdsa-with-SHA256 becomes ecdsa-with-SHA512, which is not supported.
+        let oid = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+        let mut leaf = under(&root);
+        let places: Vec<usize> = (0..leaf.len() - 8).filter(|at| leaf[*at..*at + 8] == oid).collect();
+        assert_eq!(places.len(), 2);
+        places.iter().for_each(|at| leaf[at + 7] = 0x04);
+        let algorithm = "1.2.840.10045.4.3.4".to_owned();
+        let unsupported = Err(ChainError::Unsupported { at: 1, algorithm });
+        assert_eq!(validate(std::slice::from_ref(&leaf), &anchored(&root), now()), unsupported);
+        assert_eq!(validate(&[leaf.clone(), root.der.clone()], &anchored(&other), now()), unsupported);
+        assert!(matches!(validate(&[leaf], &anchored(&other), now()), Err(ChainError::NoAnchor { .. })));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Promise: a [`CreationOptions`] can be used as it stands. Tolerated are members we don't know, `@odata` annotations, `null`
 //! for an empty list, and the `{"value": …}` around it that Microsoft's examples show and its service leaves out.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -66,7 +67,7 @@ pub struct RelyingParty {
 }
 
 /// Who the credential is for, from the person's side. Names as Graph sent them: see [`truncate_for_key`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct User {
     /// User handle, 1 to 64 bytes.
     pub id: Vec<u8>,
@@ -74,6 +75,13 @@ pub struct User {
     pub name: String,
     /// Display name.
     pub display_name: String,
+}
+
+impl fmt::Debug for User {
+    /// Names of people stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "User {{ id: {} bytes, … }}", self.id.len())
+    }
 }
 
 /// A credential that the key must not hold already.

@@ -132,6 +132,12 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
+fn debug_shows_nobody_s_name() {
+    let shown = format!("{:?}", parse(&live()).expect("options"));
+    assert!(!shown.contains("john") && !shown.contains("John"));
+}
+
+#[test]
 fn the_time_left_ends_at_zero() {
     let options = parse(&live()).expect("options");
     let at = |text: &str| text.parse::<Timestamp>().expect("a time");

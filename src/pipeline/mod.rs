@@ -23,3 +23,7 @@ pub mod state;
 pub mod step;
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, feature = "sim"))]
+mod bench_tests;
+#[cfg(all(test, feature = "sim"))]
+mod stage;

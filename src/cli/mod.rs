@@ -12,6 +12,7 @@ pub mod key;
 pub mod ledger;
 pub mod man;
 pub mod output;
+pub mod prompt;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]

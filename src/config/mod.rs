@@ -431,7 +431,8 @@ fn endpoints(reader: &mut Reader<'_>) -> (Url, Url) {
         return (default_graph, default_login);
     };
     let known = CLOUDS.iter().any(|(g, l)| graph.host_str() == Some(g) && login.host_str() == Some(l));
-    if !known && !(is_loopback(&graph) && is_loopback(&login)) {
+    let here = is_loopback(&graph) && is_loopback(&login);
+    if !known && !here {
         let what = "graph_url and login_url must be those of one Microsoft cloud, or both be on this machine; tokens go \
                     nowhere else";
         reader.note(graph_text.origin, "tenant.graph_url", what);

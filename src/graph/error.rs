@@ -252,6 +252,14 @@ impl GraphError {
             ids.request_id = said.request_id;
         }
         let make = |kind, fixer, verb: &str| Self::new(kind, fixer, format!("Graph {verb} to {doing} ({shown})"));
+        // 401 and 429 mean the same whoever writes the page.
+        if (400..500).contains(&answer.status) && !matches!(answer.status, 401 | 429) && answer.looks_like_markup() {
+            return make(ErrorKind::Network, Fixer::NetworkAdmin, "seems not to be what answered when asked")
+                .because("A web page came where Graph sends JSON: a proxy or filter between the bench and Graph gave it.")
+                .advise("Have graph.microsoft.com and login.microsoftonline.com excepted there; then run the same command again.")
+                .with_status(answer.status, None)
+                .with_ids(ids);
+        }
         let error = match answer.status {
             300..=399 => make(ErrorKind::Outage, Fixer::NetworkAdmin, "answered with a redirect when asked")
                 .because(

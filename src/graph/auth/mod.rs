@@ -29,14 +29,14 @@ pub use certificate::ClientCertificate;
 pub use device_code::DevicePrompt;
 use endpoint::{Endpoint, TokenAnswer, TokenFailure};
 
-/// The delegated permissions a bench asks for. `offline_access` brings the refresh token.
-pub const DELEGATED_SCOPES: [&str; 6] = [
+/// The permissions a bench needs of the app registration, delegated or of the application; see `docs/SETUP.md`.
+/// We ask for `.default`, which is whatever the registration lists: a name that isn't there would stop the sign-in.
+pub const PERMISSIONS: [&str; 5] = [
     "UserAuthMethod-Passkey.ReadWrite.All",
     "User.Read.All",
     "GroupMember.Read.All",
     "RoleManagement.Read.Directory",
     "Policy.Read.AuthenticationMethod",
-    "offline_access",
 ];
 
 /// A token goes out of use this long before it ends, so that it doesn't end on the way.
@@ -173,15 +173,11 @@ impl SignIn {
         clock: Arc<dyn Clock>,
         prompt: Arc<dyn SignInPrompt>,
     ) -> Result<Self, GraphError> {
-        let interactive = settings.flow.is_interactive();
-        let scope = if interactive {
-            let resource = settings.cloud.resource();
-            let full =
-                |scope: &&str| if scope.contains('.') { format!("{resource}/{scope}") } else { (*scope).to_owned() };
-            DELEGATED_SCOPES.iter().map(full).collect::<Vec<_>>().join(" ")
-        } else {
-            format!("{}/.default", settings.cloud.resource())
-        };
+        let mut scope = format!("{}/.default", settings.cloud.resource());
+        if settings.flow.is_interactive() {
+            // Brings the refresh token.
+            scope.push_str(" offline_access");
+        }
         let SignInSettings { cloud, tenant, client_id, flow, timeouts, budget, cancel } = settings;
         let endpoint = Endpoint::new(&cloud, &tenant, &client_id, scope, timeouts, budget, cancel, Arc::clone(&clock))?;
         Ok(Self { endpoint, flow, clock, prompt, held: Mutex::default() })

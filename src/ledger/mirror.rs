@@ -54,6 +54,9 @@ pub(super) struct Mirror {
     /// Bytes of whole lines. What follows is torn and is overwritten.
     length: u64,
     synced: bool,
+    /// The handle can't be trusted any more: a sync failed (what a later one says about the same bytes means nothing), or
+    /// the file could not be put in place. Nothing counts as mirrored until it is opened again.
+    lost: Option<String>,
 }
 
 impl Mirror {
@@ -71,7 +74,7 @@ impl Mirror {
         let mut file = place::open_or_create(path).map_err(io)?;
         place::sync_directory(path).map_err(io)?;
         let (last, length) = tail(path, &mut file)?;
-        Ok(Self { path: path.to_owned(), file, last, length, synced: false })
+        Ok(Self { path: path.to_owned(), file, last, length, synced: false, lost: None })
     }
 
     /// Writes go to another handle from now on, e.g. one that may only read.
@@ -86,6 +89,7 @@ impl Mirror {
 
     /// Adds rows that follow the last one. On failure what was half-written is overwritten by the next try.
     pub(super) fn add(&mut self, rows: &[(Row, Option<SealedPin>)]) -> Result<(), LedgerError> {
+        self.usable()?;
         let Some((newest, _)) = rows.last() else { return Ok(()) };
         let mut bytes = Vec::new();
         for (row, seal) in rows {
@@ -105,11 +109,22 @@ impl Mirror {
 
     /// Returns once everything added is on the disk.
     pub(super) fn sync(&mut self) -> Result<(), LedgerError> {
+        self.usable()?;
         if !self.synced {
-            self.file.sync_all().map_err(|error| trouble(&self.path, &error))?;
+            self.file.sync_all().map_err(|error| {
+                self.lost = Some(error.to_string());
+                trouble(&self.path, &error)
+            })?;
             self.synced = true;
         }
         Ok(())
+    }
+
+    fn usable(&self) -> Result<(), LedgerError> {
+        match &self.lost {
+            Some(what) => Err(LedgerError::Mirror { path: self.path.clone(), what: what.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Takes the envelopes out of these entries' lines: a new file beside it, synced, then put in its place.
@@ -117,6 +132,7 @@ impl Mirror {
         if seqs.is_empty() {
             return Ok(());
         }
+        self.usable()?;
         let io = |error: &std::io::Error| trouble(&self.path, error);
         let fresh = place::beside(&self.path, ".new");
         match fs::remove_file(&fresh) {
@@ -133,13 +149,13 @@ impl Mirror {
         out.flush().map_err(|error| io(&error))?;
         drop(out);
         file.sync_all().map_err(|error| io(&error))?;
-        // Windows replaces no file that is open; the old handle goes first.
+        // Windows replaces no file that is open, so the old handle goes first; until the file is opened again by its name,
+        // nothing may be written through the new one.
+        self.lost = Some("it could not be replaced by a copy without the envelopes".to_owned());
         self.file = file;
         fs::rename(&fresh, &self.path).map_err(|error| io(&error))?;
         place::sync_directory(&self.path).map_err(|error| io(&error))?;
-        let mut file = place::open_or_create(&self.path).map_err(|error| io(&error))?;
-        let (last, length) = tail(&self.path, &mut file)?;
-        (self.file, self.last, self.length, self.synced) = (file, last, length, true);
+        *self = Self::open(&self.path)?;
         Ok(())
     }
 }

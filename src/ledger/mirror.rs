@@ -205,14 +205,19 @@ fn tail(path: &Path, file: &mut File) -> Result<(Head, u64), LedgerError> {
             window = window.saturating_mul(4);
             continue;
         }
-        let Some(end) = end else { return Ok((Head::EMPTY, 0)) };
+        let Some(end) = end else {
+            // A first line that was cut off is overwritten; a file that never was a mirror is not.
+            let start = br#"{"seq":1,"#;
+            if bytes.iter().zip(start).all(|(found, ours)| found == ours) {
+                return Ok((Head::EMPTY, 0));
+            }
+            let what = "it does not begin as a mirror does".to_owned();
+            return Err(LedgerError::MirrorCorrupt { path: path.to_owned(), line: Some(1), what });
+        };
         let start = before.map_or(0, |before| before + 1);
         let line = bytes.get(start..end).unwrap_or_default();
-        let (row, _) = understand(line).map_err(|what| LedgerError::MirrorCorrupt {
-            path: path.to_owned(),
-            line: 0,
-            what: format!("the last line: {what}"),
-        })?;
+        let (row, _) =
+            understand(line).map_err(|what| LedgerError::MirrorCorrupt { path: path.to_owned(), line: None, what })?;
         return Ok((row.head(), from + end as u64 + 1));
     }
 }
@@ -236,7 +241,7 @@ pub(super) fn read(path: &Path) -> Result<impl Iterator<Item = Result<Mirrored, 
                 let line = line.strip_suffix(b"\n")?;
                 Some(understand(line).map_err(|what| LedgerError::MirrorCorrupt {
                     path: path.clone(),
-                    line: number,
+                    line: Some(number),
                     what,
                 }))
             }
@@ -306,6 +311,18 @@ mod tests {
     }
 
     #[test]
+    fn a_first_line_that_was_cut_off_is_known_from_a_file_that_is_no_mirror() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("mirror");
+        for torn in ["", "{", "{\"seq\":1,\"at\":\"2027"] {
+            fs::write(&path, torn).expect("written");
+            assert_eq!(Mirror::open(&path).expect("opens").last(), Head::EMPTY, "{torn}");
+        }
+        fs::write(&path, "a note to myself").expect("written");
+        assert!(matches!(Mirror::open(&path), Err(LedgerError::MirrorCorrupt { line: Some(1), .. })));
+    }
+
+    #[test]
     fn a_damaged_line_is_named() {
         let place = tempfile::tempdir().expect("a directory");
         let path = place.path().join("mirror");
@@ -313,6 +330,6 @@ mod tests {
         let damaged = fs::read_to_string(&path).expect("text").replacen("\"seq\":1", "\"seq\":x", 1);
         fs::write(&path, damaged).expect("written");
         let first = read(&path).expect("opens").next();
-        assert!(matches!(first, Some(Err(LedgerError::MirrorCorrupt { line: 1, .. }))), "{first:?}");
+        assert!(matches!(first, Some(Err(LedgerError::MirrorCorrupt { line: Some(1), .. }))), "{first:?}");
     }
 }

@@ -55,6 +55,9 @@ pub fn open_writer(opening: &Opening<'_>) -> Result<SqliteLedger, LedgerError> {
 pub(super) fn open_with(opening: &Opening<'_>, flags: OpenFlags) -> Result<SqliteLedger, LedgerError> {
     let path = &opening.path;
     place::prepare_directory(path)?;
+    if opening.mirror.as_ref().is_some_and(|mirror| place::same(path, mirror)) {
+        return Err(LedgerError::MirrorIsLedger { path: path.clone() });
+    }
     let lock = Lock::take(path, &opening.bench, opening.clock.now())?;
     if !path.exists() {
         if let Some(mirror) = &opening.mirror {

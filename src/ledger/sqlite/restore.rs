@@ -93,7 +93,7 @@ fn build(mirror: &Path, path: &Path, bench: &BenchId, clock: &Arc<dyn Clock>) ->
     if entries == 0 {
         return Err(LedgerError::MirrorCorrupt {
             path: mirror.to_owned(),
-            line: 1,
+            line: Some(1),
             what: "it has no entry".to_owned(),
         });
     }

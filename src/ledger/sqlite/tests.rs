@@ -259,6 +259,29 @@ fn another_ledgers_mirror_is_refused() {
 }
 
 #[test]
+fn the_ledger_is_not_its_own_mirror() {
+    let place = OnDisk::new(false);
+    let opening = |mirror| Opening {
+        path: place.path(),
+        mirror: Some(mirror),
+        bench: BenchId::new("us"),
+        clock: place.clock(),
+        entropy: &SystemEntropy,
+    };
+    let around = place.directory.path().join(".").join("ledger.db");
+    for _ in 0..2 {
+        assert!(matches!(open_writer(&opening(around.clone())), Err(LedgerError::MirrorIsLedger { .. })));
+        drop(opened(&place));
+    }
+    fs::write(place.mirror(), "not a mirror\n").expect("written");
+    let refused = open_writer(&opening(place.mirror())).expect_err("refused");
+    assert!(matches!(refused, LedgerError::MirrorCorrupt { line: None, .. }), "{refused}");
+    assert_eq!(fs::read(place.mirror()).expect("read"), b"not a mirror\n", "somebody's file is left alone");
+    let missing = open_writer(&opening(place.directory.path().join("not mounted/mirror")));
+    assert!(matches!(missing, Err(LedgerError::Mirror { .. })), "{missing:?}");
+}
+
+#[test]
 fn a_mirror_set_up_later_gets_everything() {
     let mut place = OnDisk::new(false);
     let ledger = opened(&place);
@@ -438,6 +461,29 @@ fn a_file_that_may_only_be_read_is_named() {
     assert!(matches!(trouble::tell(&place.path(), &code), LedgerError::ReadOnlyFile { .. }));
     let code = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None);
     assert!(matches!(trouble::tell(&place.path(), &code), LedgerError::Io { .. }));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_may_only_be_read_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = OnDisk::new(false);
+    let mode = |bits| fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(bits)).expect("set");
+    mode(0o500);
+    let probe = place.directory.path().join("probe");
+    if fs::write(&probe, "").is_err() {
+        // Not the administrator, who may write anywhere.
+        let refused = place.try_open("us");
+        assert!(matches!(refused, Err(LedgerError::ReadOnlyFile { .. })), "{refused:?}");
+        mode(0o700);
+        drop(opened(&place));
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o400)).expect("set");
+        let refused = place.try_open("us");
+        assert!(matches!(refused, Err(LedgerError::ReadOnlyFile { .. })), "{refused:?}");
+        let reader = open_reader(&place.path()).expect("may still be read");
+        assert_eq!(reader.verify(None).expect("sound").seq, 1);
+    }
+    mode(0o700);
 }
 
 #[cfg(unix)]

@@ -11,6 +11,8 @@ mod trouble;
 mod verify;
 
 #[cfg(test)]
+mod old_ledgers;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;

@@ -8,10 +8,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::super::chain::ChainFault;
 use super::super::conformance::{OnDisk, Place as _, begun, finished, job, person, planned, sealed, user};
-use super::super::entry::{Act, Counts, ForcedChange, RunEnd};
 use super::super::{JobFilter, mirror, place};
 use super::*;
-use crate::model::{BatchId, CredentialId, JobStatus, MethodId, RunId, TenantId};
 use crate::world::SystemEntropy;
 
 /// A small day: a plan, one finished job, one begun.
@@ -68,6 +66,68 @@ fn a_copy_taken_after_any_write_opens_with_all_of_it() {
     });
     assert_eq!(heads.len(), 8);
     assert!(heads.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+}
+
+/// Set in the process that is going to be killed: the directory it writes in.
+const TO_BE_KILLED: &str = "KEYBENCH_TEST_LEDGER_TO_BE_KILLED";
+
+/// Does nothing, unless it is the process of the next test: then it seals PINs until it is killed, and notes each head
+/// that it was given.
+#[test]
+fn a_process_to_be_killed() {
+    let Some(directory) = std::env::var_os(TO_BE_KILLED).map(PathBuf::from) else { return };
+    let ledger = open_writer(&Opening {
+        path: directory.join("ledger.db"),
+        mirror: Some(directory.join("mirror.jsonl")),
+        bench: BenchId::new("us"),
+        clock: OnDisk::new(false).clock(),
+        entropy: &SystemEntropy,
+    })
+    .expect("opens");
+    if ledger.job(&job(1)).expect("read").is_none() {
+        ledger.append(Append::entry(planned(1))).expect("planned");
+    }
+    let claim = ledger.claim(&job(1)).expect("claimed");
+    let last = ledger.job(&job(1)).expect("read").expect("planned").attempt;
+    for attempt in last + 1..last + 10_000 {
+        ledger.append(Append::entry(begun(1, attempt)).under(&claim)).expect("begun");
+        let receipt = ledger.append_seal(&claim, attempt, &sealed(&attempt.to_string())).expect("sealed");
+        let note = format!("{} {}\n", receipt.attempt(), ledger.head().expect("a head"));
+        let mut notes = fs::OpenOptions::new().append(true).create(true).open(directory.join("notes")).expect("opens");
+        std::io::Write::write_all(&mut notes, note.as_bytes()).expect("noted");
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing_it_was_told_is_kept() {
+    let place = OnDisk::new(true);
+    let notes = place.directory.path().join("notes");
+    let noted = || fs::read_to_string(&notes).unwrap_or_default().matches('\n').count();
+    for round in 1..=4 {
+        let wanted = noted() + 3 * round;
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "ledger::sqlite::tests::a_process_to_be_killed"])
+            .env(TO_BE_KILLED, place.directory.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("started");
+        while noted() < wanted && child.try_wait().expect("asked").is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.kill().expect("killed");
+        child.wait().expect("gone");
+        assert!(noted() >= wanted, "it got that far");
+        let text = fs::read_to_string(&notes).expect("notes");
+        let last = text.lines().last().expect("a note");
+        let (attempt, head) = last.split_once(' ').expect("an attempt and a head");
+        let ledger = opened(&place);
+        ledger.verify(super::super::SeenHead::parse(head)).expect("sound, and the last head is in it");
+        let attempt: Attempt = attempt.parse().expect("a number");
+        let (found, _) = ledger.sealed_pin(&job(1), attempt).expect("read").expect("there");
+        assert_eq!(found, sealed(&attempt.to_string()));
+        assert_eq!(mirror::last_of(&place.mirror()).expect("read"), ledger.head().expect("a head"));
+    }
 }
 
 #[test]
@@ -497,151 +557,4 @@ fn every_file_is_for_this_account_only() {
         let mode = fs::metadata(place.directory.path().join(name)).expect(name).permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{name}");
     }
-}
-
-/// One entry of each kind that `append` takes. The match below does not compile when a kind is missing from it: put the new
-/// kind here too, and write a new fixture (`fixtures/ledgers/README.md`).
-fn one_of_each() -> Vec<Entry> {
-    let (attempt, code, credential) = (1, "code".to_owned(), CredentialId::new(vec![7; 20]));
-    let (run, method, key) = (
-        RunId::new("run"),
-        MethodId::new("method"),
-        match begun(1, 1) {
-            Entry::AttemptStarted { key, .. } => key,
-            other => panic!("{other:?}"),
-        },
-    );
-    let (job, user) = (job(1), user(1));
-    let record = BlobHash::of(b"record");
-    let at = jiff::Timestamp::UNIX_EPOCH;
-    vec![
-        Entry::CustodiansSet { first: vec!["0123456789abcdef".into()], second: Vec::new(), by: "config".into() },
-        Entry::RunStarted {
-            run: run.clone(),
-            batch: BatchId::new("batch"),
-            tenant: TenantId::new("tenant"),
-            roster: record,
-            operator: "op".into(),
-            account: "account".into(),
-            version: "0.1.0".into(),
-        },
-        planned(1),
-        Entry::JobParked { job: job.clone(), code: code.clone() },
-        Entry::JobResumed { job: job.clone() },
-        Entry::JobRefused { job: job.clone(), code: code.clone() },
-        begun(1, 1),
-        Entry::Intent { job: job.clone(), attempt, act: Act::SetPin },
-        Entry::PinSet { job: job.clone(), attempt },
-        Entry::ActUndone { job: job.clone(), attempt, act: Act::MakeCredential, code: code.clone() },
-        Entry::CredentialMade { job: job.clone(), attempt, credential: credential.clone(), record, expires: at },
-        Entry::CredentialProved { job: job.clone(), attempt, checks: vec!["signature".into()] },
-        Entry::Registered { job: job.clone(), attempt, method: method.clone(), found: false },
-        Entry::ReadBack { job: job.clone(), attempt },
-        Entry::PinRulesSet { job: job.clone(), attempt, minimum: 6, forced: ForcedChange::Forced },
-        Entry::CredentialRemoved { job: job.clone(), attempt, credential: credential.clone() },
-        Entry::MethodDeleted { job: job.clone(), attempt, method: method.clone() },
-        Entry::Watched { job: job.clone(), attempt, user, credential: credential.clone() },
-        Entry::Unwatched { job: job.clone(), credential, deleted: Some(method.clone()) },
-        Entry::AttemptFailed { job: job.clone(), attempt, code: code.clone(), pin_on_key: true },
-        Entry::KeyRefused { key, code },
-        finished(1, 1),
-        Entry::ResumeKeyDestroyed { job: job.clone(), attempt },
-        Entry::KeyTaken { job: job.clone(), attempt },
-        Entry::PinOpened { job: job.clone(), attempt, by: "custodian".into(), reason: "lost letter".into() },
-        Entry::Revoked { job, method, reason: "lost".into() },
-        Entry::RunEnded { run, end: RunEnd::Complete, counts: Counts { planned: 1, finished: 1, ..Counts::default() } },
-    ]
-}
-
-fn kind(entry: &Entry) -> usize {
-    match entry {
-        Entry::LedgerCreated { .. } => 0,
-        Entry::CustodiansSet { .. } => 1,
-        Entry::RunStarted { .. } => 2,
-        Entry::RunEnded { .. } => 3,
-        Entry::JobPlanned { .. } => 4,
-        Entry::JobParked { .. } => 5,
-        Entry::JobResumed { .. } => 6,
-        Entry::JobRefused { .. } => 7,
-        Entry::Claimed { .. } => 8,
-        Entry::AttemptStarted { .. } => 9,
-        Entry::PinSealed { .. } => 10,
-        Entry::Intent { .. } => 11,
-        Entry::PinSet { .. } => 12,
-        Entry::ActUndone { .. } => 13,
-        Entry::CredentialMade { .. } => 14,
-        Entry::CredentialProved { .. } => 15,
-        Entry::Registered { .. } => 16,
-        Entry::ReadBack { .. } => 17,
-        Entry::PinRulesSet { .. } => 18,
-        Entry::Finished { .. } => 19,
-        Entry::ResumeKeyDestroyed { .. } => 20,
-        Entry::KeyTaken { .. } => 21,
-        Entry::CredentialRemoved { .. } => 22,
-        Entry::MethodDeleted { .. } => 23,
-        Entry::Watched { .. } => 24,
-        Entry::Unwatched { .. } => 25,
-        Entry::AttemptFailed { .. } => 26,
-        Entry::KeyRefused { .. } => 27,
-        Entry::PinOpened { .. } => 28,
-        Entry::Forgotten { .. } => 29,
-        Entry::Revoked { .. } => 30,
-        Entry::Restored { .. } => 31,
-    }
-}
-
-const KINDS: usize = 32;
-
-/// Writes a ledger with every kind of entry in it: planned, sealed, forgotten, restored.
-fn write_sample(path: &Path) {
-    let place = OnDisk::new(true);
-    let ledger = opened(&place);
-    let people = vec![person(1, "kim"), person(2, "lee")];
-    ledger.append(Append { people, ..Append::entries([planned(1), planned(2)]) }).expect("planned");
-    for number in 1..=2 {
-        let claim = ledger.claim(&job(number)).expect("claimed");
-        ledger.append_seal(&claim, 1, &sealed(&format!("envelope of {number}"))).expect("sealed");
-    }
-    ledger.append(Append::entries(one_of_each()).with_blob(b"record".to_vec())).expect("all kinds");
-    ledger.forget(&user(1), "left").expect("forgotten");
-    drop(ledger);
-    let clock: Arc<dyn Clock> = place.clock();
-    restore(&place.mirror(), path, &BenchId::new("us"), &clock).expect("restored");
-}
-
-fn check_sample(ledger: &dyn Ledger) {
-    ledger.verify(None).expect("sound");
-    let mut seen = [false; KINDS];
-    ledger
-        .visit(1, &mut |recorded| {
-            seen[kind(&recorded.entry)] = true;
-            ControlFlow::Continue(())
-        })
-        .expect("every entry is understood");
-    assert_eq!(seen.iter().position(|seen| !seen), None, "a kind that no fixture has");
-    let lines = ledger.jobs(&JobFilter::all()).expect("jobs");
-    assert_eq!(lines.iter().map(|line| line.status).collect::<Vec<_>>(), [JobStatus::Finished, JobStatus::Waiting]);
-    assert_eq!(ledger.envelope(&job(2), 1).expect("read"), Some(sealed("envelope of 2")));
-    assert_eq!(ledger.envelope(&job(1), 1).expect("read"), None, "forgotten");
-}
-
-#[test]
-fn a_ledger_with_every_kind_of_entry_is_read_back() {
-    // With the variable set, the file stays: that is how a fixture is made.
-    let kept = std::env::var_os("KEYBENCH_WRITE_LEDGER").map(PathBuf::from);
-    let place = OnDisk::new(false);
-    let path = kept.unwrap_or_else(|| place.path());
-    write_sample(&path);
-    check_sample(&open_reader(&path).expect("opens"));
-}
-
-#[test]
-fn the_ledgers_of_older_versions_still_open() {
-    let dump = include_str!("../../../fixtures/ledgers/v1.sql");
-    let place = OnDisk::new(true);
-    Connection::open(place.path()).and_then(|db| db.execute_batch(dump)).expect("loaded");
-    let ledger = opened(&place);
-    check_sample(&*ledger);
-    ledger.append(Append::entry(planned(3))).expect("and goes on");
-    ledger.verify(None).expect("sound");
 }

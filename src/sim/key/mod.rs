@@ -1,7 +1,7 @@
 //! A simulated security key: OpenSK, which others wrote, behind real CTAPHID reports, made to look and behave like a model on the market.
 //!
-//! Promise: what a key holds survives unplugging, and what only its power held does not. Only what [`filter`] says differs from OpenSK.
-//! Exception: the preview credential management (0x41) is answered by [`preview`], because OpenSK has none.
+//! Promise: what a key holds survives unplugging, and what only its power held does not. Only what `filter` says differs from OpenSK.
+//! Exception: the preview credential management (0x41) is answered by `preview`, because OpenSK has none.
 
 pub mod attestation;
 mod device;

@@ -297,6 +297,23 @@ fn nobody_listening_is_a_network_error_that_says_where() {
 }
 
 #[test]
+fn a_service_that_cant_prove_itself_gets_nothing_and_is_not_asked_again() {
+    use std::io::Write as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("https://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let cloud = Cloud::from_settings(Some(&url), Some(&url)).expect("loopback");
+    let bench = Bench::over(Server::answering(vec![]), |settings| settings.cloud = cloud);
+    let RegistrationOutcome::Refused(error) = bench.register() else { panic!("nothing can have arrived") };
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+    assert_eq!(bench.graph.counts(), Counts { requests: 1, retries: 0 });
+}
+
+#[test]
 fn stopping_ends_the_wait() {
     let cancel = Cancel::new();
     let stop = cancel.clone();

@@ -367,6 +367,20 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
+        let proxy = crate::graph::testing::Server::answering(vec![crate::graph::testing::Reply::status(407)]);
+        let _ = super::client(true, Timeouts::default()).expect("installs the TLS provider");
+        let through =
+            Client::builder().proxy(reqwest::Proxy::all(&proxy.url).expect("a proxy")).build().expect("a client");
+        let url = Url::parse("https://graph.microsoft.com/v1.0/me").expect("a URL");
+        let error = through.get(url.clone()).send().expect_err("refused");
+        let (class, error) = no_answer(&error, &url, "read who is signed in");
+        assert_eq!(class, AnswerClass::NotSent, "{error}");
+        assert!(error.cause().contains("PAC"), "{error}");
+        assert_eq!(proxy.seen()[0].method, "CONNECT");
+    }
+
+    #[test]
     fn a_claims_challenge_is_read() {
         let challenge = |text: &str| Answer { status: 401, challenge: Some(text.to_owned()), ..Answer::default() };
         // {"access_token":{"nbf":{"essential":true}}}

@@ -315,6 +315,10 @@ impl Graph {
             let spent = inner.clock.monotonic().saturating_sub(start);
             match decide(class, request.repeat, made, spent, jitter(), &inner.settings.budget) {
                 Verdict::Retry => need = TokenNeed::Fresh { refused: token },
+                Verdict::Stop if matches!(class, AnswerClass::Unauthorized { .. }) => {
+                    inner.tokens.rejected(&token);
+                    return self.conclude(request, sent, class, made, began);
+                }
                 Verdict::Wait(wait) => {
                     let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
                     inner.observer.event(event(class, seconds, request, &sent));

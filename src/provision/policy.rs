@@ -31,10 +31,9 @@ pub fn read(graph: &Graph) -> Result<Known, ProvisionError> {
                 None
             };
             match objection {
-                Some(objection) => Err(ProvisionError::Policy {
-                    what: objection.to_string(),
-                    next: objection.remedy().to_owned(),
-                }),
+                Some(objection) => {
+                    Err(ProvisionError::Policy { what: objection.to_string(), next: objection.remedy().to_owned() })
+                }
                 None => Ok(Known::Policy(Box::new(policy))),
             }
         }

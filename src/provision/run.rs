@@ -128,14 +128,17 @@ pub fn provision(
 
     let account = graph.sign_in()?;
     if let Some(found) = account.tenant.as_ref().filter(|found| {
-        !found.as_str().eq_ignore_ascii_case(request.tenant.as_str()) && uuid::Uuid::try_parse(request.tenant.as_str()).is_ok()
+        !found.as_str().eq_ignore_ascii_case(request.tenant.as_str())
+            && uuid::Uuid::try_parse(request.tenant.as_str()).is_ok()
     }) {
         return Err(ProvisionError::OtherTenant { found: found.to_string(), wanted: request.tenant.to_string() });
     }
     let tenant = account.tenant.clone().unwrap_or_else(|| request.tenant.clone());
     let fido2 = policy::read(graph)?;
     if matches!(fido2, Known::Unread) {
-        listener.note("The tenant's passkey policy may not be read by this account; what it allows shows at the first key.");
+        listener.note(
+            "The tenant's passkey policy may not be read by this account; what it allows shows at the first key.",
+        );
     }
     let (roster, left_out) = directory::rows(graph, request.roster, request.group)?;
     if left_out > 0 {
@@ -213,8 +216,7 @@ pub fn provision(
             listener.happened(progress);
         }
     };
-    let simulator_roots =
-        if loopback { machine.simulator_roots.clone() } else { Anchors::none() };
+    let simulator_roots = if loopback { machine.simulator_roots.clone() } else { Anchors::none() };
     let settings = RunSettings {
         run: run.clone(),
         ports: request.ports,
@@ -254,10 +256,7 @@ pub fn provision(
     let summary = sum_up(outcome.summary, refused, &run, ledger)?;
     Ok(Report {
         nothing_to_do: todo.jobs.is_empty(),
-        stopped_by: outcome
-            .paused
-            .filter(|_| summary.end == RunEnd::Stopped)
-            .map(|pause| (pause.code, pause.detail)),
+        stopped_by: outcome.paused.filter(|_| summary.end == RunEnd::Stopped).map(|pause| (pause.code, pause.detail)),
         summary,
     })
 }
@@ -266,11 +265,8 @@ pub fn provision(
 fn sum_up(mut summary: Summary, refused: u64, run: &RunId, ledger: &dyn Ledger) -> Result<Summary, ProvisionError> {
     summary.counts.planned += refused;
     summary.counts.refused += refused;
-    summary.head = ledger.append(Append::entry(Entry::RunEnded {
-        run: run.clone(),
-        end: summary.end,
-        counts: summary.counts,
-    }))?;
+    summary.head =
+        ledger.append(Append::entry(Entry::RunEnded { run: run.clone(), end: summary.end, counts: summary.counts }))?;
     Ok(summary)
 }
 
@@ -345,16 +341,9 @@ fn ask_about_renamed(
 }
 
 /// Reads the FIDO metadata. The simulator's root may sign it on loopback only.
-fn read_metadata(
-    path: &std::path::Path,
-    machine: &Machine<'_>,
-    loopback: bool,
-) -> Result<Metadata, ProvisionError> {
-    let wrong = |what: String, next: &str| ProvisionError::Metadata {
-        path: path.to_owned(),
-        what,
-        next: next.to_owned(),
-    };
+fn read_metadata(path: &std::path::Path, machine: &Machine<'_>, loopback: bool) -> Result<Metadata, ProvisionError> {
+    let wrong =
+        |what: String, next: &str| ProvisionError::Metadata { path: path.to_owned(), what, next: next.to_owned() };
     let blob = fs::read(path).map_err(|error| wrong(error.to_string(), "Check the path in [bench] mds."))?;
     let mut anchors = Anchors::fido();
     if loopback {

@@ -283,14 +283,13 @@ pub(super) fn no_answer(error: &reqwest::Error, url: &Url, doing: &str) -> (Answ
     let lower = why.to_ascii_lowercase();
     let fact = |what: &str| format!("{what} {host} to {doing}");
     // Only while connecting: the same words in a later failure don't say that nothing arrived.
-    let says = |words: &[&str]| error.is_connect() && words.iter().any(|word| lower.contains(word));
-    if says(&["certificate", "tls", "handshake", "unknownissuer"]) && !error.is_timeout() {
+    if error.is_connect() && is_tls(error) {
         let error = GraphError::new(ErrorKind::Tls, Fixer::NetworkAdmin, fact("No trusted connection to"))
             .because(format!("{why}. Often a proxy that opens TLS, whose root certificate this system doesn't know; or a clock that is wrong."))
             .advise("Check this machine's date; have the proxy's root installed in the system's certificate store. keybench can't be told to skip this check.");
         return (AnswerClass::Hopeless, error);
     }
-    if says(&["proxy", "tunnel", "407"]) {
+    if error.is_connect() && ["proxy", "tunnel", "407"].iter().any(|word| lower.contains(word)) {
         let error = GraphError::new(ErrorKind::Network, Fixer::NetworkAdmin, fact("The proxy does not let us through to"))
             .because(format!("{why}. keybench knows plain HTTP proxies with fixed addresses; PAC scripts and NTLM or Kerberos sign-in at the proxy are unsupported."))
             .advise("Set HTTPS_PROXY to a proxy that needs no such sign-in, or have the two hosts excepted.");
@@ -316,14 +315,20 @@ pub(super) fn no_answer(error: &reqwest::Error, url: &Url, doing: &str) -> (Answ
     (AnswerClass::Unanswered, error)
 }
 
+/// Whether the TLS handshake failed. An [`std::io::Error`] hides what it wraps from `source`, so it is looked into.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inside.is_some_and(|inside| is_tls(inside)) || error.source().is_some_and(is_tls)
+}
+
 /// An error with its causes on one line, without the URL (which may hold names).
 fn chain(error: &reqwest::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(cause) = next {
         let text = one_line(&cause.to_string(), 160);
-        // Wrappers repeat what they wrap.
-        if !text.is_empty() && !parts.iter().any(|part| part.contains(&text)) {
+        // Wrappers repeat what they wrap, and hyper names the layer only.
+        if !text.is_empty() && !text.starts_with("client error (") && !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
         }
         next = cause.source();
@@ -359,6 +364,20 @@ mod tests {
         assert_eq!(escape("o'reilly#EXT#@x.com/../"), "o%27reilly%23EXT%23%40x.com%2F..%2F");
         assert_eq!(escape("ä"), "%C3%A4");
         assert_eq!(odata_string("o'reilly"), "'o''reilly'");
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
+        let proxy = crate::graph::testing::Server::answering(vec![crate::graph::testing::Reply::status(407)]);
+        let _ = super::client(true, Timeouts::default()).expect("installs the TLS provider");
+        let through =
+            Client::builder().proxy(reqwest::Proxy::all(&proxy.url).expect("a proxy")).build().expect("a client");
+        let url = Url::parse("https://graph.microsoft.com/v1.0/me").expect("a URL");
+        let error = through.get(url.clone()).send().expect_err("refused");
+        let (class, error) = no_answer(&error, &url, "read who is signed in");
+        assert_eq!(class, AnswerClass::NotSent, "{error}");
+        assert!(error.cause().contains("PAC"), "{error}");
+        assert_eq!(proxy.seen()[0].method, "CONNECT");
     }
 
     #[test]

@@ -33,6 +33,10 @@ impl TokenSource for Tokens {
     fn sign_in(&self) -> Result<Account, GraphError> {
         Ok(Account::default())
     }
+    fn rejected(&self, token: &Arc<AccessToken>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(state.1.take().is_some_and(|held| Arc::ptr_eq(&held, token)));
+    }
     fn challenged(&self, claims: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).2.push(claims);
     }
@@ -232,6 +236,9 @@ fn a_refused_token_is_renewed_once() {
     let bench = Bench::over(Server::new(vec![Box::new(|_| Reply::status(401))]), |_| {});
     let error = bench.graph.passkeys(&kim()).expect_err("unauthorized");
     assert_eq!((error.kind(), bench.server.seen().len()), (ErrorKind::Unauthorized, 2));
+    // The refused token is not offered again.
+    assert!(bench.graph.passkeys(&kim()).is_err());
+    assert_eq!(bench.server.seen()[2].header("authorization"), Some("Bearer token-3"));
 }
 
 #[test]
@@ -294,6 +301,23 @@ fn nobody_listening_is_a_network_error_that_says_where() {
     // Retried, since nothing left; given up well before an outage would be.
     assert!(bench.graph.counts().retries > 2);
     assert!(bench.clock.monotonic() <= Duration::from_secs(30));
+}
+
+#[test]
+fn a_service_that_cant_prove_itself_gets_nothing_and_is_not_asked_again() {
+    use std::io::Write as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("https://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let cloud = Cloud::from_settings(Some(&url), Some(&url)).expect("loopback");
+    let bench = Bench::over(Server::answering(vec![]), |settings| settings.cloud = cloud);
+    let RegistrationOutcome::Refused(error) = bench.register() else { panic!("nothing can have arrived") };
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+    assert_eq!(bench.graph.counts(), Counts { requests: 1, retries: 0 });
 }
 
 #[test]
@@ -369,7 +393,10 @@ fn removing_what_is_gone_is_fine() {
     let seen = bench.server.seen();
     assert_eq!((seen[0].method.as_str(), seen[2].method.as_str()), ("DELETE", "GET"));
     assert!(seen[0].target.ends_with("/fido2Methods/a%2Fb1"));
-    assert!(bench.graph.remove_passkey(&kim(), &MethodId::new("")).is_err());
+    for id in ["", ".", ".."] {
+        assert!(bench.graph.remove_passkey(&kim(), &MethodId::new(id)).is_err());
+    }
+    assert!(bench.graph.passkeys(&UserId::new("")).is_err());
     assert_eq!(bench.server.seen().len(), 4);
 }
 
@@ -480,6 +507,19 @@ fn many_people_are_found_in_few_requests_in_their_order() {
         assert_eq!(user.as_ref().map(|user| user.id.as_str().to_owned()), (n != 7).then(|| format!("p{n}")));
     }
     assert_eq!(bench.graph.counts(), Counts { requests: 4, retries: 0 });
+}
+
+#[test]
+fn what_can_be_no_user_is_not_asked_for() {
+    let server = batch_server(|request| {
+        assert_eq!(request["url"].as_str().map(|url| url.starts_with("/users/p%40x.com?")), Some(true));
+        (200, json!({}), json!({"id": "p"}))
+    });
+    let bench = Bench::over(server, |_| {});
+    let users = bench.graph.find_users(&["..", "p@x.com", "", "a b@x.com"]).expect("users");
+    assert_eq!(users.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false, false]);
+    assert_eq!(bench.graph.find_user("me").expect("nobody"), None);
+    assert_eq!(bench.graph.counts().requests, 1);
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl TokenFailure {
     }
 }
 
-/// An OAuth error with Entra's additions (RFC 6749 §5.2; graph.md 7.5).
+/// An OAuth error with Entra's additions (RFC 6749 §5.2; Microsoft identity platform, error codes).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Refusal {
     pub error: String,

@@ -79,6 +79,9 @@ pub trait TokenSource: Send + Sync {
     /// [`ErrorKind::SignIn`] with the reason.
     fn sign_in(&self) -> Result<Account, GraphError>;
 
+    /// Graph refused this token although it was new: nothing that led to it is of use any longer.
+    fn rejected(&self, token: &Arc<AccessToken>);
+
     /// Graph asked for a stronger sign-in: the next [`Self::sign_in`] passes these claims on.
     fn challenged(&self, claims: String);
 }
@@ -301,6 +304,14 @@ impl TokenSource for SignIn {
         }
         let answer = self.obtain(held.claims.as_deref())?;
         Ok(self.keep(&mut held, answer).account.clone())
+    }
+
+    fn rejected(&self, token: &Arc<AccessToken>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.token.as_ref().is_some_and(|held| Arc::ptr_eq(held, token)) {
+            held.token = None;
+            held.refresh = None;
+        }
     }
 
     fn challenged(&self, claims: String) {

@@ -206,6 +206,23 @@ fn device_code_waits_slows_down_and_succeeds() {
 }
 
 #[test]
+fn after_a_rejected_token_only_a_person_helps() {
+    let server =
+        Server::answering(vec![device_start(), Reply::json(200, token(1)), device_start(), Reply::json(200, token(2))]);
+    let (clock, person) = (Arc::new(ManualClock::new()), Arc::new(Person::default()));
+    let source = source(&server, Flow::DeviceCode, Arc::clone(&person), clock);
+    source.sign_in().expect("signed in");
+    let held = source.bearer(&TokenNeed::Any).expect("a token");
+    source.rejected(&held);
+    assert_eq!(source.bearer(&TokenNeed::Any).expect_err("ended").kind(), ErrorKind::SignIn);
+    source.sign_in().expect("signed in again");
+    assert_eq!(person.prompts.lock().expect("prompts").len(), 2);
+    // A late report of the old token does no harm to the new one.
+    source.rejected(&held);
+    assert!(source.bearer(&TokenNeed::Any).is_ok());
+}
+
+#[test]
 fn device_code_ends_when_declined_or_too_late() {
     for (reply, words) in [
         (refusal(400, "authorization_declined", 70020), "declined"),

@@ -155,6 +155,17 @@ fn it_listens_on_the_loopback_only() {
 }
 
 #[test]
+fn a_specification_that_can_not_be_is_refused_before_anything_listens() {
+    let refused = |spoil: fn(&mut TenantSpec)| {
+        let mut spec = spec();
+        spoil(&mut spec);
+        start(spec, "127.0.0.1:0".parse().expect("an address")).expect_err("refused").to_string()
+    };
+    assert!(refused(|spec| spec.people[1].upn = KIM.to_uppercase()).contains("twice"));
+    assert!(refused(|spec| spec.policy.attestation_roots = vec!["x".into()]).contains("not PEM"));
+}
+
+#[test]
 fn the_startup_line_and_the_state_have_their_agreed_shape() {
     let caller = Caller::app(spec());
     let line = super::startup_line(&caller.tenant);

@@ -87,6 +87,15 @@ fn an_answer_can_hang_and_the_tenant_still_ends() {
 }
 
 #[test]
+fn an_answer_can_be_late() {
+    let caller = Caller::app(spec());
+    caller.sim("fault", json!({ "on": "list", "then": "delay", "delay_ms": 60_000, "times": 1 }));
+    let late = caller.request(reqwest::Method::GET, METHODS).timeout(Duration::from_millis(200)).send();
+    assert!(late.is_err_and(|error| error.is_timeout()));
+    assert_eq!(caller.get(METHODS).status, 200, "nobody else waits");
+}
+
+#[test]
 fn tokens_can_be_taken_back() {
     let caller = Caller::app(spec());
     caller.sim("fault", json!({ "on": "list", "nth": 2, "then": "revoke" }));

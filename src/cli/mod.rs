@@ -1,1 +1,312 @@
-//! (to come)
+//! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
+
+pub mod codes;
+pub mod completions;
+pub mod config;
+pub mod error;
+pub mod escrow;
+pub mod events;
+pub mod exit;
+pub mod export;
+pub mod key;
+pub mod ledger;
+pub mod man;
+pub mod output;
+pub mod prompt;
+pub mod run;
+pub mod show;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod status;
+
+#[cfg(feature = "sim")]
+pub mod demo;
+pub mod doctor;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::config::{Overrides, Settings, Sources};
+
+pub use error::CliError;
+pub use exit::Exit;
+pub use output::{Level, Output, Style};
+
+/// The provisioning bench for FIDO2 security keys in Microsoft Entra ID.
+///
+/// Plug new keys into a hub; keybench sets each key's PIN, registers the user's passkey in Entra, proves that it works,
+/// and keeps the PIN sealed for its custodian.
+#[derive(Debug, Parser)]
+#[command(
+    name = "keybench",
+    version,
+    max_term_width = 100,
+    propagate_version = false,
+    disable_help_subcommand = true,
+    after_long_help = "Examples:
+  keybench demo                      the whole job on simulated keys, in seconds
+  keybench config init               write a settings file to fill in
+  keybench doctor                    check keys, tenant and settings
+  keybench run people.csv            provision; the same command resumes
+  keybench status                    how far everybody is
+
+Exit codes: 0 done, 1 some failed or refused, 2 usage or settings, 3 tenant or network, 4 keys,
+5 ledger, 70 a fault of keybench, 130 interrupted and parked. docs/ERRORS.md explains every code."
+)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// Settings file [else $KEYBENCH_CONFIG, else the system's place for settings]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON Lines on stdout (docs/schema/run-events.schema.json)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more on stderr; twice: every step
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// No colours (as NO_COLOR=1 does)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// The commands, in the order in which a newcomer meets them.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Provision simulated keys against a simulated tenant, to see how it goes
+    ///
+    /// Twelve people, four ports of simulated keys, and a simulated tenant over real HTTP. On the way it meets a key that
+    /// already has a PIN, a throttled call, a slow touch, a key pulled half-way, and a guest.
+    #[cfg(feature = "sim")]
+    Demo(demo::DemoArgs),
+    /// Make a settings file
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Check settings, tenant, keys and ledger; change nothing
+    ///
+    /// Everything that can be known before the first touch: settings, rights to open keys, the keys in the ports, the ledger,
+    /// the clock, signing in, permissions, and what the tenant's passkey policy allows.
+    Doctor(doctor::DoctorArgs),
+    /// Provision keys for the people of a roster or a group; also resumes
+    ///
+    /// Checks every person first, then provisions one key after another, on as many ports as there are. Stop it when you
+    /// like: the same command goes on where it stopped, and counts what is finished.
+    Run(run::RunArgs),
+    /// How far everybody is
+    ///
+    /// Reads the ledger only; works beside a running bench.
+    Status(status::StatusArgs),
+    /// The whole story of one job, key or person
+    ///
+    /// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
+    Show(show::ShowArgs),
+    /// Look at the keys in the ports, or wipe one
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// For PIN custodians: make an identity, open a PIN
+    #[command(subcommand)]
+    Escrow(escrow::EscrowCommand),
+    /// Write lists for shipping and for auditors; never a PIN
+    #[command(subcommand)]
+    Export(export::ExportCommand),
+    /// Verify the ledger, or rebuild it from its mirror
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// Simulated parts on their own
+    #[cfg(feature = "sim")]
+    #[command(subcommand)]
+    Sim(sim::SimCommand),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual, or write every page of it
+    Man(man::ManArgs),
+}
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// The options of every command.
+    pub global: &'a Global,
+    /// Where to print.
+    pub output: &'a Output,
+    /// The environment.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Context<'_> {
+    /// The settings.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn settings(&self) -> Result<Settings, CliError> {
+        self.settings_with(&Overrides::new())
+    }
+
+    /// The settings, with options of the command that outrank them.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn settings_with(&self, overrides: &Overrides) -> Result<Settings, CliError> {
+        let sources = Sources { named: self.global.config.as_deref(), environment: self.environment, overrides };
+        Ok(Settings::load(&sources)?)
+    }
+}
+
+/// Runs one command line (`arguments` with the program's name first) and says how the program should end.
+pub fn run_command_line(
+    arguments: impl IntoIterator<Item = OsString>,
+    output: &Output,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return not_a_command(&error, output),
+    };
+    let mut style = output.style();
+    style.json = cli.global.json;
+    style.color &= !cli.global.no_color;
+    style.level = match cli.global.verbose {
+        0 => Level::Normal,
+        1 => Level::Detailed,
+        _ => Level::Everything,
+    };
+    output.set_style(style);
+    let context = Context { global: &cli.global, output, environment };
+    match dispatch(&context, &cli.command) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output.error(&error);
+            error.exit
+        }
+    }
+}
+
+/// Help and version are answers; anything else is a usage error, in clap's words.
+fn not_a_command(error: &clap::Error, output: &Output) -> Exit {
+    let text = if output.style().color && !error.use_stderr() && output.style().stdout_is_terminal
+        || output.style().color && error.use_stderr()
+    {
+        error.render().ansi().to_string()
+    } else {
+        error.render().to_string()
+    };
+    if error.use_stderr() {
+        output.progress(text.trim_end());
+        Exit::Usage
+    } else {
+        match output.raw(text.as_bytes()) {
+            Ok(()) => Exit::Done,
+            Err(error) => {
+                output.error(&error);
+                error.exit
+            }
+        }
+    }
+}
+
+fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> {
+    match command {
+        #[cfg(feature = "sim")]
+        Command::Demo(_) => Err(not_yet("demo")),
+        Command::Config(command) => config::run(context, command),
+        Command::Doctor(_) => Err(not_yet("doctor")),
+        Command::Run(args) => {
+            let _prepared = run::prepare(context, args)?;
+            Err(not_yet("run"))
+        }
+        Command::Status(_) => Err(not_yet("status")),
+        Command::Show(_) => Err(not_yet("show")),
+        Command::Key(key::KeyCommand::List(_)) => Err(not_yet("key list")),
+        Command::Key(key::KeyCommand::Info(_)) => Err(not_yet("key info")),
+        Command::Key(key::KeyCommand::Reset(_)) => Err(not_yet("key reset")),
+        Command::Escrow(escrow::EscrowCommand::Keygen(_)) => Err(not_yet("escrow keygen")),
+        Command::Escrow(escrow::EscrowCommand::Open(_)) => Err(not_yet("escrow open")),
+        Command::Export(export::ExportCommand::Manifest(_)) => Err(not_yet("export manifest")),
+        Command::Export(export::ExportCommand::Audit(_)) => Err(not_yet("export audit")),
+        Command::Ledger(ledger::LedgerCommand::Verify(_)) => Err(not_yet("ledger verify")),
+        Command::Ledger(ledger::LedgerCommand::Restore(_)) => Err(not_yet("ledger restore")),
+        #[cfg(feature = "sim")]
+        Command::Sim(sim::SimCommand::Tenant(_)) => Err(not_yet("sim tenant")),
+        Command::Completions(args) => completions::run(context, args),
+        Command::Man(args) => man::run(context, args),
+    }
+}
+
+/// A command that this version lists and can't do.
+fn not_yet(command: &'static str) -> CliError {
+    CliError::new(
+        Exit::Usage,
+        "not-built",
+        format!("`keybench {command}` is not part of this build; nothing was done."),
+        "use a newer version.",
+    )
+}
+
+/// The command tree, for completions and the manual.
+pub(crate) fn tree() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        tree().debug_assert();
+    }
+
+    /// Every command that does something shows how, and no line of an example is too wide for a terminal.
+    #[test]
+    fn every_command_has_examples() {
+        fn visit(command: &clap::Command, path: &str, bare: &mut Vec<String>) {
+            for sub in command.get_subcommands() {
+                visit(sub, &format!("{path} {}", sub.get_name()), bare);
+            }
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            if command.get_subcommands().next().is_none() && !help.contains("Example") {
+                bare.push(path.to_owned());
+            }
+            assert!(help.lines().all(|line| line.chars().count() <= 100), "{path}: {help}");
+        }
+        let mut bare = Vec::new();
+        visit(&tree(), "keybench", &mut bare);
+        assert_eq!(bare, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_lines_that_scripts_rely_on_are_understood() {
+        for line in [
+            "run people.csv --ports all --strict --idle 10 --json",
+            "run people.csv --ports 1-1.2,1-1.3 --group Keys --sim-keys 4",
+            "run --group Keys --allow-privileged a@b.c --allow-privileged d@e.f",
+            "escrow keygen --out id.txt",
+            "escrow open --identity a --identity b --job J --as Kim --reason lost --to-stdout",
+            "export manifest --out m.csv",
+            "sim tenant --listen 127.0.0.1:0 --people 12 --latency-ms 40 --faults f.toml",
+            "demo --keys 12 --ports 4 --seed 7 --out d --json",
+            "--config c.toml status --json",
+            "config init --config c.toml --force",
+        ] {
+            let arguments = std::iter::once("keybench").chain(line.split(' '));
+            if let Err(error) = Cli::try_parse_from(arguments) {
+                panic!("{line}: {error}");
+            }
+        }
+        // Somebody must be asked for; opening a PIN takes a name and a reason; a simulated tenant stays on this machine.
+        for line in ["run", "escrow open --identity a --job J", "sim tenant --listen 0.0.0.0:80"] {
+            assert!(Cli::try_parse_from(std::iter::once("keybench").chain(line.split(' '))).is_err(), "{line}");
+        }
+    }
+}

@@ -1,6 +1,230 @@
 //! What happened, kept.
+//!
+//! Promise: what a call here says it kept is still there after a crash, a lost mains plug or a killed process at any
+//! instant; an append is there wholly or not at all; nothing that was appended is ever changed; and a change made behind
+//! our back is found and named ([`Ledger::verify`]). `docs/LEDGER.md` argues why, and tells how to check it by hand.
+//!
+//! Exceptions: the side tables (sealed PINs, registration records, people) are replaceable, because a person can ask to be
+//! forgotten; the chain holds only hashes of what they hold. And a chain can't know its own length: entries cut off its
+//! end are found only by comparing with the mirror, or with a [`Head`] that was printed in a summary.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`entry`] | every kind of entry ever written |
+//! | [`chain`] | how entries hang together, and what is wrong when they don't |
+//! | [`claim`] | a bench's hold on a job |
+//! | [`jobs`] | where every job stands: a projection of the entries |
+//! | [`sqlite`] | the ledger in one file on this machine |
+//! | [`mirror`] | the second copy, somewhere else |
+//! | [`memory`] | the model: the same promise without a disk |
+//! | `conformance` (tests) | the story that every backend must tell |
+//! | [`faulty`] | a ledger that stops at the n-th write, for tests |
+//! | [`export`] | the audit report |
 
+pub mod chain;
+pub mod claim;
+#[cfg(test)]
+mod conformance;
 pub mod entry;
+pub mod error;
+pub mod export;
+pub mod faulty;
+pub mod jobs;
+pub mod memory;
+pub mod mirror;
+mod place;
 mod receipt;
+mod rules;
+pub mod sqlite;
 
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+
+pub use chain::{ChainFault, Head, SeenHead};
+pub use claim::Claim;
+pub use entry::{Act, Attempt, BlobHash, Counts, Entry, ForcedChange, RunEnd};
+pub use error::LedgerError;
+pub use faulty::{Faulty, When};
+pub use jobs::{JobFilter, JobLine};
+pub use memory::{MemoryLedger, MemoryStore};
+pub use place::path_of_url;
 pub use receipt::SealReceipt;
+pub use sqlite::{Opening, SqliteLedger, open_reader, open_writer, restore};
+
+use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
+
+/// An entry as it stands in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Position, from 1, without a gap.
+    pub seq: u64,
+    /// When it was appended, by the bench's clock.
+    pub at: Timestamp,
+    /// Which bench appended it.
+    pub bench: BenchId,
+    /// What happened.
+    pub entry: Entry,
+    /// Its link in the chain: see [`chain::link`].
+    pub hash: [u8; 32],
+}
+
+/// What is to be kept in one go: all of it or nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Append {
+    /// Entries, in order. At least one, when anything else is given: a change of the side tables without an entry would
+    /// be a change that nobody can see. Not the kinds that have a call of their own: `LedgerCreated`, `PinSealed`
+    /// ([`Ledger::append_seal`]), `Claimed` ([`Ledger::claim`]), `Forgotten` ([`Ledger::forget`]) and `Restored`.
+    pub entries: Vec<Entry>,
+    /// Registration records. Each must be named by a `CredentialMade` among [`Self::entries`], so that it has an owner.
+    pub blobs: Vec<(BlobHash, Vec<u8>)>,
+    /// People, as they are to be known from now on.
+    pub people: Vec<Person>,
+    /// The claim under which this is written. When it is void by now, nothing is written. `None` for what belongs to no
+    /// single job: runs, plans.
+    pub claim: Option<Claim>,
+}
+
+impl Append {
+    /// One entry and nothing else.
+    pub fn entry(entry: Entry) -> Self {
+        Self { entries: vec![entry], ..Self::default() }
+    }
+
+    /// Entries and nothing else.
+    pub fn entries(entries: impl IntoIterator<Item = Entry>) -> Self {
+        Self { entries: entries.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Under this claim.
+    #[must_use]
+    pub fn under(mut self, claim: &Claim) -> Self {
+        self.claim = Some(claim.clone());
+        self
+    }
+
+    /// With this registration record.
+    #[must_use]
+    pub fn with_blob(mut self, bytes: Vec<u8>) -> Self {
+        self.blobs.push((BlobHash::of(&bytes), bytes));
+        self
+    }
+}
+
+/// A ledger. Every call blocks; a write returns once it is on the disk.
+///
+/// A failed write has changed nothing, unless its error says otherwise ([`LedgerError::outcome_unknown`]).
+pub trait Ledger: Send + Sync {
+    /// The bench that writes here.
+    fn bench(&self) -> &BenchId;
+
+    /// The last entry's position and hash.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read.
+    fn head(&self) -> Result<Head, LedgerError>;
+
+    /// Keeps all of it or nothing, and returns once it is on the disk.
+    ///
+    /// `ResumeKeyDestroyed` among the entries also empties that seal's resume copy.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotAllowed`] for what [`Append`] forbids, [`LedgerError::ClaimLost`], or what the disk said.
+    fn append(&self, what: Append) -> Result<Head, LedgerError>;
+
+    /// Keeps a sealed PIN, and returns once it is on the disk and in the mirror. Only then may a key get the PIN.
+    ///
+    /// # Errors
+    /// [`LedgerError::AlreadySealed`]: a try has one PIN for good. [`LedgerError::Mirror`]: the ledger has the seal, but
+    /// its mirror has not; there is no receipt, and [`Ledger::sealed_pin`] gives one when the mirror works again.
+    fn append_seal(&self, claim: &Claim, attempt: Attempt, sealed: &SealedPin) -> Result<SealReceipt, LedgerError>;
+
+    /// Reads a sealed PIN back, with a receipt, after making sure that the mirror has it as well. `None` when there is
+    /// none, or its person was forgotten. `resume` is empty once `ResumeKeyDestroyed` was written.
+    ///
+    /// # Errors
+    /// [`LedgerError::ReadOnly`] from a reader, which can't vouch for the mirror: it has [`Ledger::envelope`].
+    fn sealed_pin(&self, job: &JobId, attempt: Attempt) -> Result<Option<(SealedPin, SealReceipt)>, LedgerError>;
+
+    /// Reads a sealed PIN back for a custodian to open.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be read or is not what the chain says it is.
+    fn envelope(&self, job: &JobId, attempt: Attempt) -> Result<Option<SealedPin>, LedgerError>;
+
+    /// Replaces the custodians' envelope of a seal, because the custodians have changed. The resume copy stays.
+    /// Appends a `PinSealed` with the new hash.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotAllowed`] when there is no such seal.
+    fn reseal(&self, job: &JobId, attempt: Attempt, custodian: Vec<u8>, dual: bool) -> Result<Head, LedgerError>;
+
+    /// A registration record. `None` when it was never kept, or its person was forgotten.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be read or its hash differs.
+    fn blob(&self, hash: BlobHash) -> Result<Option<Vec<u8>>, LedgerError>;
+
+    /// A person, as last planned.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be read.
+    fn person(&self, user: &UserId) -> Result<Option<Person>, LedgerError>;
+
+    /// Everybody, by object id.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when they can't be read.
+    fn people(&self) -> Result<Vec<Person>, LedgerError>;
+
+    /// Empties the side tables of what belongs to a person: name, addresses, sealed PINs, registration records. Appends
+    /// `Forgotten`, also when there was nothing to empty.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotAllowed`] while one of the person's jobs has a key begun: its PIN must stay recoverable.
+    fn forget(&self, user: &UserId, reason: &str) -> Result<Head, LedgerError>;
+
+    /// Everything about a job, in order.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be read.
+    fn entries_of(&self, job: &JobId) -> Result<Vec<Recorded>, LedgerError>;
+
+    /// Everything from a position on, in order, until the visitor breaks.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be read.
+    fn visit(&self, from_seq: u64, visitor: &mut dyn FnMut(Recorded) -> ControlFlow<()>) -> Result<(), LedgerError>;
+
+    /// Takes the job for this bench. A claim that this bench left behind when it died is retaken at once; one that this
+    /// process holds is returned as it is while half of its time is left.
+    ///
+    /// # Errors
+    /// [`LedgerError::ClaimedElsewhere`] while another bench holds it.
+    fn claim(&self, job: &JobId) -> Result<Claim, LedgerError>;
+
+    /// Lets the job go. Doing it twice, or with a void claim, changes nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be written.
+    fn release(&self, claim: &Claim) -> Result<(), LedgerError>;
+
+    /// Where jobs stand, in the order in which they were planned. One pass.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when they can't be read.
+    fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobLine>, LedgerError>;
+
+    /// Where one job stands.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be read.
+    fn job(&self, job: &JobId) -> Result<Option<JobLine>, LedgerError>;
+
+    /// Checks every link of the chain, every side table against it, and, when one is given, that a head seen earlier is
+    /// still in it. Takes time in proportion to the ledger.
+    ///
+    /// # Errors
+    /// [`LedgerError::Chain`] names the entry that was altered, is missing or was moved.
+    fn verify(&self, seen: Option<SeenHead>) -> Result<Head, LedgerError>;
+}

@@ -1,1 +1,29 @@
-//! (to come)
+//! One key's journey, and many of them at once.
+//!
+//! The pure half knows what has to happen: [`state`], [`event`], [`effect`], [`step`] and [`recover`]. The other half makes
+//! it happen: the [`driver`] moves one job, a lane per port drives one job after another, and the bench runs the lanes.
+
+pub mod ahead;
+pub mod bench;
+#[cfg(all(test, feature = "sim"))]
+mod bench_tests;
+pub mod canary;
+pub mod code;
+pub mod driver;
+pub mod effect;
+pub mod event;
+pub mod fitness;
+pub mod gate;
+mod lane;
+mod lane_hands;
+mod on_key;
+mod on_tenant;
+pub mod progress;
+pub mod queue;
+pub mod recover;
+#[cfg(all(test, feature = "sim"))]
+mod stage;
+pub mod state;
+pub mod step;
+#[cfg(test)]
+mod tests;

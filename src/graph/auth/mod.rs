@@ -1,0 +1,329 @@
+//! Signing in: device code, browser with PKCE, client certificate, client secret.
+//!
+//! Promise: tokens live in memory only, wiped when dropped, and never stand in an error or a log. [`TokenSource::bearer`] never
+//! asks a person for anything, so that no sign-in page appears while keys are armed; [`TokenSource::sign_in`] does.
+//! The `oauth2` crate makes the PKCE pair and the state; the token endpoint is asked by our own code, because the crate's
+//! error type drops `error_codes`, `suberror` and `claims`, which the remedies rest on, and its device-code loop can't be interrupted.
+
+mod aadsts;
+mod account;
+pub mod browser;
+pub mod certificate;
+pub mod device_code;
+mod endpoint;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::model::Secret;
+use crate::world::Clock;
+
+use super::cancel::Cancel;
+use super::cloud::Cloud;
+use super::error::{ErrorKind, Fixer, GraphError};
+use super::http::Timeouts;
+use super::retry::Budget;
+
+pub use account::Account;
+pub use certificate::ClientCertificate;
+pub use device_code::DevicePrompt;
+use endpoint::{Endpoint, TokenAnswer, TokenFailure};
+
+/// The permissions a bench needs of the app registration, delegated or of the application; see `docs/SETUP.md`.
+/// We ask for `.default`, which is whatever the registration lists: a name that isn't there would stop the sign-in.
+pub const PERMISSIONS: [&str; 5] = [
+    "UserAuthMethod-Passkey.ReadWrite.All",
+    "User.Read.All",
+    "GroupMember.Read.All",
+    "RoleManagement.Read.Directory",
+    "Policy.Read.AuthenticationMethod",
+];
+
+/// A token goes out of use this long before it ends, so that it doesn't end on the way.
+const MARGIN: Duration = Duration::from_secs(120);
+
+/// A token in use.
+#[derive(Debug)]
+pub struct AccessToken {
+    /// For the `Authorization` header.
+    pub secret: Secret<String>,
+    /// When it stops being used, by the monotonic clock.
+    pub until: Duration,
+    /// Whose it is.
+    pub account: Account,
+}
+
+/// Why a token is asked for.
+#[derive(Debug, Clone)]
+pub enum TokenNeed {
+    /// Any that is still good.
+    Any,
+    /// Another one than this, which Graph has just refused.
+    Fresh {
+        /// The refused one.
+        refused: Arc<AccessToken>,
+    },
+}
+
+/// Where tokens come from.
+pub trait TokenSource: Send + Sync {
+    /// A token, from memory or renewed. Never asks a person.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SignIn`] or [`ErrorKind::Unauthorized`] when a person has to sign in (again).
+    fn bearer(&self, need: &TokenNeed) -> Result<Arc<AccessToken>, GraphError>;
+
+    /// Signs in, asking a person where the flow needs one. Returns at once if the present token will do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SignIn`] with the reason.
+    fn sign_in(&self) -> Result<Account, GraphError>;
+
+    /// Graph refused this token although it was new: nothing that led to it is of use any longer.
+    fn rejected(&self, token: &Arc<AccessToken>);
+
+    /// Graph asked for a stronger sign-in: the next [`Self::sign_in`] passes these claims on.
+    fn challenged(&self, claims: String);
+}
+
+/// How a person is shown where to sign in.
+pub trait SignInPrompt: Send + Sync {
+    /// Show the code and the address.
+    fn device_code(&self, prompt: &DevicePrompt);
+
+    /// Take the person to this page: shows it, and opens the browser where there is one. The default only opens the browser.
+    ///
+    /// # Errors
+    /// What the system says when no browser could be started; the sign-in goes on waiting if this is `Ok`.
+    fn visit(&self, url: &str) -> Result<(), String> {
+        browser::open_in_browser(url)
+    }
+}
+
+/// How to sign in.
+pub enum Flow {
+    /// A code typed on another device or in another window.
+    DeviceCode,
+    /// The browser on this machine.
+    Browser,
+    /// As the application, with a certificate.
+    Certificate(Box<ClientCertificate>),
+    /// As the application, with a secret.
+    Secret(Secret<String>),
+}
+
+impl Flow {
+    /// Whether a person takes part.
+    pub fn is_interactive(&self) -> bool {
+        matches!(self, Self::DeviceCode | Self::Browser)
+    }
+}
+
+impl std::fmt::Debug for Flow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::DeviceCode => "DeviceCode",
+            Self::Browser => "Browser",
+            Self::Certificate(_) => "Certificate(…)",
+            Self::Secret(_) => "Secret(…)",
+        })
+    }
+}
+
+/// What signing in must know.
+#[derive(Debug)]
+pub struct SignInSettings {
+    /// Checked hosts.
+    pub cloud: Cloud,
+    /// Tenant: a GUID or a verified domain.
+    pub tenant: String,
+    /// The application's (client) id.
+    pub client_id: String,
+    /// How.
+    pub flow: Flow,
+    /// For one attempt.
+    pub timeouts: Timeouts,
+    /// For all attempts of one call.
+    pub budget: Budget,
+    /// Ends every wait.
+    pub cancel: Cancel,
+}
+
+/// The token source that signs in to Entra.
+pub struct SignIn {
+    endpoint: Endpoint,
+    flow: Flow,
+    clock: Arc<dyn Clock>,
+    prompt: Arc<dyn SignInPrompt>,
+    // One lock for everything, so that one thread renews while the others wait for the result.
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    token: Option<Arc<AccessToken>>,
+    refresh: Option<Secret<String>>,
+    claims: Option<String>,
+}
+
+impl SignIn {
+    /// Checks tenant and client id; says nothing to anybody yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`] for a tenant or client id that can't be one.
+    pub fn new(
+        settings: SignInSettings,
+        clock: Arc<dyn Clock>,
+        prompt: Arc<dyn SignInPrompt>,
+    ) -> Result<Self, GraphError> {
+        let mut scope = format!("{}/.default", settings.cloud.resource());
+        if settings.flow.is_interactive() {
+            // Brings the refresh token.
+            scope.push_str(" offline_access");
+        }
+        let SignInSettings { cloud, tenant, client_id, flow, timeouts, budget, cancel } = settings;
+        let endpoint = Endpoint::new(&cloud, &tenant, &client_id, scope, timeouts, budget, cancel, Arc::clone(&clock))?;
+        Ok(Self { endpoint, flow, clock, prompt, held: Mutex::default() })
+    }
+
+    /// Asks for a first token by the flow.
+    fn obtain(&self, claims: Option<&str>) -> Result<TokenAnswer, GraphError> {
+        match &self.flow {
+            Flow::DeviceCode => device_code::sign_in(&self.endpoint, &*self.prompt, claims),
+            Flow::Browser => browser::sign_in(&self.endpoint, &*self.prompt, claims),
+            Flow::Certificate(certificate) => {
+                let assertion = certificate.assertion(
+                    self.endpoint.token_url().as_str(),
+                    self.endpoint.client_id(),
+                    self.endpoint.server_now(),
+                )?;
+                let fields = [
+                    ("grant_type", "client_credentials"),
+                    ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                    ("client_assertion", assertion.expose().as_str()),
+                ];
+                self.application_token(&fields, claims)
+            }
+            Flow::Secret(secret) => {
+                let fields = [("grant_type", "client_credentials"), ("client_secret", secret.expose().as_str())];
+                self.application_token(&fields, claims)
+            }
+        }
+    }
+
+    fn application_token(&self, fields: &[(&str, &str)], claims: Option<&str>) -> Result<TokenAnswer, GraphError> {
+        let mut fields = fields.to_vec();
+        fields.push(("scope", self.endpoint.scope()));
+        fields.extend(claims.map(|claims| ("claims", claims)));
+        self.endpoint.token(&fields, "sign in as the application").map_err(TokenFailure::into_error)
+    }
+
+    /// Renews without a person. `Ok(None)` when only a person can.
+    fn renew(&self, held: &Held) -> Result<Option<TokenAnswer>, GraphError> {
+        if !self.flow.is_interactive() {
+            return self.obtain(held.claims.as_deref()).map(Some);
+        }
+        let Some(refresh) = &held.refresh else { return Ok(None) };
+        if held.claims.is_some() {
+            return Ok(None);
+        }
+        let fields = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh.expose().as_str()),
+            ("scope", self.endpoint.scope()),
+        ];
+        match self.endpoint.token(&fields, "renew the sign-in") {
+            Ok(answer) => Ok(Some(answer)),
+            Err(TokenFailure::Refused(refusal)) if refusal.needs_a_person() => {
+                Err(refusal.into_error("renew the sign-in"))
+            }
+            Err(failure) => Err(failure.into_error()),
+        }
+    }
+
+    fn keep(&self, held: &mut Held, answer: TokenAnswer) -> Arc<AccessToken> {
+        let lifetime = answer.expires_in.saturating_sub(MARGIN).max(answer.expires_in / 2);
+        let token = Arc::new(AccessToken {
+            account: Account::from_token(answer.access_token.expose()),
+            until: self.clock.monotonic().saturating_add(lifetime),
+            secret: answer.access_token,
+        });
+        held.token = Some(Arc::clone(&token));
+        if answer.refresh_token.is_some() {
+            held.refresh = answer.refresh_token;
+        }
+        held.claims = None;
+        token
+    }
+
+    fn still_good(&self, held: &Held) -> Option<Arc<AccessToken>> {
+        held.token
+            .as_ref()
+            .filter(|token| self.clock.monotonic() < token.until && held.claims.is_none())
+            .map(Arc::clone)
+    }
+}
+
+impl TokenSource for SignIn {
+    fn bearer(&self, need: &TokenNeed) -> Result<Arc<AccessToken>, GraphError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let TokenNeed::Fresh { refused } = need
+            && held.token.as_ref().is_some_and(|token| Arc::ptr_eq(token, refused))
+        {
+            // Another thread may have renewed it already; then there is nothing to drop.
+            held.token = None;
+        }
+        if let Some(token) = self.still_good(&held) {
+            return Ok(token);
+        }
+        match self.renew(&held)? {
+            Some(answer) => Ok(self.keep(&mut held, answer)),
+            None => Err(GraphError::new(ErrorKind::SignIn, Fixer::Operator, "Somebody has to sign in (again)")
+                .because(if held.claims.is_some() {
+                    "The tenant asks for a stronger sign-in than the present one."
+                } else {
+                    "There is no sign-in yet, or it has ended and can't be renewed by itself."
+                })
+                .advise("Sign in when no key is waiting for a touch; the run goes on from where it is.")),
+        }
+    }
+
+    fn sign_in(&self) -> Result<Account, GraphError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = self.still_good(&held) {
+            return Ok(token.account.clone());
+        }
+        // A refresh token spares the person the page; if it is spent, the page it is. Anything else (no network) stays an error.
+        if self.flow.is_interactive() {
+            match self.renew(&held) {
+                Ok(Some(answer)) => return Ok(self.keep(&mut held, answer).account.clone()),
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::SignIn => held.refresh = None,
+                Err(error) => return Err(error),
+            }
+        }
+        let answer = self.obtain(held.claims.as_deref())?;
+        Ok(self.keep(&mut held, answer).account.clone())
+    }
+
+    fn rejected(&self, token: &Arc<AccessToken>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.token.as_ref().is_some_and(|held| Arc::ptr_eq(held, token)) {
+            held.token = None;
+            held.refresh = None;
+        }
+    }
+
+    fn challenged(&self, claims: String) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).claims = Some(claims);
+    }
+}
+
+impl std::fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SignIn({:?})", self.flow)
+    }
+}
+
+#[cfg(test)]
+mod tests;

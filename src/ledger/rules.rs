@@ -1,0 +1,70 @@
+//! What a ledger takes and what it refuses. Pure, and the same for every backend.
+
+use std::collections::BTreeMap;
+
+use super::entry::{BlobHash, Entry};
+use super::error::LedgerError;
+use super::jobs::JobLine;
+use super::{Append, Claim};
+use crate::model::JobId;
+
+/// Checks what can be checked without looking at the ledger, and tells whose each blob is.
+pub(super) fn check(what: &Append) -> Result<BTreeMap<BlobHash, JobId>, LedgerError> {
+    if what.entries.is_empty() && !(what.blobs.is_empty() && what.people.is_empty()) {
+        return Err(refused("people and records come with an entry"));
+    }
+    let mut owners = BTreeMap::new();
+    for entry in &what.entries {
+        match entry {
+            Entry::LedgerCreated { .. } | Entry::Restored { .. } => {
+                return Err(refused("only the ledger itself writes how it began"));
+            }
+            Entry::PinSealed { .. } => return Err(refused("a PIN is sealed by append_seal")),
+            Entry::Claimed { .. } => return Err(refused("a job is claimed by claim")),
+            Entry::Forgotten { .. } => return Err(refused("a person is forgotten by forget")),
+            Entry::CredentialMade { job, record, .. } => {
+                owners.insert(*record, job.clone());
+            }
+            _ => {}
+        }
+    }
+    for (hash, bytes) in &what.blobs {
+        if BlobHash::of(bytes) != *hash {
+            return Err(LedgerError::BlobMismatch(*hash));
+        }
+        if !owners.contains_key(hash) {
+            return Err(refused("a record must be named by a credential-made entry beside it"));
+        }
+    }
+    if let Some(claim) = &what.claim
+        && let Some(other) = what.entries.iter().filter_map(Entry::job).find(|job| *job != claim.job())
+    {
+        return Err(refused(&format!("an entry about job {other} under the claim of job {}", claim.job())));
+    }
+    Ok(owners)
+}
+
+/// An entry may be about a planned job only.
+pub(super) fn unplanned(job: &JobId) -> LedgerError {
+    refused(&format!("job {job} was never planned"))
+}
+
+/// While a key may hold a PIN of the person, it has to stay recoverable.
+pub(super) fn may_forget<'a>(jobs: impl IntoIterator<Item = &'a JobLine>) -> Result<(), LedgerError> {
+    match jobs.into_iter().find(|line| line.in_flight) {
+        Some(line) => Err(refused(&format!("job {} has a key begun; finish or fail it before forgetting", line.job))),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn no_such_seal(job: &JobId, attempt: u32) -> LedgerError {
+    refused(&format!("job {job}, try {attempt} has no sealed PIN to replace"))
+}
+
+pub(super) fn lost(claim: &Claim) -> LedgerError {
+    LedgerError::ClaimLost { job: claim.job().clone() }
+}
+
+fn refused(why: &str) -> LedgerError {
+    LedgerError::NotAllowed(why.to_owned())
+}

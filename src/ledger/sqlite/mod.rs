@@ -1,0 +1,400 @@
+//! The ledger in one SQLite file on this machine: WAL, synced on every commit, one writing bench, readers beside it.
+//!
+//! Order of a write: transaction committed and synced, then the mirror, then the answer. So the mirror is never ahead of a
+//! ledger that merely crashed, and a ledger that is behind its mirror was put back from an old copy.
+
+mod lock;
+mod open;
+mod restore;
+mod tables;
+mod trouble;
+mod verify;
+
+#[cfg(test)]
+mod old_ledgers;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use open::{Opening, open_reader, open_writer};
+pub use restore::restore;
+
+use super::claim::{self, Decision, Hold};
+use super::entry::{Attempt, BlobHash, Entry};
+use super::error::LedgerError;
+use super::jobs::{JobFilter, JobLine};
+use super::mirror::Mirror;
+use super::{Append, Claim, Head, Ledger, Recorded, SealReceipt, SeenHead, rules};
+use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
+use crate::world::Clock;
+use lock::Lock;
+use tables::Pen;
+use trouble::Trouble;
+
+/// How many rows are read at a time where all are wanted.
+const PAGE: usize = 1000;
+
+/// A ledger in an SQLite file. From [`open_writer`] it writes, from [`open_reader`] every write is refused.
+pub struct SqliteLedger {
+    path: PathBuf,
+    bench: BenchId,
+    /// Random for each opening: another session of the same bench is dead, because only one can hold the lock.
+    session: String,
+    /// `None` in a reader.
+    clock: Option<Arc<dyn Clock>>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    db: Connection,
+    mirror: Option<Mirror>,
+    /// A commit failed in a way that leaves open what is on the disk: nothing more until the file is opened again.
+    broken: Option<String>,
+    _lock: Option<Lock>,
+}
+
+impl fmt::Debug for SqliteLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqliteLedger({})", self.path.display())
+    }
+}
+
+/// A transaction that writes.
+struct Writing<'a> {
+    db: Transaction<'a>,
+    head: Head,
+    now: Timestamp,
+    bench: &'a BenchId,
+    session: &'a str,
+}
+
+impl Writing<'_> {
+    fn put(&mut self, entry: &Entry) -> Result<(), Trouble> {
+        self.put_all(std::slice::from_ref(entry))
+    }
+
+    fn put_all(&mut self, entries: &[Entry]) -> Result<(), Trouble> {
+        let mut pen = Pen::new(&self.db)?;
+        for entry in entries {
+            self.head = pen.put(self.head, self.now, self.bench, entry)?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, claim: &Claim) -> Result<(), Trouble> {
+        let hold = tables::hold(&self.db, claim.job())?;
+        if claim::holds(claim, hold.as_ref(), self.bench, self.session) {
+            return Ok(());
+        }
+        Err(rules::lost(claim).into())
+    }
+}
+
+impl SqliteLedger {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // A panic while the lock was held rolled its transaction back: what is inside is still sound.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, LedgerError> {
+        let inner = self.inner();
+        inner.usable(&self.path)?;
+        read(&inner.db).map_err(|trouble| trouble.tell(&self.path))
+    }
+
+    /// One transaction. All of it is on the disk when this returns, or nothing.
+    fn write<T>(
+        &self,
+        inner: &mut Inner,
+        write: impl FnOnce(&mut Writing<'_>) -> Result<T, Trouble>,
+    ) -> Result<(T, Head), LedgerError> {
+        let clock = self.clock.as_ref().ok_or(LedgerError::ReadOnly)?;
+        inner.usable(&self.path)?;
+        let told = |trouble: Trouble| trouble.tell(&self.path);
+        let db =
+            inner.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| told(error.into()))?;
+        let head = tables::head(&db).map_err(told)?;
+        let mut writing = Writing { db, head, now: clock.now(), bench: &self.bench, session: &self.session };
+        // An error drops the transaction, which rolls back.
+        let value = write(&mut writing).map_err(told)?;
+        let Writing { db, head, .. } = writing;
+        match db.commit() {
+            Ok(()) => Ok((value, head)),
+            Err(error) => Err(match trouble::tell(&self.path, &error) {
+                // The commit's frames may have reached the disk although their sync failed, and the next opening may find
+                // them. Only reading the file again can tell.
+                LedgerError::Io { path, what } => {
+                    inner.broken = Some(what.clone());
+                    LedgerError::Uncertain { path, what }
+                }
+                other => other,
+            }),
+        }
+    }
+
+    /// Adds to the mirror without waiting for it. What it misses now it gets before the next seal's receipt.
+    fn mirror_later(&self, inner: &mut Inner) {
+        if let Err(error) = inner.catch_up(&self.path, false) {
+            tracing::warn!("{error}; {}", error.next());
+        }
+    }
+}
+
+impl Inner {
+    fn usable(&self, path: &Path) -> Result<(), LedgerError> {
+        match &self.broken {
+            Some(what) => Err(LedgerError::Uncertain { path: path.to_owned(), what: what.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes to the mirror what it does not have.
+    fn catch_up(&mut self, path: &Path, sync: bool) -> Result<(), LedgerError> {
+        let Some(mirror) = &mut self.mirror else { return Ok(()) };
+        let told = |trouble: Trouble| trouble.tell(path);
+        loop {
+            let rows = tables::rows_from(&self.db, mirror.last().seq.saturating_add(1), PAGE).map_err(told)?;
+            if rows.is_empty() {
+                break;
+            }
+            let mut lines = Vec::with_capacity(rows.len());
+            for row in rows {
+                let seal = match row.may_be_seal() {
+                    true => tables::seal_by_entry(&self.db, row.seq).map_err(told)?,
+                    false => None,
+                };
+                lines.push((row, seal));
+            }
+            mirror.add(&lines)?;
+        }
+        if sync { mirror.sync() } else { Ok(()) }
+    }
+
+    /// Takes envelopes that the ledger no longer has out of the mirror too.
+    fn take_out(&mut self, path: &Path, seqs: &BTreeSet<u64>) -> Result<(), LedgerError> {
+        self.catch_up(path, true)?;
+        match &mut self.mirror {
+            Some(mirror) => mirror.take_out(seqs),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what was deleted out of the write-ahead log as well. A reader that is in the middle of something may keep
+    /// it from being emptied; the next checkpoint does it then.
+    fn scrub(&self) {
+        if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!("the write-ahead log could not be emptied yet: {error}");
+        }
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn bench(&self) -> &BenchId {
+        &self.bench
+    }
+
+    fn head(&self) -> Result<Head, LedgerError> {
+        self.read(tables::head)
+    }
+
+    fn append(&self, what: Append) -> Result<Head, LedgerError> {
+        let owners = rules::check(&what)?;
+        let mut inner = self.inner();
+        let ((), head) = self.write(&mut inner, |writing| {
+            if let Some(claim) = &what.claim {
+                writing.check(claim)?;
+            }
+            tables::put_people(&writing.db, &what.people)?;
+            writing.put_all(&what.entries)?;
+            for entry in &what.entries {
+                if let Entry::ResumeKeyDestroyed { job, attempt } = entry {
+                    tables::empty_resume(&writing.db, job, *attempt)?;
+                }
+            }
+            for (hash, bytes) in &what.blobs {
+                let Some(job) = owners.get(hash) else { continue };
+                tables::put_blob(&writing.db, *hash, job, bytes)?;
+            }
+            Ok(())
+        })?;
+        self.mirror_later(&mut inner);
+        Ok(head)
+    }
+
+    fn append_seal(&self, claim: &Claim, attempt: Attempt, sealed: &SealedPin) -> Result<SealReceipt, LedgerError> {
+        let envelope = BlobHash::of(&sealed.custodian);
+        let entry = Entry::PinSealed {
+            job: claim.job().clone(),
+            attempt,
+            envelope,
+            resume: BlobHash::of(&sealed.resume),
+            dual: sealed.dual,
+        };
+        let mut inner = self.inner();
+        self.write(&mut inner, |writing| {
+            writing.check(claim)?;
+            // Asked of the chain, not of the side table: a forgotten seal was one too.
+            if !tables::seal_entries(&writing.db, claim.job(), Some(attempt))?.is_empty() {
+                return Err(LedgerError::AlreadySealed { job: claim.job().clone(), attempt }.into());
+            }
+            writing.put(&entry)?;
+            tables::put_seal(&writing.db, claim.job(), attempt, writing.head.seq, sealed)
+        })?;
+        inner.catch_up(&self.path, true)?;
+        Ok(SealReceipt::new(claim.job().clone(), attempt, envelope))
+    }
+
+    fn sealed_pin(&self, job: &JobId, attempt: Attempt) -> Result<Option<(SealedPin, SealReceipt)>, LedgerError> {
+        if self.clock.is_none() {
+            return Err(LedgerError::ReadOnly);
+        }
+        let Some(sealed) = self.envelope(job, attempt)? else { return Ok(None) };
+        self.inner().catch_up(&self.path, true)?;
+        let receipt = SealReceipt::new(job.clone(), attempt, BlobHash::of(&sealed.custodian));
+        Ok(Some((sealed, receipt)))
+    }
+
+    fn envelope(&self, job: &JobId, attempt: Attempt) -> Result<Option<SealedPin>, LedgerError> {
+        self.read(|db| {
+            let Some((seq, sealed)) = tables::seal(db, job, attempt)? else { return Ok(None) };
+            tables::check_seal(db, job, attempt, seq, &sealed)?;
+            Ok(Some(sealed))
+        })
+    }
+
+    fn reseal(&self, job: &JobId, attempt: Attempt, custodian: Vec<u8>, dual: bool) -> Result<Head, LedgerError> {
+        let mut inner = self.inner();
+        let (old, head) = self.write(&mut inner, |writing| {
+            let Some((seq, before)) = tables::seal(&writing.db, job, attempt)? else {
+                return Err(rules::no_such_seal(job, attempt).into());
+            };
+            tables::check_seal(&writing.db, job, attempt, seq, &before)?;
+            let before_hash = tables::row_at(&writing.db, seq)?.map(tables::understand).transpose()?;
+            let resume = match before_hash.map(|recorded| recorded.entry) {
+                // The resume copy may be empty by now; its hash stays what it was.
+                Some(Entry::PinSealed { resume, .. }) => resume,
+                _ => BlobHash::of(&before.resume),
+            };
+            let envelope = BlobHash::of(&custodian);
+            writing.put(&Entry::PinSealed { job: job.clone(), attempt, envelope, resume, dual })?;
+            let after = SealedPin { custodian, resume: before.resume, dual };
+            tables::put_seal(&writing.db, job, attempt, writing.head.seq, &after)?;
+            Ok(BTreeSet::from([seq]))
+        })?;
+        inner.scrub();
+        inner.take_out(&self.path, &old)?;
+        Ok(head)
+    }
+
+    fn blob(&self, hash: BlobHash) -> Result<Option<Vec<u8>>, LedgerError> {
+        self.read(|db| tables::blob(db, hash))
+    }
+
+    fn person(&self, user: &UserId) -> Result<Option<Person>, LedgerError> {
+        self.read(|db| tables::person(db, user))
+    }
+
+    fn people(&self) -> Result<Vec<Person>, LedgerError> {
+        self.read(tables::people)
+    }
+
+    fn forget(&self, user: &UserId, reason: &str) -> Result<Head, LedgerError> {
+        let mut inner = self.inner();
+        let (seals, head) = self.write(&mut inner, |writing| {
+            let filter = JobFilter { user: Some(user.clone()), ..JobFilter::default() };
+            let jobs = tables::lines(&writing.db, &filter)?;
+            rules::may_forget(&jobs)?;
+            let mut seals = BTreeSet::new();
+            for line in &jobs {
+                seals.extend(tables::seal_entries(&writing.db, &line.job, None)?);
+            }
+            tables::forget(&writing.db, user)?;
+            writing.put(&Entry::Forgotten { user: user.clone(), reason: reason.to_owned() })?;
+            Ok(seals)
+        })?;
+        inner.scrub();
+        inner.take_out(&self.path, &seals)?;
+        Ok(head)
+    }
+
+    fn entries_of(&self, job: &JobId) -> Result<Vec<Recorded>, LedgerError> {
+        let rows = self.read(|db| tables::rows_of(db, job))?;
+        rows.into_iter().map(tables::understand).collect()
+    }
+
+    fn visit(&self, from_seq: u64, visitor: &mut dyn FnMut(Recorded) -> ControlFlow<()>) -> Result<(), LedgerError> {
+        let mut from = from_seq;
+        loop {
+            // A page at a time, so that a long visit keeps nobody from writing and the visitor may ask the ledger.
+            let rows = self.read(|db| tables::rows_from(db, from, PAGE))?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            from = last.seq.saturating_add(1);
+            for row in rows {
+                if visitor(tables::understand(row)?).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn claim(&self, job: &JobId) -> Result<Claim, LedgerError> {
+        let mut inner = self.inner();
+        let (claim, _) = self.write(&mut inner, |writing| {
+            let hold = tables::hold(&writing.db, job)?;
+            match claim::decide(job, hold.as_ref(), writing.bench, writing.session, writing.now) {
+                Decision::Keep(claim) => Ok(claim),
+                Decision::Leave { bench, expires } => {
+                    Err(LedgerError::ClaimedElsewhere { job: job.clone(), bench, expires }.into())
+                }
+                Decision::Take(claim) => {
+                    let (fence, expires) = (claim.fence(), claim.expires());
+                    writing.put(&Entry::Claimed { job: job.clone(), fence, expires })?;
+                    let (bench, session) = (writing.bench.clone(), writing.session.to_owned());
+                    tables::put_hold(&writing.db, job, &Hold { fence, bench, session, expires, released: false })?;
+                    Ok(claim)
+                }
+            }
+        })?;
+        self.mirror_later(&mut inner);
+        Ok(claim)
+    }
+
+    fn release(&self, claim: &Claim) -> Result<(), LedgerError> {
+        let mut inner = self.inner();
+        self.write(&mut inner, |writing| {
+            let hold = tables::hold(&writing.db, claim.job())?;
+            match hold {
+                Some(hold) if claim::holds(claim, Some(&hold), writing.bench, writing.session) => {
+                    tables::put_hold(&writing.db, claim.job(), &Hold { released: true, ..hold })
+                }
+                _ => Ok(()),
+            }
+        })?;
+        Ok(())
+    }
+
+    fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobLine>, LedgerError> {
+        self.read(|db| tables::lines(db, filter))
+    }
+
+    fn job(&self, job: &JobId) -> Result<Option<JobLine>, LedgerError> {
+        self.read(|db| tables::line_of(db, job))
+    }
+
+    fn verify(&self, seen: Option<SeenHead>) -> Result<Head, LedgerError> {
+        self.read(|db| verify::verify(db, seen))
+    }
+}

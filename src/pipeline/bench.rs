@@ -1,0 +1,477 @@
+//! Many ports at once: one lane per port, one pair of hands.
+//!
+//! The bench only hands out work and watches for the end. Failure of one key never reaches another lane; what concerns all
+//! of them (the tenant, the ledger, the operator's Ctrl-C) goes through the [`Gate`].
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::ahead::Ahead;
+use super::canary::Canary;
+use super::driver::DriveError;
+use super::gate::{Gate, Pause};
+use super::lane::Lane;
+use super::on_tenant::Tenant;
+use super::progress::{Progress, Summary, Watcher};
+use super::queue::Queue;
+use crate::ctap2::session::Tools;
+use crate::graph::Graph;
+use crate::graph::display_name::{KeyFacts, NameTemplate};
+use crate::ledger::entry::{Counts, RunEnd};
+use crate::ledger::{Ledger, LedgerError};
+use crate::model::{Aaguid, FirstDevice, JobId, KeyRef, PlugId, PortName, RunId, Serial, UserId};
+use crate::pin::{PinPolicy, Recipients, ResumeStore};
+use crate::webauthn::metadata::Metadata;
+use crate::webauthn::trust::Anchors;
+use crate::world::{Clock, Entropy, KeyPorts, Operator, PortEvent, PortsError};
+
+/// How often the bench looks whether the run is over.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The outside, as one run uses it.
+pub struct Outside<'w> {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Ports.
+    pub ports: &'w dyn KeyPorts,
+    /// The tenant.
+    pub graph: &'w Graph,
+    /// The ledger, for writing.
+    pub ledger: &'w dyn Ledger,
+    /// Where resume keys are kept.
+    pub resume: &'w dyn ResumeStore,
+    /// The person at the bench.
+    pub operator: &'w dyn Operator,
+    /// Whoever watches.
+    pub watcher: &'w dyn Watcher,
+}
+
+/// Which ports a run may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ports {
+    /// Any port; keys that are there at the start have to be confirmed.
+    Any,
+    /// Every port, and that is a confirmation of what is in them.
+    All,
+    /// These only, and that is a confirmation of what is in them.
+    Named(BTreeSet<PortName>),
+}
+
+impl Ports {
+    fn allows(&self, port: &PortName) -> bool {
+        match self {
+            Self::Any | Self::All => true,
+            Self::Named(names) => names.contains(port),
+        }
+    }
+
+    /// Keys that are there at the start were asked for by name.
+    pub fn confirm_what_is_there(&self) -> bool {
+        !matches!(self, Self::Any)
+    }
+}
+
+/// What the tenant's policy says of a model for a person: an error tells why it is not accepted.
+pub type ModelPolicy = dyn Fn(&UserId, Aaguid) -> Result<(), String> + Send + Sync;
+
+/// How this run is to be done.
+pub struct RunSettings {
+    /// This run.
+    pub run: RunId,
+    /// Ports.
+    pub ports: Ports,
+    /// Serial numbers never to be touched.
+    pub never: BTreeSet<Serial>,
+    /// PINs.
+    pub pins: PinPolicy,
+    /// Whom PINs are sealed to.
+    pub recipients: Recipients,
+    /// Refuse keys without hmac-secret.
+    pub require_hmac_secret: bool,
+    /// What a registered key is called in Entra.
+    pub display_name: NameTemplate,
+    /// Whether a forced PIN change can be done on a device.
+    pub change_possible: fn(FirstDevice) -> bool,
+    /// The tenant's word on models.
+    pub model_policy: Box<ModelPolicy>,
+    /// Offline FIDO metadata.
+    pub metadata: Option<Metadata>,
+    /// Roots trusted beside the metadata's; the simulator's, on loopback.
+    pub extra_anchors: Anchors,
+    /// Some passkey profile demands attestation.
+    pub attestation_enforced: bool,
+    /// Simulated keys may be used: the tenant is on loopback.
+    pub allow_simulated: bool,
+    /// How many keys blink at a time.
+    pub blink: usize,
+    /// Without a key for so long, lanes park and the run ends.
+    pub idle: Duration,
+    /// How long after a challenge's expiry a lost registration may still turn up.
+    pub settling: SignedDuration,
+    /// How long reads are repeated until Entra shows what it accepted.
+    pub list_lag: Duration,
+    /// How long the tenant may be down before the run ends.
+    pub outage: Duration,
+    /// Time-outs for keys.
+    pub limits: crate::ctap2::transport::Limits,
+}
+
+/// Counters of a run.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Touches that made a credential.
+    pub touches: AtomicU64,
+    /// Reads repeated because Entra did not show a method yet.
+    pub polls: AtomicU64,
+    /// Keys that were not fit.
+    pub keys_refused: AtomicU64,
+    /// Registrations refused in a row.
+    refusals: AtomicU64,
+    /// Keys in ports.
+    keys_in: AtomicU64,
+}
+
+/// Everything the lanes share.
+pub struct Bench<'w> {
+    /// The outside.
+    pub out: Outside<'w>,
+    /// How to work.
+    pub settings: RunSettings,
+    /// Who is next.
+    pub queue: Mutex<Queue>,
+    /// Who may blink.
+    pub gate: Gate,
+    /// Who goes first.
+    pub canary: Canary,
+    /// Options in stock.
+    pub ahead: Ahead,
+    /// Counters.
+    pub totals: Totals,
+    /// What ended the run for all lanes.
+    broken: Mutex<Option<DriveError>>,
+    /// Monotonic time at which anything last happened at the ports, in milliseconds.
+    last_stir: AtomicU64,
+    first_plug: Mutex<Option<Duration>>,
+    last_unplug: Mutex<Option<Duration>>,
+}
+
+/// Why a run could not be carried out, other than by its jobs' own fates.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// No ports.
+    #[error(transparent)]
+    Ports(#[from] PortsError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Something of the bench itself.
+    #[error("{what}")]
+    Bench {
+        /// A code of [`super::code::CODES`].
+        code: &'static str,
+        /// What failed.
+        what: String,
+    },
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The numbers.
+    pub summary: Summary,
+    /// What had paused the run when it ended, if anything had.
+    pub paused: Option<Pause>,
+}
+
+/// One key's stay in a port, as its lane sees it.
+#[derive(Debug, Clone)]
+pub struct Stay {
+    /// Ended?
+    pulled: Arc<AtomicBool>,
+}
+
+impl Stay {
+    /// The key has been taken out.
+    pub fn is_over(&self) -> bool {
+        self.pulled.load(Ordering::Acquire)
+    }
+}
+
+impl<'w> Bench<'w> {
+    /// A bench with a queue.
+    pub fn new(out: Outside<'w>, settings: RunSettings, queue: Queue) -> Self {
+        let gate = Gate::new(settings.blink);
+        Self {
+            out,
+            settings,
+            queue: Mutex::new(queue),
+            gate,
+            canary: Canary::default(),
+            ahead: Ahead::default(),
+            totals: Totals::default(),
+            broken: Mutex::new(None),
+            last_stir: AtomicU64::new(0),
+            first_plug: Mutex::new(None),
+            last_unplug: Mutex::new(None),
+        }
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever watches.
+    pub fn tell(&self, progress: &Progress) {
+        self.out.watcher.on(progress);
+    }
+
+    /// Something happened at the bench: the idle time starts again.
+    pub fn stir(&self) {
+        self.last_stir.store(self.millis(), Ordering::Relaxed);
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.out.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn idle_for(&self) -> Duration {
+        Duration::from_millis(self.millis().saturating_sub(self.last_stir.load(Ordering::Relaxed)))
+    }
+
+    /// The bench itself can't go on: everything stops, nothing more is done to any key.
+    pub fn broke(&self, error: DriveError) {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        if broken.is_none() {
+            *broken = Some(error);
+        }
+        self.gate.stop();
+    }
+
+    /// The tenant won't work with us: touches pause until it does.
+    pub fn pause(&self, code: &str, detail: &str) {
+        if self.gate.pause(Pause { code: code.to_owned(), detail: detail.to_owned() }) {
+            self.tell(&Progress::Paused { code: code.to_owned(), detail: detail.to_owned() });
+        }
+    }
+
+    /// What a session with a key needs.
+    pub fn tools(&self) -> Tools {
+        Tools {
+            clock: Arc::clone(&self.out.clock),
+            entropy: Arc::clone(&self.out.entropy),
+            limits: self.settings.limits,
+        }
+    }
+
+    /// A challenge for a proof of our own.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn challenge(&self) -> Result<[u8; 32], DriveError> {
+        let mut challenge = [0; 32];
+        self.out
+            .entropy
+            .fill(&mut challenge)
+            .map_err(|error| DriveError::Bench { code: "no-entropy", what: error.to_string() })?;
+        Ok(challenge)
+    }
+
+    /// What a registered key is called in Entra.
+    pub fn display_name(&self, key: &KeyRef) -> String {
+        let date = self.out.clock.now().strftime("%Y-%m-%d").to_string();
+        let facts = KeyFacts {
+            model: key.model.as_deref(),
+            serial: key.serial.as_ref().map(Serial::as_str),
+            date: &date,
+            ordinal: 1,
+        };
+        // A serial number of more than 30 characters can't stand in a name; the date can.
+        self.settings.display_name.render(&facts).unwrap_or(date)
+    }
+
+    /// Keys in ports now.
+    pub fn keys_in_ports(&self) -> usize {
+        usize::try_from(self.totals.keys_in.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// The bench itself can't go on.
+    pub fn is_broken(&self) -> bool {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Graph gives a waiting person no options: they get no key in this run.
+    pub fn cannot_have_options(&self, job: &JobId, code: &str, detail: &str) {
+        let Some(person) = self.queue().block(job, code) else { return };
+        self.tell(&Progress::Failed {
+            job: job.clone(),
+            upn: person.upn.to_string(),
+            port: PortName::new("-"),
+            code: code.to_owned(),
+            detail: Some(detail.to_owned()),
+            final_for_run: true,
+        });
+    }
+
+    /// Entra refused a registration. When it is the first of its class, or the second in a row, it is not the person: the
+    /// tenant refuses, and no more keys are spent on finding out.
+    pub fn registration_was_refused(&self, first_of_class: bool, detail: &str) {
+        let in_a_row = self.totals.refusals.fetch_add(1, Ordering::Relaxed) + 1;
+        if first_of_class || in_a_row > 1 {
+            self.pause("tenant-refuses", detail);
+        }
+    }
+
+    /// Entra took a registration.
+    pub fn registration_went_well(&self) {
+        self.totals.refusals.store(0, Ordering::Relaxed);
+    }
+
+    /// Works until everybody is served, nothing comes for the idle time, or `interrupted` is true.
+    ///
+    /// # Errors
+    /// [`BenchError`] when the ports can't be watched or the ledger can't be written. What was in flight is then where the
+    /// ledger says it is.
+    pub fn run(&self, interrupted: &AtomicBool) -> Result<Outcome, BenchError> {
+        let started = self.out.clock.monotonic();
+        self.stir();
+        let events = self.out.ports.watch()?;
+        {
+            let queue = self.queue();
+            let ports = match &self.settings.ports {
+                Ports::Named(names) => names.iter().cloned().collect(),
+                _ => Vec::new(),
+            };
+            let (waiting, begun) = (queue.waiting(), queue.keys_away());
+            drop(queue);
+            self.tell(&Progress::Ready { ports, waiting, begun });
+        }
+        let end = std::thread::scope(|scope| {
+            let mut lanes: HashMap<PortName, Sender<(crate::world::PluggedKey, Stay)>> = HashMap::new();
+            let mut stays: HashMap<PlugId, Stay> = HashMap::new();
+            let busy = Arc::new(AtomicU64::new(0));
+            let tenant = Tenant::new(self);
+            scope.spawn(move || tenant.keep_options_ready());
+            scope.spawn(|| Tenant::new(self).heal_when_paused());
+            let end = loop {
+                if interrupted.load(Ordering::Relaxed) {
+                    self.gate.stop();
+                }
+                match events.recv_timeout(LOOK) {
+                    Ok(PortEvent::Plugged(key)) => {
+                        if self.settings.ports.allows(&key.port) && !self.gate.stopping() {
+                            self.stir();
+                            self.mark_plug();
+                            let stay = Stay { pulled: Arc::default() };
+                            stays.insert(key.plug, stay.clone());
+                            let lane = lanes.entry(key.port.clone()).or_insert_with(|| {
+                                let (sender, receiver) = channel();
+                                let lane = Lane::new(self, key.port.clone());
+                                let busy = Arc::clone(&busy);
+                                scope.spawn(move || lane.serve_all(&receiver, &busy));
+                                sender
+                            });
+                            busy.fetch_add(1, Ordering::AcqRel);
+                            self.totals.keys_in.fetch_add(1, Ordering::Relaxed);
+                            self.ahead.nudge();
+                            if lane.send((key, stay)).is_err() {
+                                busy.fetch_sub(1, Ordering::AcqRel);
+                            }
+                        }
+                        continue;
+                    }
+                    Ok(PortEvent::Unplugged { plug, .. }) => {
+                        if let Some(stay) = stays.remove(&plug) {
+                            stay.pulled.store(true, Ordering::Release);
+                            self.totals.keys_in.fetch_sub(1, Ordering::Relaxed);
+                            self.stir();
+                            self.mark_unplug();
+                        }
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => {
+                        self.gate.stop();
+                        std::thread::sleep(LOOK);
+                    }
+                }
+                let working = busy.load(Ordering::Acquire) > 0;
+                if self.gate.stopping() && !working {
+                    break if interrupted.load(Ordering::Relaxed) { RunEnd::Interrupted } else { RunEnd::Stopped };
+                }
+                if !working && self.queue().is_served() {
+                    break RunEnd::Complete;
+                }
+                if self.idle_for() >= self.settings.idle {
+                    // Lanes with a key in them end as at Ctrl-C: what needs no hand is finished, the rest parks.
+                    self.gate.stop();
+                    if !working {
+                        break RunEnd::Idle;
+                    }
+                }
+            };
+            self.gate.stop();
+            self.ahead.close();
+            drop(lanes);
+            end
+        });
+        let paused = self.gate.paused();
+        if let Some(error) = self.broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(match error {
+                DriveError::Ledger(error) => BenchError::Ledger(error),
+                DriveError::Bench { code, what } => BenchError::Bench { code, what },
+            });
+        }
+        let end = if paused.is_some() && end != RunEnd::Complete && !interrupted.load(Ordering::Relaxed) {
+            RunEnd::Stopped
+        } else {
+            end
+        };
+        Ok(Outcome { summary: self.summary(end, started)?, paused })
+    }
+
+    fn summary(&self, end: RunEnd, started: Duration) -> Result<Summary, LedgerError> {
+        let code = match end {
+            RunEnd::Idle => "idle",
+            _ => "interrupted",
+        };
+        let parked = self.queue().park_the_rest(code);
+        for (job, person, port) in parked {
+            let code = code.to_owned();
+            self.tell(&Progress::Parked { job, upn: person.upn.to_string(), port, code });
+        }
+        let counts = Counts { keys_refused: self.totals.keys_refused.load(Ordering::Relaxed), ..self.queue().counts() };
+        let read = |slot: &Mutex<Option<Duration>>| *slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let took = match (read(&self.first_plug), read(&self.last_unplug)) {
+            (Some(first), Some(last)) if last > first => last.saturating_sub(first),
+            _ => self.out.clock.monotonic().saturating_sub(started),
+        };
+        let graph = self.out.graph.counts();
+        Ok(Summary {
+            counts,
+            touches: self.totals.touches.load(Ordering::Relaxed),
+            graph_requests: graph.requests,
+            graph_retries: graph.retries + self.totals.polls.load(Ordering::Relaxed),
+            took,
+            head: self.out.ledger.head()?,
+            end,
+        })
+    }
+
+    fn mark_plug(&self) {
+        let now = self.out.clock.monotonic();
+        self.first_plug.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
+    }
+
+    fn mark_unplug(&self) {
+        let now = self.out.clock.monotonic();
+        *self.last_unplug.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+}

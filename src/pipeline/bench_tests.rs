@@ -1,0 +1,31 @@
+//! The whole journey on simulated keys.
+
+use super::stage::{Play, Stage};
+use crate::ledger::Ledger as _;
+use crate::sim::key::{Model, SimKey};
+
+fn blank(count: u32) -> Vec<crate::sim::operator::BoxedKey> {
+    let model = Model::by_id("yubikey-5-nfc").expect("a model");
+    (1..=count).map(|unit| SimKey::new(&model, unit).into()).collect()
+}
+
+#[test]
+fn everybody_gets_a_key_that_works() {
+    let stage = Stage::new(6, 3, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let (outcome, day) = stage.run(&ledger, Play::of(blank(6)));
+    let summary = outcome.expect("a run").summary;
+    assert_eq!((summary.counts.planned, summary.counts.finished), (6, 6), "{:#?}", stage.events());
+    assert_eq!(summary.graph_requests, 18, "options, registration and read-back for each");
+    assert_eq!(summary.graph_retries, 0);
+    assert_eq!(day.keys.len(), 6);
+    for person in stage.people() {
+        let job = stage.job_of(person);
+        let pin = stage.open_pin(&ledger, &job, 1).expect("sealed");
+        let holders: Vec<_> = day.keys.iter().filter(|(key, _)| key.probe().pin_is(&pin)).collect();
+        assert_eq!(holders.len(), 1, "one key has the PIN of {}", person.upn);
+        assert!(holders[0].0.probe().change_is_forced());
+    }
+    ledger.verify(None).expect("an unbroken chain");
+}

@@ -1,0 +1,143 @@
+//! The first key of a run, and of each new model or firmware, goes alone as far as its read-back. If the tenant, the policy
+//! or the model is wrong, one key finds out, not sixteen.
+
+use std::collections::HashSet;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::model::{Aaguid, Firmware};
+
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Keys that behave alike.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Class {
+    /// Model.
+    pub aaguid: Aaguid,
+    /// Firmware, when told.
+    pub firmware: Option<Firmware>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    proven: HashSet<Class>,
+    alone: bool,
+    together: usize,
+    wants_alone: usize,
+}
+
+/// Lets keys of proven classes pass together, and the first of a class alone.
+#[derive(Debug, Default)]
+pub struct Canary {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+/// Held from before the PIN until the read-back.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    canary: &'a Canary,
+    class: Class,
+    alone: bool,
+}
+
+impl Pass<'_> {
+    /// This key is the first of its class.
+    pub fn is_first(&self) -> bool {
+        self.alone
+    }
+
+    /// The read-back agreed: the others may go.
+    pub fn proved(self) {
+        self.canary.lock().proven.insert(self.class.clone());
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.canary.lock();
+        if self.alone {
+            inner.alone = false;
+        } else {
+            inner.together = inner.together.saturating_sub(1);
+        }
+        self.canary.changed.notify_all();
+    }
+}
+
+impl Canary {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a key of this class may go; `None` when `give_up` says so first.
+    pub fn enter(&self, class: &Class, give_up: &dyn Fn() -> bool) -> Option<Pass<'_>> {
+        let mut inner = self.lock();
+        let mut counted = false;
+        let pass = loop {
+            if give_up() {
+                break None;
+            }
+            if inner.proven.contains(class) {
+                // Those who must go alone come first, or a steady stream would keep them out for ever.
+                if !inner.alone && (inner.wants_alone == 0 || counted) {
+                    inner.together += 1;
+                    break Some(Pass { canary: self, class: class.clone(), alone: false });
+                }
+            } else {
+                if !counted {
+                    inner.wants_alone += 1;
+                    counted = true;
+                }
+                if !inner.alone && inner.together == 0 {
+                    inner.alone = true;
+                    break Some(Pass { canary: self, class: class.clone(), alone: true });
+                }
+            }
+            inner = self.changed.wait_timeout(inner, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        if counted {
+            inner.wants_alone = inner.wants_alone.saturating_sub(1);
+        }
+        drop(inner);
+        self.changed.notify_all();
+        pass
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(firmware: &str) -> Class {
+        Class { aaguid: Aaguid::ZERO, firmware: Some(Firmware::new(firmware)) }
+    }
+
+    #[test]
+    fn the_first_goes_alone_and_opens_the_way_for_its_class_only() {
+        let canary = Canary::default();
+        let first = canary.enter(&class("1"), &|| false).expect("goes");
+        assert!(first.is_first());
+        assert!(canary.enter(&class("1"), &|| true).is_none(), "the second waits");
+        first.proved();
+        let second = canary.enter(&class("1"), &|| false).expect("goes");
+        let third = canary.enter(&class("1"), &|| false).expect("goes beside it");
+        assert!(!second.is_first() && !third.is_first());
+        // Another firmware has to prove itself, alone.
+        let tries = std::cell::Cell::new(0);
+        let give_up = || {
+            tries.set(tries.get() + 1);
+            tries.get() > 1
+        };
+        assert!(canary.enter(&class("2"), &give_up).is_none());
+        drop((second, third));
+        assert!(canary.enter(&class("2"), &|| false).expect("goes").is_first());
+    }
+
+    #[test]
+    fn a_first_key_that_fails_leaves_its_place_to_the_next() {
+        let canary = Canary::default();
+        drop(canary.enter(&class("1"), &|| false));
+        assert!(canary.enter(&class("1"), &|| false).expect("goes").is_first());
+    }
+}

@@ -1,0 +1,128 @@
+//! What can happen to a job: outcomes of effects, answers to questions, and what the bench meets.
+
+use jiff::Timestamp;
+
+use crate::ledger::entry::BlobHash;
+use crate::model::{CredentialId, KeyRef, MethodId};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A blank, fit key was given to this job.
+    KeyGiven(KeyRef),
+    /// The job's key is there and can be talked to: go on from wherever the job is.
+    Resumed,
+    /// A PIN was chosen, sealed and committed, its resume copy kept.
+    Sealed,
+    /// The key took the PIN.
+    PinSet,
+    /// The key refused setPIN: it has no PIN of ours.
+    PinNotSet {
+        /// Why.
+        code: String,
+    },
+    /// getInfo: is a PIN set?
+    PinSeen {
+        /// `clientPin` is true.
+        present: bool,
+    },
+    /// The sealed PIN opened the key.
+    PinProved,
+    /// The sealed PIN did not open the key.
+    PinWrong,
+    /// Creation options are at hand, with enough of their time left.
+    OptionsReady,
+    /// Graph refuses creation options to this person.
+    OptionsRefused {
+        /// Why.
+        code: String,
+    },
+    /// The key made a credential, and the record is stored.
+    CredentialMade {
+        /// Its id.
+        credential: CredentialId,
+        /// The registration record's hash.
+        record: BlobHash,
+        /// When the tenant stops accepting it.
+        expires: Timestamp,
+    },
+    /// Nobody touched the key in time: it made nothing.
+    TouchTimedOut,
+    /// The key or its holder refused: it made nothing, and never will.
+    NotMade {
+        /// Why.
+        code: String,
+    },
+    /// The touch was called off from our side: the key made nothing.
+    TouchCancelled,
+    /// The credentials on the key for this tenant and person.
+    CredentialsListed(Vec<CredentialId>),
+    /// The key can't list its credentials.
+    CredentialsUnlistable,
+    /// A credential is off the key (or was not on it).
+    CredentialRemoved(CredentialId),
+    /// The key can't remove single credentials.
+    CredentialUnremovable {
+        /// Why.
+        code: String,
+    },
+    /// All offline checks passed and the silent assertion verified.
+    Proved {
+        /// Names of the checks that were made.
+        checks: Vec<String>,
+    },
+    /// A check or the proof failed.
+    CheckFailed {
+        /// Which.
+        code: String,
+    },
+    /// Graph answered 201.
+    Registered {
+        /// The method's id.
+        method: MethodId,
+    },
+    /// Graph refused the registration: it has nothing.
+    RegistrationRefused {
+        /// Why.
+        code: String,
+    },
+    /// The registration was sent and no answer came.
+    AnswerLost,
+    /// A read shows the credential.
+    MethodFound {
+        /// The method's id.
+        method: MethodId,
+    },
+    /// Reads, patiently repeated, don't show the credential.
+    MethodMissing,
+    /// The method is out of Entra (or was not in it).
+    MethodDeleted,
+    /// The key took the PIN rules, and this is what getInfo says since.
+    RulesTaken {
+        /// `minPINLength`, in code points.
+        minimum: u32,
+        /// `forcePINChange`; false where the key doesn't tell.
+        forced: bool,
+    },
+    /// The key refuses the PIN rules.
+    RulesRefused {
+        /// Why.
+        code: String,
+    },
+    /// getInfo's word on the PIN rules.
+    RulesSeen {
+        /// `minPINLength`, in code points.
+        minimum: u32,
+        /// `forcePINChange`; false where the key doesn't tell.
+        forced: bool,
+    },
+    /// The resume key is deleted.
+    ResumeKeyDestroyed,
+    /// The key is gone, or doesn't answer any more.
+    KeyGone,
+    /// The effect could not be begun: the tenant is down, or a part of the bench is missing. Nothing was changed by it.
+    Blocked {
+        /// Why.
+        code: String,
+    },
+}

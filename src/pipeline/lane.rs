@@ -1,0 +1,419 @@
+//! One port: key after key, each from the moment it is plugged in until it is taken out again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use super::bench::{Bench, Stay};
+use super::canary::Class;
+use super::driver::{DriveError, Journey};
+use super::event::Event;
+use super::fitness::{fit, plan_code, wanted_rules};
+use super::lane_hands::{LaneHands, Work};
+use super::on_key::{KeyHand, facts, pin_facts};
+use super::progress::{Progress, Stage};
+use super::queue::{Assignment, Place};
+use super::state::State;
+use super::step::Rest;
+use crate::ctap2::hid::packet::DeviceError;
+use crate::ctap2::session::{self, Opened};
+use crate::ledger::entry::Entry;
+use crate::ledger::{Append, LedgerError};
+use crate::model::{Aaguid, JobId, KeyRef, Person, PortName};
+use crate::pin::KeyPinPlan;
+use crate::webauthn::record::RegistrationRecord;
+use crate::world::PluggedKey;
+
+const LOOK: Duration = Duration::from_millis(20);
+/// How long a job that waits for Entra rests before it looks again, while its key stays in the port.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// One port's thread.
+pub struct Lane<'b, 'w> {
+    bench: &'b Bench<'w>,
+    port: PortName,
+}
+
+/// Why a key is not worked on.
+struct Refusal {
+    key: KeyRef,
+    code: &'static str,
+    detail: Option<String>,
+}
+
+impl<'b, 'w> Lane<'b, 'w> {
+    /// A lane for this port.
+    pub fn new(bench: &'b Bench<'w>, port: PortName) -> Self {
+        Self { bench, port }
+    }
+
+    /// Serves keys until no more are sent. `busy` counts keys whose stay is not over.
+    pub fn serve_all(self, keys: &Receiver<(PluggedKey, Stay)>, busy: &Arc<AtomicU64>) {
+        while let Ok((key, stay)) = keys.recv() {
+            if let Err(error) = self.serve(&key, &stay) {
+                self.bench.broke(error);
+            }
+            busy.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn serve(&self, plugged: &PluggedKey, stay: &Stay) -> Result<(), DriveError> {
+        self.bench.tell(&Progress::Plugged { port: self.port.clone() });
+        let (mut hand, key) = match self.identify(plugged) {
+            Ok(known) => known,
+            Err(None) => return Ok(()),
+            Err(Some(refusal)) => return self.refuse(refusal, stay),
+        };
+        self.bench.tell(&Progress::Identified { key: key.clone() });
+        match self.choose(&mut hand, &key)? {
+            Ok((assignment, plan)) => self.work(hand, key, assignment, plan, stay),
+            Err(refusal) => self.refuse(refusal, stay),
+        }
+    }
+
+    /// Opens the key and reads who it is. `Err(None)` when it is gone already.
+    fn identify(&self, plugged: &PluggedKey) -> Result<(KeyHand, KeyRef), Option<Refusal>> {
+        let bench = self.bench;
+        // As much as USB tells; the rest is filled in as it becomes known.
+        let mut key = KeyRef {
+            aaguid: Aaguid::ZERO,
+            serial: plugged.usb_serial.as_deref().map(crate::model::Serial::new),
+            firmware: None,
+            model: (!plugged.product.is_empty()).then(|| plugged.product.clone()),
+            port: self.port.clone(),
+        };
+        let refusal = |key: &KeyRef, code, detail: Option<String>| Some(Refusal { key: key.clone(), code, detail });
+        if plugged.present_at_start && !bench.settings.ports.confirm_what_is_there() {
+            let question = format!(
+                "{} was in port {} before this run began. Type `use` to provision it",
+                key.for_people(),
+                self.port
+            );
+            if !bench.out.operator.confirm(&question, "use") {
+                return Err(refusal(&key, "not-confirmed", None));
+            }
+        }
+        let device = match bench.out.ports.open(plugged.plug) {
+            Ok(device) => device,
+            Err(DeviceError::Gone) => return Err(None),
+            Err(error @ DeviceError::NoRight { .. }) => return Err(refusal(&key, "no-right", Some(error.to_string()))),
+            Err(error @ DeviceError::InUse { .. }) => return Err(refusal(&key, "in-use", Some(error.to_string()))),
+            Err(error @ DeviceError::Io(_)) => return Err(refusal(&key, "mute", Some(error.to_string()))),
+        };
+        let hand = match session::open(device, plugged, &bench.tools()) {
+            Ok(Opened::Blank(session)) => KeyHand::blank(session),
+            Ok(Opened::PinSet(session)) => KeyHand::pin_set(session),
+            Ok(Opened::NoPin(session)) => {
+                let code = fit(&facts(session.info()), false).err().unwrap_or("no-pin-support");
+                return Err(refusal(&session.key_ref(), code, None));
+            }
+            Ok(Opened::U2fOnly(u2f)) => {
+                key.serial = u2f.vendor.serial;
+                key.firmware = u2f.vendor.firmware;
+                return Err(refusal(&key, "u2f-only", None));
+            }
+            Err(error) if error.is_gone() => return Err(None),
+            Err(error) => return Err(refusal(&key, "mute", Some(error.to_string()))),
+        };
+        let mut key = hand.key_ref().unwrap_or(key);
+        if let Some(name) = bench
+            .settings
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.model(key.aaguid).and_then(|model| model.description.clone()))
+        {
+            key.model = Some(name);
+        }
+        Ok((hand, key))
+    }
+
+    /// The job for this key, with the PIN plan; or why there is none.
+    #[allow(clippy::type_complexity)] // the outer error ends the run, the inner one is an answer about this key
+    fn choose(
+        &self,
+        hand: &mut KeyHand,
+        key: &KeyRef,
+    ) -> Result<Result<(Assignment, Option<KeyPinPlan>), Refusal>, DriveError> {
+        let bench = self.bench;
+        let refuse = |code, detail| Ok(Err(Refusal { key: key.clone(), code, detail }));
+        if key.serial.as_ref().is_some_and(|serial| bench.settings.never.contains(serial)) {
+            return refuse("never-list", None);
+        }
+        if let Some(job) = self.begun_job(hand, key)? {
+            if let Some(assignment) = bench.queue().take_begun(&job, &self.port) {
+                return Ok(Ok((assignment, None)));
+            }
+        }
+        if let Err(code) = fit(&facts(hand.info()), bench.settings.require_hmac_secret) {
+            let detail = match code {
+                "has-pin" => bench
+                    .queue()
+                    .finished_with(key)
+                    .map(|slot| format!("It is finished already: the key of {} (job {}).", slot.person.upn, slot.job)),
+                _ => None,
+            };
+            return refuse(code, detail);
+        }
+        let plan = match bench.settings.pins.for_key(&pin_facts(hand.info())) {
+            Ok(plan) => plan,
+            Err(error) => return refuse(plan_code(&error), Some(error.to_string())),
+        };
+        let objection = std::cell::RefCell::new(None);
+        let fits = |person: &Person| {
+            if !kind_fits(person, key) {
+                return false;
+            }
+            match (bench.settings.model_policy)(&person.id, key.aaguid) {
+                Ok(()) => true,
+                Err(why) => {
+                    objection.borrow_mut().get_or_insert(why);
+                    false
+                }
+            }
+        };
+        let assignment = bench.queue().take_waiting(key, &fits);
+        match (assignment, objection.into_inner()) {
+            (Some(assignment), _) => {
+                let possible =
+                    assignment.person.first_device.is_none_or(|device| (bench.settings.change_possible)(device));
+                let plan = if possible || bench.settings.pins.force_change() == crate::pin::ForceChange::Require {
+                    plan
+                } else {
+                    plan.without_forced_change()
+                };
+                Ok(Ok((assignment, Some(plan))))
+            }
+            (None, Some(why)) => refuse("aaguid-not-allowed", Some(why)),
+            (None, None) => refuse("not-wanted", None),
+        }
+    }
+
+    /// The open job that this key was begun for.
+    fn begun_job(&self, hand: &mut KeyHand, key: &KeyRef) -> Result<Option<JobId>, DriveError> {
+        if let Some(job) = self.bench.queue().begun_with(key) {
+            return Ok(Some(job));
+        }
+        if key.serial.is_some() {
+            return Ok(None);
+        }
+        // It tells no serial number and sits in another port: a credential it made can still tell whose it is.
+        let candidates = self.bench.queue().begun_without_serial(key);
+        for (job, state) in candidates {
+            let Some(made) = state.made() else { continue };
+            let Some(bytes) = self.bench.out.ledger.blob(made.record)? else { continue };
+            let Ok(record) = RegistrationRecord::from_bytes(&bytes) else { continue };
+            if hand.owns(&record, &self.bench.challenge()?) {
+                return Ok(Some(job));
+            }
+        }
+        Ok(None)
+    }
+
+    fn refuse(&self, refusal: Refusal, stay: &Stay) -> Result<(), DriveError> {
+        let Refusal { key, code, detail } = refusal;
+        self.bench.totals.keys_refused.fetch_add(1, Ordering::Relaxed);
+        self.bench.out.ledger.append(Append::entry(Entry::KeyRefused { key: key.clone(), code: code.to_owned() }))?;
+        self.bench.tell(&Progress::KeyRefused { key, code: code.to_owned(), detail });
+        self.reject(code, stay);
+        Ok(())
+    }
+
+    fn reject(&self, code: &str, stay: &Stay) {
+        self.bench.tell(&Progress::Reject { port: self.port.clone(), code: code.to_owned() });
+        self.wait_until_out(stay);
+    }
+
+    /// Waits until the key is taken out, or the run ends.
+    fn wait_until_out(&self, stay: &Stay) {
+        while !stay.is_over() && !self.bench.gate.stopping() {
+            self.bench.out.clock.sleep(LOOK);
+        }
+    }
+
+    /// Works on one job with one key until the job rests and the key is out.
+    fn work(
+        &self,
+        hand: KeyHand,
+        key: KeyRef,
+        assignment: Assignment,
+        plan: Option<KeyPinPlan>,
+        stay: &Stay,
+    ) -> Result<(), DriveError> {
+        let bench = self.bench;
+        let Assignment { job, person, state, resumed } = assignment;
+        let upn = person.upn.to_string();
+        bench.tell(&Progress::Assigned { port: self.port.clone(), job: job.clone(), upn: upn.clone(), resumed });
+        let give_back = |state: State, place: Place| bench.queue().give_back(&job, state, place);
+
+        let class = Class { aaguid: key.aaguid, firmware: key.firmware.clone() };
+        let give_up = || stay.is_over() || bench.gate.stopping();
+        bench.tell(&Progress::Stage { port: self.port.clone(), stage: Stage::WaitingForFirst });
+        let Some(pass) = bench.canary.enter(&class, &give_up) else {
+            let place = if state.is_open() { Place::KeyAway } else { Place::Waiting };
+            give_back(state, place);
+            return Ok(());
+        };
+        let claim = match bench.out.ledger.claim(&job) {
+            Ok(claim) => claim,
+            Err(LedgerError::ClaimedElsewhere { .. }) => {
+                drop(pass);
+                give_back(state, Place::Parked { code: "of-another-job".into() });
+                return self.refuse(
+                    Refusal {
+                        key,
+                        code: "of-another-job",
+                        detail: Some(format!("Job {job} is held by another bench.")),
+                    },
+                    stay,
+                );
+            }
+            Err(error) => {
+                give_back(state.clone(), Place::Waiting);
+                return Err(error.into());
+            }
+        };
+        // A resumed key is told what it would have been told: the policy is fitted to it again.
+        let plan = match plan {
+            Some(plan) => plan,
+            None => match bench.settings.pins.for_key(&pin_facts(hand.info())) {
+                Ok(plan) => plan,
+                Err(error) => {
+                    give_back(state, Place::KeyAway);
+                    return self
+                        .refuse(Refusal { key, code: plan_code(&error), detail: Some(error.to_string()) }, stay);
+                }
+            },
+        };
+        let possible = person.first_device.is_none_or(|device| (bench.settings.change_possible)(device));
+        let plan = if possible || bench.settings.pins.force_change() == crate::pin::ForceChange::Require {
+            plan
+        } else {
+            plan.without_forced_change()
+        };
+        let event = if resumed { Event::Resumed } else { Event::KeyGiven(key.clone()) };
+        let mut journey = Journey {
+            job: job.clone(),
+            user: person.id.clone(),
+            rules: wanted_rules(&plan),
+            settling: bench.settings.settling,
+            claim,
+            state,
+        };
+        let mut work = Work { key, person, plan, port: self.port.clone(), job: job.clone() };
+        let mut hands = LaneHands::new(bench, hand, &work, stay, Some(pass), journey.claim.clone());
+        let outcome = self.drive(&mut journey, &mut hands, event, stay);
+        let detail = hands.take_detail();
+        drop(hands);
+        let release = |journey: &Journey| bench.out.ledger.release(&journey.claim);
+        let rest = match outcome {
+            Ok(rest) => rest,
+            Err(error) => {
+                let place = if journey.state.is_open() { Place::KeyAway } else { Place::Waiting };
+                give_back(journey.state.clone(), place);
+                return Err(error);
+            }
+        };
+        match rest {
+            Rest::Finished => {
+                give_back(journey.state.clone(), Place::Finished);
+                bench.ahead.nudge();
+                bench.tell(&Progress::TakeOut { port: self.port.clone(), job: job.clone(), upn });
+                self.wait_until_out(stay);
+                if stay.is_over()
+                    && let Some(at) = journey.state.current()
+                {
+                    let taken = Entry::KeyTaken { job: job.clone(), attempt: at.attempt };
+                    bench.out.ledger.append(Append::entry(taken).under(&journey.claim))?;
+                    bench.tell(&Progress::Taken { port: self.port.clone(), job });
+                }
+                release(&journey)?;
+            }
+            Rest::Failed { code } => {
+                let again = give_back(journey.state.clone(), Place::Failed { code: code.clone() });
+                release(&journey)?;
+                bench.ahead.nudge();
+                bench.tell(&Progress::Failed {
+                    job,
+                    upn,
+                    port: self.port.clone(),
+                    code: code.clone(),
+                    detail,
+                    final_for_run: !again,
+                });
+                self.reject(&code, stay);
+            }
+            Rest::AwaitKey => {
+                give_back(journey.state.clone(), Place::KeyAway);
+                release(&journey)?;
+                work.key.port = self.port.clone();
+                if stay.is_over() {
+                    bench.tell(&Progress::PulledEarly { port: self.port.clone(), job, upn, key: work.key });
+                } else {
+                    bench.tell(&Progress::Parked {
+                        job,
+                        upn,
+                        port: Some(self.port.clone()),
+                        code: "key-silent".into(),
+                    });
+                    self.reject("key-silent", stay);
+                }
+            }
+            Rest::Parked { code } => {
+                let place = if journey.state.is_open() { Place::KeyAway } else { Place::Waiting };
+                give_back(journey.state.clone(), place);
+                release(&journey)?;
+                bench.tell(&Progress::Parked { job, upn, port: Some(self.port.clone()), code });
+                self.wait_until_out(stay);
+            }
+        }
+        Ok(())
+    }
+
+    /// Drives the job until it rests for good: pauses of the bench and the slowness of the directory are waited out here.
+    fn drive(
+        &self,
+        journey: &mut Journey,
+        hands: &mut LaneHands<'_, '_, 'w>,
+        first: Event,
+        stay: &Stay,
+    ) -> Result<Rest, DriveError> {
+        let bench = self.bench;
+        let gone = || stay.is_over();
+        let mut event = first;
+        loop {
+            let rest = journey.drive(bench.out.ledger, hands, event)?;
+            let Rest::Parked { code } = &rest else { return Ok(rest) };
+            if bench.gate.stopping() || gone() {
+                return Ok(rest);
+            }
+            if bench.gate.paused().is_some() {
+                if !bench.gate.wait_while_paused(&gone) {
+                    return Ok(rest);
+                }
+            } else if matches!(code.as_str(), "answer-lost" | "read-back-missing") {
+                // The directory is slow: the key stays, nobody has to do anything.
+                let wake = bench.out.clock.monotonic() + LOOK_AGAIN;
+                while bench.out.clock.monotonic() < wake && !gone() && !bench.gate.stopping() {
+                    bench.out.clock.sleep(LOOK);
+                }
+            } else if code != "tenant-down" && code != "signed-out" && code != "interrupted" {
+                return Ok(rest);
+            }
+            if gone() || bench.gate.stopping() {
+                return Ok(rest);
+            }
+            event = Event::Resumed;
+        }
+    }
+}
+
+/// Whether a key is of the kind that the roster asks for: an AAGUID, or words that the model's name contains.
+fn kind_fits(person: &Person, key: &KeyRef) -> bool {
+    let Some(kind) = &person.key_kind else { return true };
+    if let Some(aaguid) = Aaguid::parse(&kind.0) {
+        return aaguid == key.aaguid;
+    }
+    let model = key.model.as_deref().unwrap_or_default().to_lowercase();
+    kind.0.to_lowercase().split_whitespace().all(|word| model.contains(word))
+}

@@ -1,0 +1,141 @@
+//! From entries back to the state. Pure: the ledger's account is all that is known after a restart.
+
+use super::state::{Made, State, Try};
+use super::step::EXPIRED;
+use crate::ledger::entry::{Act, Entry};
+
+/// An entry that can't follow those before it: the ledger was written by something else, or tampered with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the ledger's account of this job breaks off: {found} can't follow {before}")]
+pub struct BrokenAccount {
+    /// The state before it.
+    pub before: String,
+    /// The entry's kind.
+    pub found: String,
+}
+
+/// The state after all these entries of one job, oldest first. Entries of other jobs must not be among them.
+///
+/// # Errors
+/// [`BrokenAccount`] names the first entry that makes no sense.
+pub fn recover<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<State, BrokenAccount> {
+    entries.into_iter().try_fold(State::Waiting { tries: 0 }, apply)
+}
+
+/// The state after one more entry.
+///
+/// # Errors
+/// [`BrokenAccount`] when the entry can't follow.
+pub fn apply(state: State, entry: &Entry) -> Result<State, BrokenAccount> {
+    let broken = |state: &State| BrokenAccount { before: name_of(state), found: kind_of(entry) };
+    Ok(match (state, entry) {
+        // About the job, not about its journey.
+        (
+            state,
+            Entry::JobPlanned { .. }
+            | Entry::JobParked { .. }
+            | Entry::JobResumed { .. }
+            | Entry::JobRefused { .. }
+            | Entry::Claimed { .. }
+            | Entry::PinOpened { .. }
+            | Entry::PinRulesSet { .. }
+            | Entry::Unwatched { .. }
+            | Entry::Revoked { .. },
+        ) => state,
+
+        (State::Waiting { .. } | State::Failed { .. }, Entry::AttemptStarted { attempt, key, .. }) => {
+            State::Begun { at: Try { attempt: *attempt, key: key.clone() } }
+        }
+        // A crash between the seal and its use leaves an older seal behind; the newest counts.
+        (State::Begun { at } | State::Sealed { at }, Entry::PinSealed { .. }) => State::Sealed { at },
+        (State::Sealed { at } | State::SettingPin { at }, Entry::Intent { act: Act::SetPin, .. }) => {
+            State::SettingPin { at }
+        }
+        (State::SettingPin { at }, Entry::PinSet { .. }) => State::PinSet { at },
+        (State::SettingPin { at }, Entry::ActUndone { act: Act::SetPin, .. }) => State::Sealed { at },
+
+        (State::PinSet { at }, Entry::Intent { act: Act::MakeCredential, .. }) => State::Making { at },
+        (State::Making { at }, Entry::ActUndone { act: Act::MakeCredential, .. }) => State::PinSet { at },
+        (State::Making { at }, Entry::Intent { act: Act::RemoveCredential, .. } | Entry::CredentialRemoved { .. }) => {
+            State::Making { at }
+        }
+        (State::Making { at }, Entry::CredentialMade { credential, record, expires, .. }) => {
+            State::Made { at, made: Made { credential: credential.clone(), record: *record, expires: *expires } }
+        }
+
+        (state @ State::Made { .. }, Entry::CredentialProved { .. }) => state,
+        (State::Made { at, made } | State::Registering { at, made }, Entry::Intent { act: Act::Register, .. }) => {
+            State::Registering { at, made }
+        }
+        (
+            State::Made { at, made } | State::Registering { at, made },
+            Entry::ActUndone { act: Act::Register, code, .. },
+        ) => State::Unwanted { at, made, code: (code != EXPIRED).then(|| code.clone()) },
+        (State::Registering { at, made }, Entry::Watched { .. }) => State::Unwanted { at, made, code: None },
+        (State::Registering { at, made }, Entry::Registered { method, .. }) => {
+            State::Registered { at, made, method: method.clone() }
+        }
+        (State::Registered { at, made, method }, Entry::ReadBack { .. }) => State::ReadBack { at, made, method },
+
+        (
+            State::ReadBack { at, made, method } | State::SettingRules { at, made, method },
+            Entry::Intent { act: Act::SetPinRules, .. },
+        ) => State::SettingRules { at, made, method },
+        (State::SettingRules { at, made, method }, Entry::ActUndone { act: Act::SetPinRules, code, .. }) => {
+            State::Unruly { at, made, method, code: code.clone() }
+        }
+        (State::ReadBack { at, made, method } | State::SettingRules { at, made, method }, Entry::Finished { .. }) => {
+            State::Finished { at, made, method, resume_key_gone: false, taken: false }
+        }
+
+        (State::Unruly { at, made, method, code }, Entry::Intent { act: Act::DeleteMethod, .. }) => {
+            State::DeletingMethod { at, made, method, code }
+        }
+        (State::DeletingMethod { at, made, code, .. }, Entry::MethodDeleted { .. }) => {
+            State::Unwanted { at, made, code: Some(code) }
+        }
+        (State::Unwanted { at, made, code }, Entry::Intent { act: Act::RemoveCredential, .. }) => {
+            State::Removing { at, made, code }
+        }
+        (
+            State::Removing { at, code: None, .. },
+            Entry::CredentialRemoved { .. } | Entry::ActUndone { act: Act::RemoveCredential, .. },
+        ) => State::PinSet { at },
+        (
+            state @ State::Removing { code: Some(_), .. },
+            Entry::CredentialRemoved { .. } | Entry::ActUndone { act: Act::RemoveCredential, .. },
+        ) => state,
+
+        (state, Entry::AttemptFailed { code, pin_on_key, .. }) => match state.current() {
+            Some(at) if state.is_open() => {
+                State::Failed { at: at.clone(), code: code.clone(), pin_on_key: *pin_on_key, resume_key_gone: false }
+            }
+            _ => return Err(broken(&state)),
+        },
+        (State::Finished { at, made, method, taken, .. }, Entry::ResumeKeyDestroyed { .. }) => {
+            State::Finished { at, made, method, resume_key_gone: true, taken }
+        }
+        (State::Failed { at, code, pin_on_key, .. }, Entry::ResumeKeyDestroyed { .. }) => {
+            State::Failed { at, code, pin_on_key, resume_key_gone: true }
+        }
+        (State::Finished { at, made, method, resume_key_gone, .. }, Entry::KeyTaken { .. }) => {
+            State::Finished { at, made, method, resume_key_gone, taken: true }
+        }
+
+        (state, _) => return Err(broken(&state)),
+    })
+}
+
+/// The variant's name, without its data.
+fn name_of(state: &State) -> String {
+    let shown = format!("{state:?}");
+    shown.split([' ', '{']).next().unwrap_or_default().to_owned()
+}
+
+/// The entry's `kind`, as it stands in the ledger.
+fn kind_of(entry: &Entry) -> String {
+    serde_json::to_value(entry)
+        .ok()
+        .and_then(|value| value.get("kind").and_then(|kind| kind.as_str().map(str::to_owned)))
+        .unwrap_or_default()
+}

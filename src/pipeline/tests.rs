@@ -1,0 +1,261 @@
+//! The pure half of the journey, walked completely: every state that can be reached, every outcome that its effect can
+//! have, and a restart in each.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::effect::Effect;
+use super::event::Event;
+use super::recover::{apply, recover};
+use super::state::State;
+use super::step::{Context, Rest, Then, WantedRules, step};
+use crate::ledger::entry::{BlobHash, Entry, ForcedChange};
+use crate::model::{Aaguid, CredentialId, JobId, KeyRef, MethodId, PortName, UserId};
+
+fn context(rules: WantedRules, now: &str) -> Context {
+    Context {
+        job: JobId::new("J1"),
+        user: UserId::new("u1"),
+        rules,
+        now: now.parse().expect("a time"),
+        settling: SignedDuration::from_secs(600),
+    }
+}
+
+const FORCED: WantedRules = WantedRules { minimum: Some(6), forced: ForcedChange::Forced };
+const NOTHING: WantedRules = WantedRules { minimum: None, forced: ForcedChange::Unsupported };
+/// Challenges of these tests expire at 12:00.
+const BEFORE: &str = "2026-11-21T11:55:00Z";
+const EXPIRED_UNSETTLED: &str = "2026-11-21T12:01:00Z";
+const SETTLED: &str = "2026-11-21T12:30:00Z";
+
+fn key() -> KeyRef {
+    KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port: PortName::new("1-1") }
+}
+
+fn credential() -> CredentialId {
+    CredentialId::new(vec![7; 32])
+}
+
+fn made() -> Event {
+    Event::CredentialMade {
+        credential: credential(),
+        record: BlobHash::of(b"record"),
+        expires: "2026-11-21T12:00:00Z".parse::<Timestamp>().expect("a time"),
+    }
+}
+
+/// Everything that can come of an effect. This is the contract with the driver.
+fn outcomes(effect: &Effect) -> Vec<Event> {
+    let code = || "some-reason".to_owned();
+    let method = || MethodId::new("m1");
+    let mut all = match effect {
+        Effect::Seal => vec![Event::Sealed],
+        Effect::SetPin => vec![Event::PinSet, Event::PinNotSet { code: code() }],
+        Effect::LookAtPin => vec![Event::PinSeen { present: true }, Event::PinSeen { present: false }],
+        Effect::ProvePin => vec![Event::PinProved, Event::PinWrong],
+        Effect::FetchOptions => vec![Event::OptionsReady, Event::OptionsRefused { code: code() }],
+        Effect::MakeCredential => {
+            vec![made(), Event::TouchTimedOut, Event::TouchCancelled, Event::NotMade { code: code() }, Event::PinWrong]
+        }
+        Effect::ListCredentials => vec![
+            Event::CredentialsListed(vec![]),
+            Event::CredentialsListed(vec![credential()]),
+            Event::CredentialsUnlistable,
+            Event::PinWrong,
+            Event::OptionsRefused { code: code() },
+        ],
+        Effect::RemoveCredential(id) => {
+            vec![Event::CredentialRemoved(id.clone()), Event::CredentialUnremovable { code: code() }, Event::PinWrong]
+        }
+        Effect::Prove => vec![Event::Proved { checks: vec!["signature".into()] }, Event::CheckFailed { code: code() }],
+        Effect::Register { .. } => vec![
+            Event::Registered { method: method() },
+            Event::RegistrationRefused { code: code() },
+            Event::RegistrationRefused { code: super::step::EXPIRED.into() },
+            Event::AnswerLost,
+            Event::MethodFound { method: method() },
+        ],
+        Effect::FindMethod => vec![Event::MethodFound { method: method() }, Event::MethodMissing],
+        Effect::DeleteMethod(_) => vec![Event::MethodDeleted],
+        Effect::SetPinRules => vec![
+            Event::RulesTaken { minimum: 6, forced: true },
+            Event::RulesTaken { minimum: 4, forced: false },
+            Event::RulesRefused { code: code() },
+            Event::PinWrong,
+        ],
+        Effect::LookAtRules => {
+            vec![Event::RulesSeen { minimum: 6, forced: true }, Event::RulesSeen { minimum: 4, forced: false }]
+        }
+        Effect::DestroyResumeKey => vec![Event::ResumeKeyDestroyed],
+    };
+    if effect.needs_key() {
+        all.push(Event::KeyGone);
+    } else {
+        all.push(Event::Blocked { code: code() });
+    }
+    all
+}
+
+/// What the ledger itself writes while an effect is performed.
+fn written_by(effect: &Effect, event: &Event) -> Option<Entry> {
+    (matches!(effect, Effect::Seal) && matches!(event, Event::Sealed)).then(|| Entry::PinSealed {
+        job: JobId::new("J1"),
+        attempt: 1,
+        envelope: BlobHash::of(b"envelope"),
+        resume: BlobHash::of(b"resume"),
+        dual: false,
+    })
+}
+
+struct Place {
+    entries: Vec<Entry>,
+    state: State,
+    then: Then,
+}
+
+/// Walks everything that can happen, up to two tries, and calls `check` for each place reached.
+fn walk(rules: WantedRules, mut check: impl FnMut(&Place)) -> usize {
+    let mut seen = BTreeMap::new();
+    let mut todo = VecDeque::new();
+    let first = step(&context(rules, BEFORE), State::Waiting { tries: 0 }, Event::KeyGiven(key()));
+    todo.push_back(Place { entries: first.entries, state: first.next, then: first.then });
+    while let Some(place) = todo.pop_front() {
+        let name = format!("{:?} {:?}", place.state, place.then);
+        if place.state.current().is_some_and(|at| at.attempt > 2) || seen.insert(name, ()).is_some() {
+            continue;
+        }
+        check(&place);
+        let events: Vec<Event> = match &place.then {
+            Then::Do(effect) => {
+                // The program may die here: the next thing is a restart, which knows the entries only.
+                let mut events = outcomes(effect);
+                events.push(Event::Resumed);
+                events
+            }
+            Then::Rest(Rest::Failed { .. }) => vec![Event::KeyGiven(key()), Event::Resumed],
+            Then::Rest(_) => vec![Event::Resumed],
+        };
+        for now in [BEFORE, EXPIRED_UNSETTLED, SETTLED] {
+            for event in &events {
+                let mut entries = place.entries.clone();
+                let mut state = place.state.clone();
+                if let Then::Do(effect) = &place.then
+                    && let Some(entry) = written_by(effect, event)
+                {
+                    state = apply(state, &entry).expect("the seal follows");
+                    entries.push(entry);
+                    // The driver steps from the state before the ledger's own entry.
+                    state = match state {
+                        State::Sealed { at } => State::Begun { at },
+                        other => other,
+                    };
+                }
+                let next = step(&context(rules, now), state, event.clone());
+                entries.extend(next.entries);
+                todo.push_back(Place { entries, state: next.next, then: next.then });
+            }
+        }
+    }
+    seen.len()
+}
+
+#[test]
+fn the_ledger_tells_the_state_at_every_place() {
+    for rules in [FORCED, NOTHING] {
+        let places = walk(rules, |place| {
+            assert_eq!(recover(&place.entries), Ok(place.state.clone()), "after {:#?}", place.entries);
+        });
+        assert!(places > 60, "only {places} places were reached");
+    }
+}
+
+#[test]
+fn nothing_is_done_to_a_key_or_the_tenant_before_its_intent_is_written() {
+    walk(FORCED, |place| {
+        let Then::Do(effect) = &place.then else { return };
+        let Some(act) = effect.act() else { return };
+        let intended = place.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Intent { act: written, .. } => Some(*written),
+            _ => None,
+        });
+        assert_eq!(intended, Some(act), "{effect:?} after {:#?}", place.entries);
+    });
+}
+
+#[test]
+fn no_outcome_is_unexpected_and_every_open_job_can_go_on() {
+    for rules in [FORCED, NOTHING] {
+        walk(rules, |place| {
+            assert_ne!(
+                place.then,
+                Then::Rest(Rest::Parked { code: "unexpected".into() }),
+                "in {:?} after {:#?}",
+                place.state,
+                place.entries.last()
+            );
+            if place.state.is_open() {
+                let again = step(&context(rules, BEFORE), place.state.clone(), Event::Resumed);
+                assert!(matches!(again.then, Then::Do(_)), "{:?} can't go on: {:?}", place.state, again.then);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_person_has_one_credential_in_entra_or_none() {
+    // Whatever happens: a new credential is begun only when the one before is known to be in nobody's directory.
+    walk(FORCED, |place| {
+        let mut live = 0;
+        let mut unsure = false;
+        for entry in &place.entries {
+            match entry {
+                Entry::Intent { act: crate::ledger::entry::Act::Register, .. } => unsure = true,
+                Entry::Registered { .. } => (live, unsure) = (live + 1, false),
+                Entry::MethodDeleted { .. } => live -= 1,
+                Entry::ActUndone { act: crate::ledger::entry::Act::Register, .. } | Entry::Watched { .. } => {
+                    unsure = false;
+                }
+                Entry::Intent { act: crate::ledger::entry::Act::MakeCredential, .. } => {
+                    assert!(live == 0 && !unsure, "a second credential after {:#?}", place.entries);
+                }
+                _ => {}
+            }
+        }
+        assert!(live <= 1);
+    });
+}
+
+#[test]
+fn every_failed_try_says_what_the_key_holds() {
+    walk(FORCED, |place| {
+        if let State::Failed { pin_on_key, .. } = &place.state {
+            let set = place.entries.iter().rposition(|entry| matches!(entry, Entry::PinSet { .. })).is_some();
+            if *pin_on_key {
+                assert!(set, "a PIN on the key that was never set: {:#?}", place.entries);
+            }
+        }
+    });
+}
+
+#[test]
+fn the_forced_change_comes_last() {
+    walk(FORCED, |place| {
+        let rules = place
+            .entries
+            .iter()
+            .position(|entry| matches!(entry, Entry::Intent { act: crate::ledger::entry::Act::SetPinRules, .. }));
+        if let Some(rules) = rules {
+            assert!(place.entries[..rules].iter().any(|entry| matches!(entry, Entry::ReadBack { .. })));
+        }
+    });
+}
+
+#[test]
+fn a_torn_account_is_refused_not_guessed() {
+    let job = JobId::new("J1");
+    let error = recover(&[Entry::PinSet { job, attempt: 1 }]).expect_err("no key was begun");
+    assert_eq!(error.found, "pin-set");
+    assert_eq!(error.before, "Waiting");
+}

@@ -1,0 +1,172 @@
+//! Who calls, and what they may do: the permissions of each call, and the roles a person needs for others.
+
+use jiff::Timestamp;
+
+use super::errors;
+use super::http::{Answer, Call, Version};
+use super::route::Who;
+use super::store::{Person, Store};
+
+/// Whoever holds a token.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// The signed-in person's object id; `None` for the application alone.
+    pub(super) user: Option<String>,
+    /// `scp` of a person's token, `roles` of the application's.
+    pub(super) permissions: Vec<String>,
+    /// The token's end.
+    pub(super) expires: Timestamp,
+    /// The token was taken back.
+    pub(super) revoked: bool,
+}
+
+impl Caller {
+    /// Whether one of these permissions was granted.
+    pub(super) fn has(&self, permissions: &[&str]) -> bool {
+        permissions.iter().any(|wanted| self.permissions.iter().any(|granted| granted.eq_ignore_ascii_case(wanted)))
+    }
+}
+
+/// What a call does to passkeys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    /// List, get.
+    Read,
+    /// Creation options, register, delete.
+    Write,
+}
+
+const PASSKEY_WRITE: [&str; 2] = ["UserAuthMethod-Passkey.ReadWrite.All", "UserAuthenticationMethod.ReadWrite.All"];
+const PASSKEY_READ: [&str; 2] = ["UserAuthMethod-Passkey.Read.All", "UserAuthenticationMethod.Read.All"];
+const SELF_WRITE: [&str; 2] = ["UserAuthMethod-Passkey.ReadWrite", "UserAuthenticationMethod.ReadWrite"];
+const SELF_READ: [&str; 2] = ["UserAuthMethod-Passkey.Read", "UserAuthenticationMethod.Read"];
+
+/// May read whole users.
+pub(super) const USER_READ: [&str; 4] =
+    ["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
+/// May read names only.
+pub(super) const USER_READ_BASIC: [&str; 1] = ["User.ReadBasic.All"];
+/// May read groups and who is in them.
+pub(super) const GROUP_READ: [&str; 5] = [
+    "GroupMember.Read.All",
+    "GroupMember.ReadBasic.All",
+    "Group.Read.All",
+    "Group.ReadWrite.All",
+    "Directory.Read.All",
+];
+/// May read who holds a role.
+pub(super) const ROLE_READ: [&str; 3] =
+    ["RoleManagement.Read.Directory", "RoleManagement.ReadWrite.Directory", "Directory.Read.All"];
+/// May read the policy.
+pub(super) const POLICY_READ: [&str; 3] =
+    ["Policy.Read.AuthenticationMethod", "Policy.Read.All", "Policy.ReadWrite.AuthenticationMethod"];
+/// May read the organization.
+pub(super) const ORGANIZATION_READ: [&str; 3] = ["Organization.Read.All", "Directory.Read.All", "User.Read"];
+
+/// Roles whose holders an Authentication Administrator may manage (Entra, "Who can perform sensitive actions").
+const MANAGEABLE: [&str; 8] = [
+    "Authentication Administrator",
+    "Directory Readers",
+    "Guest Inviter",
+    "Message Center Reader",
+    "Password Administrator",
+    "Reports Reader",
+    "User Experience Success Manager",
+    "Usage Summary Reports Reader",
+];
+
+/// Template ids of the roles that matter here.
+pub(super) fn role_template(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "Authentication Administrator" => "c4e39bd9-1100-46d3-8c65-fb160da0071f",
+        "Privileged Authentication Administrator" => "7be44c8a-adaf-4e2a-84d6-ab2649e08a13",
+        "Authentication Policy Administrator" => "0526716b-113d-4c15-b2c8-68e3c22b9f80",
+        "Global Reader" => "f2ef992c-3afb-46b9-b7cf-a126ee74c451",
+        "Global Administrator" => "62e90394-69f5-4237-9190-012177145e10",
+        _ => return None,
+    })
+}
+
+/// The caller behind a request's token.
+///
+/// # Errors
+/// 401 as the gateway gives it.
+pub(super) fn caller(store: &Store, call: &Call) -> Result<Caller, Answer> {
+    let token = call.header("authorization").and_then(|value| value.split_once(' '));
+    let Some((_, token)) = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
+        return Err(errors::bad_token("Access token is empty."));
+    };
+    let caller =
+        store.tokens.get(token.trim()).ok_or_else(|| errors::bad_token("IDX14100: JWT is not well formed."))?;
+    if caller.revoked {
+        return Err(errors::bad_token(
+            "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp",
+        ));
+    }
+    if caller.expires <= store.now() {
+        return Err(errors::bad_token("Lifetime validation failed, the token is expired."));
+    }
+    Ok(caller.clone())
+}
+
+/// Whether the caller may do this to this person's passkeys.
+///
+/// # Errors
+/// 403, or 405 for a person acting on themselves on beta.
+pub(super) fn passkeys(
+    store: &Store,
+    version: Version,
+    caller: &Caller,
+    who: &Who,
+    target: &Person,
+    act: Act,
+) -> Result<(), Answer> {
+    let own = caller.user.as_deref() == Some(target.id.as_str());
+    if own && act == Act::Write && version == Version::Beta {
+        return Err(errors::method_not_allowed());
+    }
+    let granted = caller.has(&PASSKEY_WRITE)
+        || act == Act::Read && caller.has(&PASSKEY_READ)
+        || own && caller.has(&SELF_WRITE)
+        || own && act == Act::Read && caller.has(&SELF_READ);
+    if !granted {
+        return Err(errors::access_denied());
+    }
+    let Some(user) = &caller.user else {
+        // The application alone needs no role, and may act on anybody.
+        return if *who == Who::Me { Err(me_without_person()) } else { Ok(()) };
+    };
+    if own {
+        return Ok(());
+    }
+    let roles = store.person(user).map(|person| person.roles.as_slice()).unwrap_or_default();
+    let holds = |role: &str| roles.iter().any(|held| held == role);
+    let all = holds("Privileged Authentication Administrator") || holds("Global Administrator");
+    let some = holds("Authentication Administrator") && (act == Act::Read || !is_privileged(store, target));
+    let read = act == Act::Read && holds("Global Reader");
+    if all || some || read { Ok(()) } else { Err(errors::access_denied()) }
+}
+
+/// Whether only a Privileged Authentication Administrator may manage this person.
+pub(super) fn is_privileged(store: &Store, person: &Person) -> bool {
+    person.roles.iter().any(|role| !MANAGEABLE.contains(&role.as_str()))
+        || store.all_groups_of(person).iter().any(|group| group.role_assignable)
+}
+
+/// Whether the caller may read the policy: a permission, and for a person also a role.
+pub(super) fn policy(store: &Store, caller: &Caller) -> Result<(), Answer> {
+    let role = caller.user.as_ref().is_none_or(|user| {
+        store.person(user).is_some_and(|person| {
+            person.roles.iter().any(|role| {
+                ["Global Reader", "Authentication Policy Administrator", "Global Administrator"]
+                    .contains(&role.as_str())
+            })
+        })
+    });
+    if role && caller.has(&POLICY_READ) { Ok(()) } else { Err(errors::access_denied()) }
+}
+
+/// `/me` with the application's own token.
+pub(super) fn me_without_person() -> Answer {
+    errors::graph(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
+}

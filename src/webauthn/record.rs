@@ -1,0 +1,179 @@
+//! What the ledger keeps of a credential that was made: enough to send Graph the very same registration again after a crash.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::attestation::{AttestationObject, KeyAnswer};
+use super::auth_data::AuthenticatorData;
+use super::base64url;
+use super::client_data::ClientData;
+use crate::model::{Aaguid, CredentialId};
+
+/// One registration, as it goes to Graph and as it is kept. Nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistrationRecord {
+    /// clientDataJSON: UTF-8; base64url when kept.
+    #[serde(rename = "clientDataJSON", with = "base64url::text")]
+    pub client_data_json: Vec<u8>,
+    /// The attestation object: CBOR; base64url when kept.
+    #[serde(with = "base64url::text")]
+    pub attestation_object: Vec<u8>,
+    /// The credential.
+    pub credential: CredentialId,
+    /// Its public key: COSE_Key; base64url when kept.
+    #[serde(with = "base64url::text")]
+    pub public_key_cose: Vec<u8>,
+    /// The RP ID it was made for.
+    pub rp_id: String,
+    /// The key's model.
+    pub aaguid: Aaguid,
+    /// When the tenant stops accepting it.
+    pub expires: Timestamp,
+    /// How the key can be reached, from getInfo: `usb`, `nfc` …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transports: Vec<String>,
+}
+
+/// Why there is no record to be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The key's answer can't be turned into an attestation object.
+    #[error(transparent)]
+    Attestation(#[from] super::attestation::AttestationError),
+    /// The authenticator data can't be read.
+    #[error(transparent)]
+    AuthData(#[from] super::auth_data::AuthDataError),
+    /// There is no credential in it.
+    #[error("the key's answer holds no credential")]
+    NoCredential,
+    /// Kept bytes are no record.
+    #[error("the registration record can't be read: {0}")]
+    Unreadable(String),
+    /// Its parts are of different credentials.
+    #[error("the registration record contradicts itself: its {0} is not the attestation's")]
+    Contradiction(&'static str),
+}
+
+impl RegistrationRecord {
+    /// What is to be kept of a key's answer. This says nothing of whether the answer is any good: see [`super::checks`].
+    ///
+    /// # Errors
+    /// [`RecordError`] when the answer can't be read or holds no credential.
+    pub fn new(
+        answer: &KeyAnswer<'_>,
+        client_data: &ClientData,
+        rp_id: &str,
+        expires: Timestamp,
+        transports: Vec<String>,
+    ) -> Result<Self, RecordError> {
+        let object = AttestationObject::of(answer)?;
+        let data = AuthenticatorData::parse(answer.auth_data)?;
+        let credential = data.credential.ok_or(RecordError::NoCredential)?;
+        Ok(Self {
+            client_data_json: client_data.json().to_vec(),
+            attestation_object: object.to_bytes(),
+            credential: credential.id,
+            public_key_cose: credential.public_key_cose,
+            rp_id: rp_id.to_owned(),
+            aaguid: credential.aaguid,
+            expires,
+            transports,
+        })
+    }
+
+    /// The bytes to keep: JSON.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // infallible: text keys and values only
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads kept bytes and checks that the parts belong together.
+    ///
+    /// # Errors
+    /// [`RecordError`] when they can't be read or contradict each other.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        let record: Self = serde_json::from_slice(bytes).map_err(|error| RecordError::Unreadable(error.to_string()))?;
+        let object = AttestationObject::take_apart(&record.attestation_object)?;
+        let data = AuthenticatorData::parse(&object.auth_data)?;
+        let credential = data.credential.ok_or(RecordError::NoCredential)?;
+        if credential.id != record.credential {
+            return Err(RecordError::Contradiction("credential id"));
+        }
+        if credential.public_key_cose != record.public_key_cose {
+            return Err(RecordError::Contradiction("public key"));
+        }
+        if credential.aaguid != record.aaguid {
+            return Err(RecordError::Contradiction("AAGUID"));
+        }
+        Ok(record)
+    }
+
+    /// The client data, with its hash.
+    pub fn client_data(&self) -> ClientData {
+        ClientData::kept(self.client_data_json.clone())
+    }
+
+    /// `response.clientDataJSON` for Graph: base64url without padding.
+    pub fn client_data_base64url(&self) -> String {
+        base64url::encode(&self.client_data_json)
+    }
+
+    /// `response.attestationObject` for Graph: base64url without padding.
+    pub fn attestation_base64url(&self) -> String {
+        base64url::encode(&self.attestation_object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webauthn::attestation::samples;
+    use proptest::prelude::*;
+
+    fn record() -> RegistrationRecord {
+        let object = samples::accepted();
+        RegistrationRecord::new(
+            &object.answer(),
+            &ClientData::create(b"0123456789abcdef", "login.microsoft.com"),
+            "login.microsoft.com",
+            "2026-01-07T12:00:00Z".parse().expect("a time"),
+            vec!["usb".to_owned()],
+        )
+        .expect("a record")
+    }
+
+    #[test]
+    fn the_same_bytes_go_to_graph_after_a_crash() {
+        let record = record();
+        let kept = RegistrationRecord::from_bytes(&record.to_bytes()).expect("a record");
+        assert_eq!(kept, record);
+        assert_eq!(kept.attestation_object, samples::accepted_bytes());
+        assert_eq!(kept.attestation_base64url(), samples::json()["attestationObject_b64url"]);
+        assert_eq!(kept.client_data().json(), record.client_data_json);
+        assert_eq!(kept.client_data_base64url(), base64url::encode(&record.client_data_json));
+    }
+
+    #[test]
+    fn a_record_that_contradicts_itself_is_refused() {
+        let refused = |change: fn(&mut RegistrationRecord)| {
+            let mut record = record();
+            change(&mut record);
+            RegistrationRecord::from_bytes(&record.to_bytes()).expect_err("refused")
+        };
+        assert_eq!(
+            refused(|record| record.credential = CredentialId::new([1; 32])),
+            RecordError::Contradiction("credential id")
+        );
+        assert_eq!(refused(|record| record.public_key_cose[10] ^= 1), RecordError::Contradiction("public key"));
+        assert_eq!(refused(|record| record.aaguid = Aaguid::ZERO), RecordError::Contradiction("AAGUID"));
+        assert!(matches!(RegistrationRecord::from_bytes(b"{}"), Err(RecordError::Unreadable(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = RegistrationRecord::from_bytes(&bytes);
+        }
+    }
+}

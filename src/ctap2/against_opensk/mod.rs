@@ -406,3 +406,14 @@ fn a_recorded_journey_plays_back_and_holds_no_secret() {
     assert!(text.contains(&format!("085820{}", "00".repeat(32))));
     assert_eq!(journey(Box::new(Replay::new(&text).expect("a transcript"))), made);
 }
+
+#[test]
+fn a_key_can_be_picked_out_by_touch_or_by_light() {
+    let key = Key::new();
+    let mut session = blank(&key);
+    session.selection(&mut Unwatched).expect("touched");
+    session.wink().expect("it can");
+    *key.finger.lock().expect("short") = Finger::Declines;
+    let declined = session.selection(&mut Unwatched).expect_err("declined");
+    assert_eq!(declined.status(), Some(Status::OperationDenied));
+}

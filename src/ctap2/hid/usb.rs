@@ -122,3 +122,25 @@ impl PacketDevice for UsbKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever is plugged in here is looked at and left alone.
+    #[test]
+    fn this_machines_ports_can_be_listed_and_watched() {
+        let ports = UsbPorts::new().expect("a HID layer");
+        let listed = ports.list().expect("a list");
+        let events = ports.watch().expect("watched");
+        let seen: Vec<PluggedKey> = events
+            .try_iter()
+            .filter_map(|event| match event {
+                PortEvent::Plugged(key) => Some(key),
+                PortEvent::Unplugged { .. } => None,
+            })
+            .collect();
+        assert_eq!(seen, listed, "the same stays, with the same numbers");
+        assert!(matches!(ports.open(PlugId(u64::MAX)), Err(DeviceError::Gone)));
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Promises: the ports are enumerated once, not at each opening; a key is opened by the stay it was seen in, so that another
 //! key in the same port or under the same node is never taken for it; on Linux the node is locked while we have it.
-//! One thread per key: a [`UsbKey`] can be sent to it, not shared.
+//! One thread per key: a `UsbKey` can be sent to it, not shared.
 
 use std::ffi::CString;
 use std::sync::mpsc::Receiver;

@@ -11,6 +11,7 @@ pub mod model;
 pub mod pin;
 pub mod pipeline;
 pub mod platform;
+pub mod provision;
 pub mod roster;
 #[cfg(feature = "sim")]
 pub mod sim;

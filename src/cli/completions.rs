@@ -19,6 +19,6 @@ pub struct CompletionsArgs {
 pub(super) fn run(context: &Context<'_>, args: &CompletionsArgs) -> Result<Exit, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::tree(), "keybench", &mut script);
-    context.output.raw(&script);
+    context.output.raw(&script)?;
     Ok(Exit::Done)
 }

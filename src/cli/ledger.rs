@@ -28,11 +28,11 @@ pub struct VerifyArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench ledger restore
-  keybench ledger restore --from /media/second-disk/keybench-mirror
+  keybench ledger restore --mirror /media/second-disk/keybench-mirror
 
 The ledger that is there is kept beside the new one.")]
 pub struct RestoreArgs {
     /// The mirror [else [ledger] mirror of the settings]
     #[arg(long, value_name = "PATH")]
-    pub from: Option<PathBuf>,
+    pub mirror: Option<PathBuf>,
 }

@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context<'_>, args: &ManArgs) -> Result<Exit, CliErro
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(super::tree()).render(&mut page).map_err(unwritable)?;
-            context.output.raw(&page);
+            context.output.raw(&page)?;
         }
         Some(folder) => {
             std::fs::create_dir_all(folder).map_err(unwritable)?;

@@ -12,6 +12,7 @@ pub mod key;
 pub mod ledger;
 pub mod man;
 pub mod output;
+pub mod prompt;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
@@ -204,8 +205,13 @@ fn not_a_command(error: &clap::Error, output: &Output) -> Exit {
         output.progress(text.trim_end());
         Exit::Usage
     } else {
-        output.raw(text.as_bytes());
-        Exit::Done
+        match output.raw(text.as_bytes()) {
+            Ok(()) => Exit::Done,
+            Err(error) => {
+                output.error(&error);
+                error.exit
+            }
+        }
     }
 }
 

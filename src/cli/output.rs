@@ -87,10 +87,19 @@ impl Output {
     }
 
     /// Bytes that are the whole answer, whatever the style: a PIN, a completion script, a manual page.
-    pub fn raw(&self, bytes: &[u8]) {
+    ///
+    /// # Errors
+    /// When they can't be written, e.g. to a full disk. A reader that has gone away is no error.
+    pub fn raw(&self, bytes: &[u8]) -> Result<(), CliError> {
         let mut out = lock(&self.out);
-        // A reader that has gone away is no error of ours.
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                let fact = "The answer can't be written to stdout.";
+                Err(CliError::new(super::Exit::Usage, "unwritable", fact, "check where it goes.")
+                    .because(error.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A line of progress.

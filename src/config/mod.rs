@@ -12,6 +12,7 @@ mod place;
 mod problem;
 pub(crate) mod reader;
 pub mod secret;
+mod section;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -25,9 +26,10 @@ use crate::model::{Serial, TenantId};
 pub use place::Places;
 pub use problem::{ConfigError, Origin, Problem, Problems, SecretError};
 pub use reader::{Environment, Overrides};
+pub use section::is_loopback;
 
 use guard::Guard;
-use reader::{Found, Reader};
+use reader::Reader;
 
 /// All settings, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -269,11 +271,11 @@ impl Settings {
             file: file.to_owned(),
             file_exists,
             data: data.to_owned(),
-            tenant: tenant(&mut reader, file),
-            pin: pin(&mut reader),
-            escrow: escrow(&mut reader),
-            ledger: ledger(&mut reader, file, data),
-            bench: bench(&mut reader, file),
+            tenant: section::tenant(&mut reader, file),
+            pin: section::pin(&mut reader),
+            escrow: section::escrow(&mut reader),
+            ledger: section::ledger(&mut reader, file, data),
+            bench: section::bench(&mut reader, file),
         };
         if reader.problems.is_empty() {
             return Ok(settings);
@@ -347,281 +349,4 @@ pub fn settings_file(
         Some(path) => Some((PathBuf::from(path), true)),
         None => places.map(|places| (places.settings.clone(), false)),
     }
-}
-
-/// The cloud pairs, Graph and sign-in; see <https://learn.microsoft.com/graph/deployments>.
-const CLOUDS: &[(&str, &str)] = &[
-    ("graph.microsoft.com", "login.microsoftonline.com"),
-    ("graph.microsoft.us", "login.microsoftonline.us"),
-    ("dod-graph.microsoft.us", "login.microsoftonline.us"),
-    ("microsoftgraph.chinacloudapi.cn", "login.partner.microsoftonline.cn"),
-    ("microsoftgraph.chinacloudapi.cn", "login.chinacloudapi.cn"),
-];
-
-fn tenant(reader: &mut Reader<'_>, file: &Path) -> TenantSettings {
-    let id = guid(reader, "id");
-    let client_id = guid(reader, "client_id");
-    let auth = reader.choice(
-        "tenant",
-        "auth",
-        &[
-            ("device-code", Auth::DeviceCode),
-            ("browser", Auth::Browser),
-            ("certificate", Auth::Certificate),
-            ("secret", Auth::Secret),
-        ],
-    );
-    let api = reader.choice("tenant", "api", &[("v1.0", ApiVersion::V1), ("beta", ApiVersion::Beta)]);
-    let (graph_url, login_url) = endpoints(reader);
-    TenantSettings {
-        id: id.map(TenantId::new),
-        client_id,
-        auth: auth.map_or(Auth::DeviceCode, |found| found.value),
-        client_secret_file: path(reader, file, "tenant", "client_secret_file"),
-        certificate_file: path(reader, file, "tenant", "certificate_file"),
-        key_file: path(reader, file, "tenant", "key_file"),
-        api: api.map_or(ApiVersion::V1, |found| found.value),
-        graph_url,
-        login_url,
-        allowed_group: reader.text("tenant", "allowed_group").map(|found| found.value.trim().to_owned()),
-    }
-}
-
-fn guid(reader: &mut Reader<'_>, key: &str) -> Option<String> {
-    let found = reader.text("tenant", key)?;
-    match uuid::Uuid::try_parse(found.value.trim()) {
-        Ok(id) => Some(id.hyphenated().to_string()),
-        Err(_) => {
-            let what = "this must be a GUID like 72f988bf-86f1-41af-91ab-2d7cd011db47; Entra's overview page shows it";
-            reader.note(found.origin, &format!("tenant.{key}"), what);
-            None
-        }
-    }
-}
-
-fn path(reader: &mut Reader<'_>, file: &Path, section: &str, key: &str) -> Option<PathBuf> {
-    reader.text(section, key).map(|found| match found.origin {
-        // What is typed or exported counts from where the person stands.
-        Origin::File { .. } | Origin::WholeFile => place::beside(Some(file), &found.value),
-        Origin::Environment(_) | Origin::Flag(_) => place::beside(None, &found.value),
-    })
-}
-
-fn endpoints(reader: &mut Reader<'_>) -> (Url, Url) {
-    // infallible: both are constants that a test parses.
-    let default = |host: &str| Url::parse(&format!("https://{host}")).expect("a constant URL");
-    let (default_graph, default_login) = (default(CLOUDS[0].0), default(CLOUDS[0].1));
-    let graph = reader.text("tenant", "graph_url");
-    let login = reader.text("tenant", "login_url");
-    let one_sided = match (&graph, &login) {
-        (Some(graph), None) => Some((graph.origin.clone(), "graph_url", "login_url")),
-        (None, Some(login)) => Some((login.origin.clone(), "login_url", "graph_url")),
-        _ => None,
-    };
-    if let Some((origin, given, absent)) = one_sided {
-        let what = format!("tenant.{absent} must be given too: the two belong to one cloud");
-        reader.note(origin, &format!("tenant.{given}"), what);
-        return (default_graph, default_login);
-    }
-    let (Some(graph_text), Some(login_text)) = (graph, login) else {
-        return (default_graph, default_login);
-    };
-    let (graph, login) = (address(reader, &graph_text, "graph_url"), address(reader, &login_text, "login_url"));
-    let (Some(graph), Some(login)) = (graph, login) else {
-        return (default_graph, default_login);
-    };
-    let known = CLOUDS.iter().any(|(g, l)| graph.host_str() == Some(g) && login.host_str() == Some(l));
-    if !known && !(is_loopback(&graph) && is_loopback(&login)) {
-        let what = "graph_url and login_url must be those of one Microsoft cloud, or both be on this machine; tokens go \
-                    nowhere else";
-        reader.note(graph_text.origin, "tenant.graph_url", what);
-    }
-    (graph, login)
-}
-
-fn address(reader: &mut Reader<'_>, found: &Found<String>, key: &str) -> Option<Url> {
-    let wrong = match Url::parse(found.value.trim()) {
-        Err(_) => "this is not a URL like https://graph.microsoft.com",
-        Ok(url) if url.scheme() == "http" && !is_loopback(&url) => "http is only for this machine: use https",
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => "this must begin with https://",
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => "a URL with a user name is not accepted",
-        Ok(url) if url.query().is_some() || url.fragment().is_some() || !matches!(url.path(), "" | "/") => {
-            "this ends after the host and port: leave the version and the tenant out"
-        }
-        Ok(url) => return Some(url),
-    };
-    reader.note(found.origin.clone(), &format!("tenant.{key}"), wrong);
-    None
-}
-
-/// Whether a URL points at this machine: 127.0.0.0/8, ::1 or `localhost`.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
-    }
-}
-
-fn pin(reader: &mut Reader<'_>) -> PinSettings {
-    let length = reader.number("pin", "length", 4..=63).map_or(6, |found| found.value);
-    let alphabet =
-        reader.choice("pin", "alphabet", &[("digits", Alphabet::Digits), ("alphanumeric", Alphabet::Alphanumeric)]);
-    let force_change = reader.choice(
-        "pin",
-        "force_change",
-        &[
-            ("when-supported", ForceChange::WhenSupported),
-            ("require", ForceChange::Require),
-            ("never", ForceChange::Never),
-        ],
-    );
-    let minimum = reader.number("pin", "minimum", 4..=63);
-    if let Some(minimum) = &minimum
-        && minimum.value > length
-    {
-        let what = format!("the key's minimum can't be above the length of the PINs we set ({length})");
-        reader.note(minimum.origin.clone(), "pin.minimum", what);
-    }
-    let first_device = reader.choice(
-        "pin",
-        "first_device",
-        &[("warn", FirstDevicePolicy::Warn), ("leave-off", FirstDevicePolicy::LeaveOff)],
-    );
-    PinSettings {
-        length,
-        alphabet: alphabet.map_or(Alphabet::Digits, |found| found.value),
-        force_change: force_change.map_or(ForceChange::WhenSupported, |found| found.value),
-        minimum: minimum.map_or(length, |found| found.value),
-        first_device: first_device.map_or(FirstDevicePolicy::Warn, |found| found.value),
-    }
-}
-
-fn escrow(reader: &mut Reader<'_>) -> EscrowSettings {
-    let first = recipients(reader, "recipients");
-    let second = recipients(reader, "second_recipients");
-    let dual = reader.boolean("escrow", "dual");
-    let texts = |list: &[Found<String>]| list.iter().map(|found| found.value.clone()).collect::<Vec<_>>();
-    match dual {
-        Some(Found { value: true, origin }) if second.is_empty() => {
-            if let [a, b] = first.as_slice()
-                && a.value != b.value
-            {
-                return EscrowSettings { first: vec![a.value.clone()], second: vec![b.value.clone()] };
-            }
-            let what = "dual control needs two groups: list the second in escrow.second_recipients, or give exactly two \
-                        different recipients, one a group";
-            reader.note(origin, "escrow.dual", what);
-            EscrowSettings::default()
-        }
-        Some(Found { value: true, .. }) => {
-            if let Some(both) = second.iter().find(|found| first.iter().any(|other| other.value == found.value)) {
-                let what = "this recipient is in both groups, and could open PINs alone";
-                reader.note(both.origin.clone(), "escrow.second_recipients", what);
-            }
-            EscrowSettings { first: texts(&first), second: texts(&second) }
-        }
-        Some(_) | None => {
-            if let Some(found) = second.first() {
-                let what = "this has an effect only with escrow.dual = true";
-                reader.note(found.origin.clone(), "escrow.second_recipients", what);
-            }
-            EscrowSettings { first: texts(&first), second: Vec::new() }
-        }
-    }
-}
-
-fn recipients(reader: &mut Reader<'_>, key: &str) -> Vec<Found<String>> {
-    let field = format!("escrow.{key}");
-    let mut good: Vec<Found<String>> = Vec::new();
-    for mut found in reader.texts("escrow", key).unwrap_or_default() {
-        found.value = found.value.trim().to_owned();
-        let text = found.value.as_str();
-        let wrong = if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") || text.starts_with("AGE-PLUGIN-") {
-            // Never repeated in the message.
-            Some("this is an identity, the secret half: it must not be on the bench. Give its recipient, age1…")
-        } else if text.parse::<age::x25519::Recipient>().is_err() && text.parse::<age::plugin::Recipient>().is_err() {
-            Some("this is not an age recipient (age1…); keybench escrow keygen makes one")
-        } else if good.iter().any(|other| other.value == found.value) {
-            Some("this recipient is listed twice")
-        } else {
-            None
-        };
-        match wrong {
-            Some(what) => reader.note(found.origin.clone(), &field, what),
-            None => good.push(found),
-        }
-    }
-    good
-}
-
-fn ledger(reader: &mut Reader<'_>, file: &Path, data: &Path) -> LedgerSettings {
-    let mut path_of_ledger = data.join("ledger.db");
-    if let Some(found) = reader.text("ledger", "url") {
-        let base = match found.origin {
-            Origin::File { .. } | Origin::WholeFile => Some(file),
-            Origin::Environment(_) | Origin::Flag(_) => None,
-        };
-        match found.value.trim().strip_prefix("sqlite:") {
-            Some(rest) if !rest.trim().is_empty() => {
-                // `sqlite:///srv/bench.db`, as other programs write it, means the same.
-                let rest = rest.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(rest);
-                path_of_ledger = place::beside(base, rest);
-            }
-            _ => {
-                let what = if found.value.starts_with("postgres") {
-                    "PostgreSQL is not supported yet: use \"sqlite:PATH\""
-                } else {
-                    "this must be \"sqlite:PATH\""
-                };
-                reader.note(found.origin, "ledger.url", what);
-            }
-        }
-    }
-    LedgerSettings { path: path_of_ledger, mirror: path(reader, file, "ledger", "mirror") }
-}
-
-fn bench(reader: &mut Reader<'_>, file: &Path) -> BenchSettings {
-    let mut never = Vec::new();
-    for found in reader.texts("bench", "never").unwrap_or_default() {
-        let serial = found.value.trim();
-        if serial.is_empty() || !serial.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-            reader.note(found.origin, "bench.never", "a serial number has letters, digits and dashes only");
-        } else {
-            never.push(Serial::new(serial));
-        }
-    }
-    let key_name = reader.text("bench", "key_name");
-    if let Some(found) = &key_name
-        && let Err(what) = check_key_name(&found.value)
-    {
-        reader.note(found.origin.clone(), "bench.key_name", what);
-    }
-    BenchSettings {
-        name: reader.text("bench", "name").map(|found| found.value.trim().to_owned()),
-        never,
-        label: reader.boolean("bench", "label").is_none_or(|found| found.value),
-        key_name: key_name.map_or_else(|| KEY_NAME.to_owned(), |found| found.value),
-        mds: path(reader, file, "bench", "mds"),
-    }
-}
-
-/// Only `{model}`, `{serial}` and `{date}` may stand in braces, and the fixed text must leave room: the tenant takes 30
-/// characters, and the serial is never cut off.
-fn check_key_name(template: &str) -> Result<(), String> {
-    let mut rest = template.to_owned();
-    for known in ["{model}", "{serial}", "{date}"] {
-        rest = rest.replace(known, "");
-    }
-    if rest.contains(['{', '}']) {
-        return Err("only {model}, {serial} and {date} can stand in braces".to_owned());
-    }
-    if template.chars().any(char::is_control) {
-        return Err("this must be one line of text".to_owned());
-    }
-    if rest.chars().count() > 15 {
-        return Err("the fixed part has more than 15 characters: the tenant takes 30 in all".to_owned());
-    }
-    Ok(())
 }

@@ -92,7 +92,7 @@ impl PartAnswer {
     fn class(&self) -> AnswerClass {
         match self.answer.class() {
             // The batch's own token was good a moment ago: another one changes nothing.
-            AnswerClass::Unauthorized => AnswerClass::Final,
+            AnswerClass::Unauthorized { .. } => AnswerClass::Final,
             // 424: what it depended on failed. We state no dependencies, so it is the service's trouble.
             AnswerClass::Final if self.answer.status == 424 => AnswerClass::Outage(None),
             class => class,
@@ -124,7 +124,8 @@ impl Graph {
         };
         std::thread::scope(|scope| {
             for _ in 1..chunks.len().min(PARALLEL) {
-                scope.spawn(work);
+                // Fewer threads than wanted are no harm: this one does the work in any case.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
             }
             work();
         });

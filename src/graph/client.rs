@@ -185,12 +185,29 @@ impl Graph {
         self.0.tokens.sign_in()
     }
 
-    /// Who we are, from the token's own claims; all members are empty if the token is opaque.
+    /// Who we are, from the token's own claims; if it is opaque, Graph is asked. Members nobody tells stay empty.
     ///
     /// # Errors
-    /// When no token can be had without a person.
+    /// When no token can be had without a person, or Graph can't be reached.
     pub fn whoami(&self) -> Result<Account, GraphError> {
-        Ok(self.0.tokens.bearer(&TokenNeed::Any)?.account.clone())
+        let mut account = self.0.tokens.bearer(&TokenNeed::Any)?.account.clone();
+        if account.object_id.is_some() {
+            return Ok(account);
+        }
+        let me = self.url(ApiVersion::V1, "me?$select=id,userPrincipalName")?;
+        match self.object(&Request::get(me, "read who is signed in")) {
+            Ok(json) => {
+                let user = super::users::DirectoryUser::from_json(&json);
+                account.name = user.as_ref().and_then(|user| user.upn.as_ref()).map(|upn| upn.as_str().to_owned());
+                account.object_id = user.map(|user| user.id);
+                Ok(account)
+            }
+            // An application has no /me, and an account may lack the right to read itself: no reason to stop.
+            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Refused | ErrorKind::NotFound) => {
+                Ok(account)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Requests and retries so far.
@@ -283,7 +300,12 @@ impl Graph {
                         inner.server.observe(date, &*inner.clock);
                     }
                     log(request, answer.status, &answer.ids, made);
-                    answer.class()
+                    match answer.class() {
+                        AnswerClass::Unauthorized { .. } => {
+                            AnswerClass::Unauthorized { renewed: matches!(need, TokenNeed::Fresh { .. }) }
+                        }
+                        class => class,
+                    }
                 }
                 Err(NoAnswer { class, error }) => {
                     tracing::debug!(method = %request.method, doing = request.doing, attempt = made, %error, "no answer from Graph");
@@ -293,6 +315,10 @@ impl Graph {
             let spent = inner.clock.monotonic().saturating_sub(start);
             match decide(class, request.repeat, made, spent, jitter(), &inner.settings.budget) {
                 Verdict::Retry => need = TokenNeed::Fresh { refused: token },
+                Verdict::Stop if matches!(class, AnswerClass::Unauthorized { .. }) => {
+                    inner.tokens.rejected(&token);
+                    return self.conclude(request, sent, class, made, began);
+                }
                 Verdict::Wait(wait) => {
                     let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
                     inner.observer.event(event(class, seconds, request, &sent));

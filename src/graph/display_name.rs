@@ -158,7 +158,7 @@ impl NameTemplate {
             return Ok(named(best));
         }
         // Only a long serial number or long words are left: the serial number goes alone.
-        let alone = key.serial.map_or_else(|| cut(&self.compose(key, "", false)), |serial| tidy(serial));
+        let alone = key.serial.map_or_else(|| cut(&self.compose(key, "", false)), tidy);
         Ok(named(alone))
     }
 

@@ -252,6 +252,14 @@ impl GraphError {
             ids.request_id = said.request_id;
         }
         let make = |kind, fixer, verb: &str| Self::new(kind, fixer, format!("Graph {verb} to {doing} ({shown})"));
+        // 401 and 429 mean the same whoever writes the page.
+        if (400..500).contains(&answer.status) && !matches!(answer.status, 401 | 429) && answer.looks_like_markup() {
+            return make(ErrorKind::Network, Fixer::NetworkAdmin, "seems not to be what answered when asked")
+                .because("A web page came where Graph sends JSON: a proxy or filter between the bench and Graph gave it.")
+                .advise("Have graph.microsoft.com and login.microsoftonline.com excepted there; then run the same command again.")
+                .with_status(answer.status, None)
+                .with_ids(ids);
+        }
         let error = match answer.status {
             300..=399 => make(ErrorKind::Outage, Fixer::NetworkAdmin, "answered with a redirect when asked")
                 .because(
@@ -284,6 +292,12 @@ impl GraphError {
             500..=599 => make(ErrorKind::Outage, Fixer::Microsoft, "failed when asked")
                 .because(format!("The fault is on the service's side.{quote}"))
                 .advise("Look at the service health page of the Microsoft 365 admin centre; run the same command again later."),
+            // The directory's own codes (`Request_BadRequest` and its like): nothing to do with the passkey policy.
+            _ if code.as_deref().is_some_and(|code| code.starts_with("Request_")) => {
+                make(ErrorKind::Refused, Fixer::Operator, "refused")
+                    .because(format!("The directory did not accept the question.{quote}"))
+                    .advise("Check the names and ids in the roster and the settings; if they are right, report this with the ids above.")
+            }
             _ => make(ErrorKind::Refused, Fixer::TenantAdmin, "refused")
                 .because(format!("The request was understood and turned down.{quote}"))
                 .advise(
@@ -297,7 +311,7 @@ impl GraphError {
     fn forbidden(doing: &str, shown: &str, quote: &str, code: Option<&str>) -> Self {
         let fact = format!("Graph forbids the signed-in account to {doing} ({shown})");
         let error = Self::new(ErrorKind::Forbidden, Fixer::TenantAdmin, fact);
-        // The two layers answer in different styles (graph.md 2.5): directory objects in Pascal case, authentication methods in camel case.
+        // The two layers answer in different styles: directory objects in Pascal case, authentication methods in camel case.
         if code.is_some_and(|code| code.eq_ignore_ascii_case("Authorization_RequestDenied")) {
             return error
                 .because(format!(
@@ -363,7 +377,7 @@ impl fmt::Debug for GraphError {
 
 impl std::error::Error for GraphError {}
 
-/// Graph's error envelope, as far as there is one (graph.md 8): `innerError` in two spellings, an empty code, other shapes
+/// Graph's error envelope, as far as there is one (`Request_BadRequest` and its like): `innerError` in two spellings, an empty code, other shapes
 /// from gateways. Never fails.
 struct Said {
     code: Option<String>,

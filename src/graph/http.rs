@@ -113,7 +113,7 @@ impl Answer {
     }
 
     /// Whether this is JSON by its look: gateways and captive portals answer 200 with a page.
-    fn looks_like_markup(&self) -> bool {
+    pub fn looks_like_markup(&self) -> bool {
         self.content_type.to_ascii_lowercase().contains("html")
             || self.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
     }
@@ -121,7 +121,7 @@ impl Answer {
     /// What it means for trying again.
     pub fn class(&self) -> AnswerClass {
         match self.status {
-            401 if self.claims().is_none() => AnswerClass::Unauthorized,
+            401 if self.claims().is_none() => AnswerClass::Unauthorized { renewed: false },
             429 => AnswerClass::Throttled(self.retry_after),
             // 501 and 505 say "never", the rest of the 5xx "not now".
             501 | 505 => AnswerClass::Final,
@@ -193,6 +193,8 @@ pub(super) fn client(loopback: bool, timeouts: Timeouts) -> Result<Client, Graph
         .user_agent(concat!("keybench/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
+        // Kept connections that the other side closes meanwhile turn a registration's outcome into "unknown".
+        .pool_idle_timeout(Duration::from_secs(30))
         .referer(false)
         .connect_timeout(timeouts.connect)
         .timeout(timeouts.answer);
@@ -264,7 +266,7 @@ pub(super) fn take(response: Response, mut ids: RequestIds) -> Result<Answer, (A
     let read = response.take(LARGEST_ANSWER.saturating_add(1)).read_to_end(&mut answer.body);
     match read {
         Ok(length) if length as u64 > LARGEST_ANSWER => {
-            Err((AnswerClass::Hopeless, format!("It is larger than {} MiB.", LARGEST_ANSWER >> 20)))
+            Err((AnswerClass::Unusable, format!("It is larger than {} MiB.", LARGEST_ANSWER >> 20)))
         }
         Ok(_) => Ok(answer),
         Err(error) => Err((
@@ -280,22 +282,26 @@ pub(super) fn no_answer(error: &reqwest::Error, url: &Url, doing: &str) -> (Answ
     let why = chain(error);
     let lower = why.to_ascii_lowercase();
     let fact = |what: &str| format!("{what} {host} to {doing}");
-    if ["certificate", "tls", "handshake", "unknownissuer"].iter().any(|word| lower.contains(word))
-        && !error.is_timeout()
-    {
+    // Only while connecting: the same words in a later failure don't say that nothing arrived.
+    if error.is_connect() && is_tls(error) {
         let error = GraphError::new(ErrorKind::Tls, Fixer::NetworkAdmin, fact("No trusted connection to"))
             .because(format!("{why}. Often a proxy that opens TLS, whose root certificate this system doesn't know; or a clock that is wrong."))
             .advise("Check this machine's date; have the proxy's root installed in the system's certificate store. keybench can't be told to skip this check.");
         return (AnswerClass::Hopeless, error);
     }
-    if lower.contains("proxy") || lower.contains("tunnel") || lower.contains("407") {
+    if error.is_connect() && ["proxy", "tunnel", "407"].iter().any(|word| lower.contains(word)) {
         let error = GraphError::new(ErrorKind::Network, Fixer::NetworkAdmin, fact("The proxy does not let us through to"))
             .because(format!("{why}. keybench knows plain HTTP proxies with fixed addresses; PAC scripts and NTLM or Kerberos sign-in at the proxy are unsupported."))
             .advise("Set HTTPS_PROXY to a proxy that needs no such sign-in, or have the two hosts excepted.");
         // A tunnel that was never opened carried nothing.
         return (AnswerClass::NotSent, error);
     }
-    if error.is_connect() || error.is_builder() {
+    if error.is_builder() {
+        let error = GraphError::new(ErrorKind::Settings, Fixer::Developer, fact("No request can be made for"))
+            .because(format!("{why}."));
+        return (AnswerClass::Hopeless, error);
+    }
+    if error.is_connect() {
         let error = GraphError::new(ErrorKind::Network, Fixer::NetworkAdmin, fact("Can't reach"))
             .because(if is_loopback(url) { format!("{why}. Is the simulator running?") } else { format!("{why}.") })
             .advise("Check the network and that HTTPS to this host is allowed; run the same command again.");
@@ -309,14 +315,20 @@ pub(super) fn no_answer(error: &reqwest::Error, url: &Url, doing: &str) -> (Answ
     (AnswerClass::Unanswered, error)
 }
 
+/// Whether the TLS handshake failed. An [`std::io::Error`] hides what it wraps from `source`, so it is looked into.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inside.is_some_and(|inside| is_tls(inside)) || error.source().is_some_and(is_tls)
+}
+
 /// An error with its causes on one line, without the URL (which may hold names).
 fn chain(error: &reqwest::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
     while let Some(cause) = next {
         let text = one_line(&cause.to_string(), 160);
-        // Wrappers repeat what they wrap.
-        if !text.is_empty() && !parts.iter().any(|part| part.contains(&text)) {
+        // Wrappers repeat what they wrap, and hyper names the layer only.
+        if !text.is_empty() && !text.starts_with("client error (") && !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
         }
         next = cause.source();
@@ -355,6 +367,20 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
+        let proxy = crate::graph::testing::Server::answering(vec![crate::graph::testing::Reply::status(407)]);
+        let _ = super::client(true, Timeouts::default()).expect("installs the TLS provider");
+        let through =
+            Client::builder().proxy(reqwest::Proxy::all(&proxy.url).expect("a proxy")).build().expect("a client");
+        let url = Url::parse("https://graph.microsoft.com/v1.0/me").expect("a URL");
+        let error = through.get(url.clone()).send().expect_err("refused");
+        let (class, error) = no_answer(&error, &url, "read who is signed in");
+        assert_eq!(class, AnswerClass::NotSent, "{error}");
+        assert!(error.cause().contains("PAC"), "{error}");
+        assert_eq!(proxy.seen()[0].method, "CONNECT");
+    }
+
+    #[test]
     fn a_claims_challenge_is_read() {
         let challenge = |text: &str| Answer { status: 401, challenge: Some(text.to_owned()), ..Answer::default() };
         // {"access_token":{"nbf":{"essential":true}}}
@@ -363,7 +389,7 @@ mod tests {
         assert_eq!(answer.claims().as_deref(), Some(r#"{"access_token":{"nbf":{"essential":true}}}"#));
         assert_eq!(answer.class(), AnswerClass::Final);
         assert_eq!(challenge("Bearer error=\"insufficient_claims\", claims=\"!!\"").claims(), None);
-        assert_eq!(challenge("Bearer").class(), AnswerClass::Unauthorized);
+        assert_eq!(challenge("Bearer").class(), AnswerClass::Unauthorized { renewed: false });
     }
 
     #[test]

@@ -214,6 +214,11 @@ impl Fido2Policy {
         self.include.iter().chain(&self.exclude).filter_map(group).collect()
     }
 
+    /// Whether some profile takes only keys that prove their model at registration.
+    pub fn enforces_attestation(&self) -> bool {
+        self.profiles.iter().any(|profile| profile.attestation_required)
+    }
+
     /// What stands against any key for this person, before a key is known.
     pub fn objection_to(&self, person: Member<'_>) -> Option<Objection> {
         if !self.enabled {

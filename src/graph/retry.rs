@@ -11,7 +11,10 @@ pub enum AnswerClass {
     /// An answer to go on with: success, or a refusal that stays one.
     Final,
     /// 401 without a claims challenge: the token may merely have ended.
-    Unauthorized,
+    Unauthorized {
+        /// That was a new token already.
+        renewed: bool,
+    },
     /// 429: not carried out. The wait the server asked for, if it did.
     Throttled(Option<Duration>),
     /// 5xx, or an answer that is not Graph's: it may have been carried out. The wait the server asked for, if it did.
@@ -20,7 +23,9 @@ pub enum AnswerClass {
     NotSent,
     /// The request left, or part of it, and no whole answer came.
     Unanswered,
-    /// Trying again can't help: TLS, a settings mistake.
+    /// An answer too strange to try for again, to a request that may have been carried out.
+    Unusable,
+    /// The request never left, and trying again can't help: TLS, a settings mistake.
     Hopeless,
 }
 
@@ -71,9 +76,13 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub fn decide(class: AnswerClass, repeat: Repeat, made: u32, spent: Duration, jitter: f64, budget: &Budget) -> Verdict {
     let (asked, limit) = match (class, repeat) {
         (AnswerClass::Final | AnswerClass::Hopeless, _) => return Verdict::Stop,
-        (AnswerClass::Unauthorized, _) if made <= 1 => return Verdict::Retry,
-        (AnswerClass::Unauthorized, _) => return Verdict::Stop,
-        (AnswerClass::Outage(_) | AnswerClass::Unanswered, Repeat::OnlyIfNotCarriedOut) => return Verdict::Unknown,
+        (AnswerClass::Unauthorized { renewed: false }, _) => return Verdict::Retry,
+        (AnswerClass::Unauthorized { renewed: true }, _) | (AnswerClass::Unusable, Repeat::Safe) => {
+            return Verdict::Stop;
+        }
+        (AnswerClass::Outage(_) | AnswerClass::Unanswered | AnswerClass::Unusable, Repeat::OnlyIfNotCarriedOut) => {
+            return Verdict::Unknown;
+        }
         (AnswerClass::Throttled(asked), _) => (asked, budget.throttle),
         (AnswerClass::Outage(asked), Repeat::Safe) => (asked, budget.outage),
         (AnswerClass::Unanswered, Repeat::Safe) => (None, budget.outage),
@@ -131,15 +140,17 @@ mod tests {
 
     #[test]
     fn the_table() {
-        use AnswerClass::{Final, Hopeless, NotSent, Outage, Throttled, Unanswered, Unauthorized};
+        use AnswerClass::{Final, Hopeless, NotSent, Outage, Throttled, Unanswered, Unauthorized, Unusable};
         use Repeat::{OnlyIfNotCarriedOut as Once, Safe};
         use Verdict::{Retry, Stop, Unknown, Wait};
         for (class, repeat, made, spent, wanted) in [
             (Final, Safe, 1, 0, Stop),
             (Hopeless, Safe, 1, 0, Stop),
-            (Unauthorized, Safe, 1, 0, Retry),
-            (Unauthorized, Once, 1, 0, Retry),
-            (Unauthorized, Safe, 2, 0, Stop),
+            (Unauthorized { renewed: false }, Safe, 1, 0, Retry),
+            (Unauthorized { renewed: false }, Once, 3, 0, Retry),
+            (Unauthorized { renewed: true }, Safe, 2, 0, Stop),
+            (Unusable, Safe, 1, 0, Stop),
+            (Unusable, Once, 1, 0, Unknown),
             // To the second, whatever our own back-off would be; also for what mustn't happen twice: 429 is "not carried out".
             (Throttled(Some(secs(17))), Safe, 1, 0, Wait(secs(17))),
             (Throttled(Some(secs(17))), Once, 5, 0, Wait(secs(17))),

@@ -33,6 +33,10 @@ impl TokenSource for Tokens {
     fn sign_in(&self) -> Result<Account, GraphError> {
         Ok(Account::default())
     }
+    fn rejected(&self, token: &Arc<AccessToken>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(state.1.take().is_some_and(|held| Arc::ptr_eq(&held, token)));
+    }
     fn challenged(&self, claims: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).2.push(claims);
     }
@@ -54,7 +58,8 @@ impl Bench {
         let (clock, tokens, events) = (Arc::new(ManualClock::new()), Arc::new(Tokens::default()), Arc::default());
         let record: Arc<Mutex<Vec<GraphEvent>>> = Arc::clone(&events);
         let observer = Arc::new(move |event| record.lock().unwrap_or_else(PoisonError::into_inner).push(event));
-        let graph = Graph::connect(settings, Arc::clone(&tokens) as _, Arc::clone(&clock) as _, observer).expect("a client");
+        let graph =
+            Graph::connect(settings, Arc::clone(&tokens) as _, Arc::clone(&clock) as _, observer).expect("a client");
         Self { graph, server, clock, tokens, events }
     }
 
@@ -231,6 +236,45 @@ fn a_refused_token_is_renewed_once() {
     let bench = Bench::over(Server::new(vec![Box::new(|_| Reply::status(401))]), |_| {});
     let error = bench.graph.passkeys(&kim()).expect_err("unauthorized");
     assert_eq!((error.kind(), bench.server.seen().len()), (ErrorKind::Unauthorized, 2));
+    // The refused token is not offered again.
+    assert!(bench.graph.passkeys(&kim()).is_err());
+    assert_eq!(bench.server.seen()[2].header("authorization"), Some("Bearer token-3"));
+}
+
+#[test]
+fn a_token_that_ends_during_a_wait_is_renewed_too() {
+    let bench = Bench::answering(vec![
+        Reply::status(429).with("Retry-After", "5"),
+        Reply::status(401),
+        Reply::json(201, method()),
+    ]);
+    assert!(matches!(bench.register(), RegistrationOutcome::Created(_)));
+}
+
+#[test]
+fn an_answer_without_end_is_cut_off() {
+    let bench = Bench::answering(vec![Reply::Answer(201, vec![], "x".repeat(9 << 20)), Reply::status(500)]);
+    let RegistrationOutcome::Unknown(error) = bench.register() else { panic!("it may have been carried out") };
+    assert!(error.cause().contains("larger than 8 MiB"), "{error}");
+    assert_eq!(bench.server.seen().len(), 1);
+}
+
+#[test]
+fn a_filters_page_is_not_taken_for_graphs_refusal() {
+    let page = Reply::Answer(403, vec![("Content-Type", "text/html".to_owned())], "<html>blocked</html>".to_owned());
+    let error = Bench::answering(vec![page]).graph.passkeys(&kim()).expect_err("blocked");
+    assert_eq!((error.kind(), error.fixer()), (ErrorKind::Network, Fixer::NetworkAdmin));
+}
+
+#[test]
+fn an_opaque_token_leaves_who_we_are_to_graph() {
+    let bench = Bench::answering(vec![
+        ok(json!({"id": "AB", "userPrincipalName": "admin@x.com"})),
+        Reply::json(400, json!({"error": {"code": "BadRequest"}})),
+    ]);
+    let me = bench.graph.whoami().expect("an account");
+    assert_eq!((me.object_id, me.name.as_deref()), (Some(UserId::new("ab")), Some("admin@x.com")));
+    assert_eq!(bench.graph.whoami().expect("an application").object_id, None);
 }
 
 #[test]
@@ -260,6 +304,23 @@ fn nobody_listening_is_a_network_error_that_says_where() {
 }
 
 #[test]
+fn a_service_that_cant_prove_itself_gets_nothing_and_is_not_asked_again() {
+    use std::io::Write as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("https://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let cloud = Cloud::from_settings(Some(&url), Some(&url)).expect("loopback");
+    let bench = Bench::over(Server::answering(vec![]), |settings| settings.cloud = cloud);
+    let RegistrationOutcome::Refused(error) = bench.register() else { panic!("nothing can have arrived") };
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+    assert_eq!(bench.graph.counts(), Counts { requests: 1, retries: 0 });
+}
+
+#[test]
 fn stopping_ends_the_wait() {
     let cancel = Cancel::new();
     let stop = cancel.clone();
@@ -276,14 +337,15 @@ fn stopping_ends_the_wait() {
 #[test]
 fn expiry_goes_by_the_servers_date() {
     let bench = Bench::answering(vec![
-        ok(json!({"challengeTimeoutDateTime": "2026-11-21T09:05:00Z", "publicKey": {}})).with("Date", "Sat, 21 Nov 2026 09:00:00 GMT"),
+        ok(json!({"challengeTimeoutDateTime": "2026-11-21T09:05:00Z", "publicKey": {}}))
+            .with("Date", "Sat, 21 Nov 2026 09:00:00 GMT"),
     ]);
     let options = bench.graph.creation_options(&kim(), None).expect("options");
     assert_eq!(options.server_time.to_string(), "2026-11-21T09:00:00Z");
     let deadline = "2026-11-21T09:05:00Z".parse().expect("a time");
     bench.clock.sleep(Duration::from_secs(100));
     assert_eq!(bench.graph.left_until(deadline), Duration::from_secs(200));
-    assert_eq!(bench.graph.clock_skew().map(|skew| skew.as_hours()), Some(-7));
+    assert_eq!(bench.graph.clock_skew().map(|skew| skew.as_hours()), Some(-8));
 }
 
 #[test]
@@ -291,7 +353,10 @@ fn options_come_wrapped_or_not_and_longer_on_beta_only() {
     let options = json!({"publicKey": {"challenge": "x"}});
     let script = || vec![ok(json!({"value": options})), ok(options.clone()), ok(json!({"value": []}))];
     for (api, path) in [
-        (ApiVersion::V1, "/v1.0/users/11111111-0000-0000-0000-000000000001/authentication/fido2Methods/creationOptions"),
+        (
+            ApiVersion::V1,
+            "/v1.0/users/11111111-0000-0000-0000-000000000001/authentication/fido2Methods/creationOptions",
+        ),
         (
             ApiVersion::Beta,
             "/beta/users/11111111-0000-0000-0000-000000000001/authentication/fido2Methods/creationOptions(challengeTimeoutInMinutes=60)",
@@ -299,7 +364,10 @@ fn options_come_wrapped_or_not_and_longer_on_beta_only() {
     ] {
         let bench = Bench::over(Server::answering(script()), |settings| settings.api = api);
         for _ in 0..2 {
-            assert_eq!(bench.graph.creation_options(&kim(), Some(60)).expect("options").json["publicKey"]["challenge"], "x");
+            assert_eq!(
+                bench.graph.creation_options(&kim(), Some(60)).expect("options").json["publicKey"]["challenge"],
+                "x"
+            );
         }
         assert!(bench.graph.creation_options(&kim(), None).is_err());
         assert_eq!(bench.server.seen()[0].target, path);
@@ -344,7 +412,11 @@ fn members_come_page_by_page_and_once_each() {
         } else if seen.target.ends_with("skiptoken=d") {
             ok(json!({"value": [user("u2"), user("u1")]}))
         } else {
-            assert!(seen.target.starts_with("/v1.0/groups/g1/transitiveMembers/microsoft.graph.user?$count=true&"), "{}", seen.target);
+            assert!(
+                seen.target.starts_with("/v1.0/groups/g1/transitiveMembers/microsoft.graph.user?$count=true&"),
+                "{}",
+                seen.target
+            );
             ok(json!({"value": [user("u1")], "@odata.nextLink": next("b%20c")}))
         }
     })]);
@@ -357,7 +429,8 @@ fn members_come_page_by_page_and_once_each() {
 #[test]
 fn a_next_link_elsewhere_gets_no_token() {
     let other = Server::answering(vec![ok(json!({"value": []}))]);
-    for link in [format!("{}/v1.0/x", other.url), "https://graph.microsoft.com/v1.0/x".to_owned(), "/v1.0/x".to_owned()] {
+    for link in [format!("{}/v1.0/x", other.url), "https://graph.microsoft.com/v1.0/x".to_owned(), "/v1.0/x".to_owned()]
+    {
         let bench = Bench::answering(vec![ok(json!({"value": [], "@odata.nextLink": link}))]);
         let error = bench.graph.passkeys(&kim()).expect_err("refused");
         assert!(error.to_string().contains("leads away"), "{error}");
@@ -382,7 +455,11 @@ fn groups_go_by_name_or_id() {
     let by_id = bench.graph.find_group("C5F1A6B6-0000-0000-0000-000000000001").expect("by id");
     assert_eq!(by_id.id, "c5f1a6b6-0000-0000-0000-000000000001");
     let seen = bench.server.seen();
-    assert!(seen[0].target.contains("$filter=displayName%20eq%20%27O%27%27Neill%27%27s%20team%27&"), "{}", seen[0].target);
+    assert!(
+        seen[0].target.contains("$filter=displayName%20eq%20%27O%27%27Neill%27%27s%20team%27&"),
+        "{}",
+        seen[0].target
+    );
     assert!(seen[3].target.starts_with("/v1.0/groups/C5F1A6B6-"), "{}", seen[3].target);
 }
 
@@ -413,7 +490,11 @@ fn many_people_are_found_in_few_requests_in_their_order() {
         if name == "p7" {
             return (404, json!({}), json!({"error": {"code": "Request_ResourceNotFound"}}));
         }
-        (200, json!({}), json!({"id": name, "userPrincipalName": format!("{name}@x.com"), "accountEnabled": true, "userType": "Member"}))
+        (
+            200,
+            json!({}),
+            json!({"id": name, "userPrincipalName": format!("{name}@x.com"), "accountEnabled": true, "userType": "Member"}),
+        )
     });
     let bench = Bench::over(server, |_| {});
     let upns: Vec<String> = (0..65).map(|n| format!("p{n}@x.com")).collect();
@@ -426,10 +507,25 @@ fn many_people_are_found_in_few_requests_in_their_order() {
 }
 
 #[test]
+fn what_can_be_no_user_is_not_asked_for() {
+    let server = batch_server(|request| {
+        assert_eq!(request["url"].as_str().map(|url| url.starts_with("/users/p%40x.com?")), Some(true));
+        (200, json!({}), json!({"id": "p"}))
+    });
+    let bench = Bench::over(server, |_| {});
+    let users = bench.graph.find_users(&["..", "p@x.com", "", "a b@x.com"]).expect("users");
+    assert_eq!(users.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false, false]);
+    assert_eq!(bench.graph.find_user("me").expect("nobody"), None);
+    assert_eq!(bench.graph.counts().requests, 1);
+}
+
+#[test]
 fn a_throttled_part_goes_again_alone() {
     let once = Mutex::new(true);
     let server = batch_server(move |request| {
-        if request["url"].as_str().is_some_and(|url| url.contains("p1%40")) && std::mem::take(&mut *once.lock().expect("flag")) {
+        if request["url"].as_str().is_some_and(|url| url.contains("p1%40"))
+            && std::mem::take(&mut *once.lock().expect("flag"))
+        {
             return (429, json!({"Retry-After": "11"}), json!({"error": {"code": "TooManyRequests"}}));
         }
         (200, json!({}), json!({"id": request["id"].as_str()}))
@@ -480,7 +576,11 @@ fn privileges_and_memberships() {
     let users = ["u1", "u2", "u3"].map(UserId::new);
     assert_eq!(
         bench.graph.privileges(&users).expect("privileges"),
-        [vec![Privilege::Role("Helpdesk Administrator".to_owned())], vec![Privilege::RoleAssignableGroup("Admins".to_owned())], vec![]]
+        [
+            vec![Privilege::Role("Helpdesk Administrator".to_owned())],
+            vec![Privilege::RoleAssignableGroup("Admins".to_owned())],
+            vec![]
+        ]
     );
     let before = bench.server.seen().len();
     assert_eq!(bench.graph.memberships(&users, &BTreeSet::new()).expect("none"), vec![BTreeSet::new(); 3]);
@@ -490,7 +590,11 @@ fn privileges_and_memberships() {
 #[test]
 fn passkeys_are_counted_over_pages() {
     let server = batch_server(|request| {
-        let list = if request["url"].as_str().is_some_and(|url| url.contains("u1")) { vec![method(), method()] } else { vec![] };
+        let list = if request["url"].as_str().is_some_and(|url| url.contains("u1")) {
+            vec![method(), method()]
+        } else {
+            vec![]
+        };
         (200, json!({}), json!({"value": list}))
     });
     let bench = Bench::over(server, |_| {});

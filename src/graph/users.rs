@@ -85,10 +85,22 @@ impl Graph {
     /// Everything but "not found".
     pub fn find_users<S: AsRef<str>>(&self, keys: &[S]) -> Result<Vec<Option<DirectoryUser>>, GraphError> {
         let doing = "find the people of the roster";
-        let parts: Vec<Part> =
-            keys.iter().map(|key| Part::get(format!("{}?$select={SELECT}", user_path(key.as_ref())))).collect();
+        // Anything else can't be a user, and in a path `..` or nothing at all would ask for something else.
+        let is_key = |key: &str| Upn::parse(key).is_some() || uuid::Uuid::try_parse(key).is_ok();
+        let parts: Vec<Part> = keys
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|key| is_key(key))
+            .map(|key| Part::get(format!("{}?$select={SELECT}", user_path(key))))
+            .collect();
+        let mut answers = self.batch(&parts, doing)?.into_iter();
         let mut users = Vec::with_capacity(keys.len());
-        for part in self.batch(&parts, doing)? {
+        for key in keys {
+            let part = if is_key(key.as_ref()) { answers.next() } else { None };
+            let Some(part) = part else {
+                users.push(None);
+                continue;
+            };
             if part.is_not_found() {
                 users.push(None);
                 continue;

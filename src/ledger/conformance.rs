@@ -288,9 +288,11 @@ fn tell(place: &dyn Place) {
     assert!(matches!(ledger.append_seal(&claim, 1, &sealed("b")), Err(LedgerError::AlreadySealed { .. })));
 
     // The chain.
-    assert_eq!(ledger.verify(Some(&known)).expect("sound"), ledger.head().expect("a head"));
+    assert_eq!(ledger.verify(Some(known.into())).expect("sound"), ledger.head().expect("a head"));
+    let printed = SeenHead::parse(&known.to_string()).expect("as a summary prints it");
+    assert!(ledger.verify(Some(printed)).is_ok());
     let unseen = Head { hash: [7; 32], ..known };
-    assert!(matches!(ledger.verify(Some(&unseen)), Err(LedgerError::Chain(ChainFault::HeadNotFound { .. }))));
+    assert!(matches!(ledger.verify(Some(unseen.into())), Err(LedgerError::Chain(ChainFault::HeadNotFound { .. }))));
     let entries = all(&*ledger);
     assert!(entries.iter().enumerate().all(|(index, entry)| entry.seq == index as u64 + 1), "no gap");
     let of_one: Vec<_> = entries.iter().filter(|entry| entry.entry.job() == Some(&job(1))).cloned().collect();
@@ -492,7 +494,7 @@ proptest! {
         let found = disk.open("us");
         restore(&disk.mirror(), &copy.path(), &BenchId::new("us"), &clock).expect("restored");
         let restored = copy.open("us");
-        restored.verify(Some(&found.head().expect("a head"))).expect("sound");
+        restored.verify(Some(found.head().expect("a head").into())).expect("sound");
         for number in 1..4 {
             prop_assert_eq!(restored.entries_of(&job(number)).expect("read"), found.entries_of(&job(number)).expect("read"));
             prop_assert_eq!(restored.job(&job(number)).expect("read"), found.job(&job(number)).expect("read"));

@@ -67,9 +67,15 @@ pub enum LedgerError {
         known: i64,
     },
     /// There is no such file.
-    #[error("there is no ledger at {}", path.display())]
+    #[error("there is nothing at {}", path.display())]
     Missing {
         /// Where we looked.
+        path: PathBuf,
+    },
+    /// A second copy must be another file.
+    #[error("the ledger and its mirror are the same file, {}", path.display())]
+    MirrorIsLedger {
+        /// That file.
         path: PathBuf,
     },
     /// Something is there already.
@@ -147,12 +153,12 @@ pub enum LedgerError {
         what: String,
     },
     /// The mirror can't be read.
-    #[error("the ledger's mirror {} is damaged in line {line}: {what}", path.display())]
+    #[error("the ledger's mirror {} is damaged in {}: {what}", path.display(), line.map_or("its last line".to_owned(), |line| format!("line {line}")))]
     MirrorCorrupt {
         /// The mirror.
         path: PathBuf,
-        /// The line, from 1.
-        line: u64,
+        /// The line, from 1; `None` for the last one, when it was looked for from the end.
+        line: Option<u64>,
         /// What is wrong.
         what: String,
     },
@@ -240,7 +246,10 @@ impl LedgerError {
                 "start `keybench run` once, which brings it up to date; this command changed nothing".to_owned()
             }
             Self::Missing { .. } => {
-                "check `[ledger] url` in the settings; `keybench run` makes a new ledger".to_owned()
+                "check `[ledger] url` and `mirror` in the settings; `keybench run` makes a new ledger".to_owned()
+            }
+            Self::MirrorIsLedger { .. } => {
+                "set `[ledger] mirror` to a path on another disk or computer; nothing was changed".to_owned()
             }
             Self::Exists { .. } => "choose a path where nothing is yet, or move that file away".to_owned(),
             Self::InUse { .. } => {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::entry::{Attempt, BlobHash};
 use super::error::LedgerError;
 use super::jobs::{JobFilter, JobLine};
-use super::{Append, Claim, Head, Ledger, Recorded, SealReceipt};
+use super::{Append, Claim, Head, Ledger, Recorded, SealReceipt, SeenHead};
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
 
 /// On which side of the commit to stop.
@@ -128,7 +128,7 @@ impl Ledger for Faulty {
     fn job(&self, job: &JobId) -> Result<Option<JobLine>, LedgerError> {
         self.read(|inner| inner.job(job))
     }
-    fn verify(&self, seen: Option<&Head>) -> Result<Head, LedgerError> {
+    fn verify(&self, seen: Option<SeenHead>) -> Result<Head, LedgerError> {
         self.read(|inner| inner.verify(seen))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::chain::{ChainFault, GENESIS, Head, link};
+use super::chain::{ChainFault, GENESIS, Head, SeenHead, link};
 use super::claim::{self, Decision, Hold};
 use super::entry::{Attempt, BlobHash, Entry};
 use super::error::LedgerError;
@@ -280,20 +280,20 @@ impl Ledger for MemoryLedger {
         Ok(self.store.kept().jobs.get(job).cloned())
     }
 
-    fn verify(&self, seen: Option<&Head>) -> Result<Head, LedgerError> {
+    fn verify(&self, seen: Option<SeenHead>) -> Result<Head, LedgerError> {
         let kept = self.store.kept();
         let mut before = GENESIS;
-        let mut seen_it = seen.is_none_or(|seen| *seen == Head::EMPTY);
+        let mut seen_it = seen.is_none_or(|seen| seen.is(&Head::EMPTY));
         for (row, body) in &kept.rows {
             let hash = link(&before, row.seq, &row.at.to_string(), row.bench.as_str(), body);
             if hash != row.hash {
                 return Err(ChainFault::Altered { seq: row.seq }.into());
             }
             before = hash;
-            seen_it |= seen == Some(&Head { seq: row.seq, hash });
+            seen_it |= seen.is_some_and(|seen| seen.is(&Head { seq: row.seq, hash }));
         }
         match seen {
-            Some(seen) if !seen_it => Err(ChainFault::HeadNotFound { seen: *seen, head: kept.head() }.into()),
+            Some(seen) if !seen_it => Err(ChainFault::HeadNotFound { seen, head: kept.head() }.into()),
             _ => Ok(kept.head()),
         }
     }

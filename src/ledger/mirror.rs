@@ -54,6 +54,9 @@ pub(super) struct Mirror {
     /// Bytes of whole lines. What follows is torn and is overwritten.
     length: u64,
     synced: bool,
+    /// The handle can't be trusted any more: a sync failed (what a later one says about the same bytes means nothing), or
+    /// the file could not be put in place. Nothing counts as mirrored until it is opened again.
+    lost: Option<String>,
 }
 
 impl Mirror {
@@ -71,7 +74,7 @@ impl Mirror {
         let mut file = place::open_or_create(path).map_err(io)?;
         place::sync_directory(path).map_err(io)?;
         let (last, length) = tail(path, &mut file)?;
-        Ok(Self { path: path.to_owned(), file, last, length, synced: false })
+        Ok(Self { path: path.to_owned(), file, last, length, synced: false, lost: None })
     }
 
     /// Writes go to another handle from now on, e.g. one that may only read.
@@ -86,6 +89,7 @@ impl Mirror {
 
     /// Adds rows that follow the last one. On failure what was half-written is overwritten by the next try.
     pub(super) fn add(&mut self, rows: &[(Row, Option<SealedPin>)]) -> Result<(), LedgerError> {
+        self.usable()?;
         let Some((newest, _)) = rows.last() else { return Ok(()) };
         let mut bytes = Vec::new();
         for (row, seal) in rows {
@@ -105,11 +109,22 @@ impl Mirror {
 
     /// Returns once everything added is on the disk.
     pub(super) fn sync(&mut self) -> Result<(), LedgerError> {
+        self.usable()?;
         if !self.synced {
-            self.file.sync_all().map_err(|error| trouble(&self.path, &error))?;
+            self.file.sync_all().map_err(|error| {
+                self.lost = Some(error.to_string());
+                trouble(&self.path, &error)
+            })?;
             self.synced = true;
         }
         Ok(())
+    }
+
+    fn usable(&self) -> Result<(), LedgerError> {
+        match &self.lost {
+            Some(what) => Err(LedgerError::Mirror { path: self.path.clone(), what: what.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Takes the envelopes out of these entries' lines: a new file beside it, synced, then put in its place.
@@ -117,6 +132,7 @@ impl Mirror {
         if seqs.is_empty() {
             return Ok(());
         }
+        self.usable()?;
         let io = |error: &std::io::Error| trouble(&self.path, error);
         let fresh = place::beside(&self.path, ".new");
         match fs::remove_file(&fresh) {
@@ -133,13 +149,13 @@ impl Mirror {
         out.flush().map_err(|error| io(&error))?;
         drop(out);
         file.sync_all().map_err(|error| io(&error))?;
-        // Windows replaces no file that is open; the old handle goes first.
+        // Windows replaces no file that is open, so the old handle goes first; until the file is opened again by its name,
+        // nothing may be written through the new one.
+        self.lost = Some("it could not be replaced by a copy without the envelopes".to_owned());
         self.file = file;
         fs::rename(&fresh, &self.path).map_err(|error| io(&error))?;
         place::sync_directory(&self.path).map_err(|error| io(&error))?;
-        let mut file = place::open_or_create(&self.path).map_err(|error| io(&error))?;
-        let (last, length) = tail(&self.path, &mut file)?;
-        (self.file, self.last, self.length, self.synced) = (file, last, length, true);
+        *self = Self::open(&self.path)?;
         Ok(())
     }
 }
@@ -189,14 +205,19 @@ fn tail(path: &Path, file: &mut File) -> Result<(Head, u64), LedgerError> {
             window = window.saturating_mul(4);
             continue;
         }
-        let Some(end) = end else { return Ok((Head::EMPTY, 0)) };
+        let Some(end) = end else {
+            // A first line that was cut off is overwritten; a file that never was a mirror is not.
+            let start = br#"{"seq":1,"#;
+            if bytes.iter().zip(start).all(|(found, ours)| found == ours) {
+                return Ok((Head::EMPTY, 0));
+            }
+            let what = "it does not begin as a mirror does".to_owned();
+            return Err(LedgerError::MirrorCorrupt { path: path.to_owned(), line: Some(1), what });
+        };
         let start = before.map_or(0, |before| before + 1);
         let line = bytes.get(start..end).unwrap_or_default();
-        let (row, _) = understand(line).map_err(|what| LedgerError::MirrorCorrupt {
-            path: path.to_owned(),
-            line: 0,
-            what: format!("the last line: {what}"),
-        })?;
+        let (row, _) =
+            understand(line).map_err(|what| LedgerError::MirrorCorrupt { path: path.to_owned(), line: None, what })?;
         return Ok((row.head(), from + end as u64 + 1));
     }
 }
@@ -220,7 +241,7 @@ pub(super) fn read(path: &Path) -> Result<impl Iterator<Item = Result<Mirrored, 
                 let line = line.strip_suffix(b"\n")?;
                 Some(understand(line).map_err(|what| LedgerError::MirrorCorrupt {
                     path: path.clone(),
-                    line: number,
+                    line: Some(number),
                     what,
                 }))
             }
@@ -290,6 +311,18 @@ mod tests {
     }
 
     #[test]
+    fn a_first_line_that_was_cut_off_is_known_from_a_file_that_is_no_mirror() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("mirror");
+        for torn in ["", "{", "{\"seq\":1,\"at\":\"2027"] {
+            fs::write(&path, torn).expect("written");
+            assert_eq!(Mirror::open(&path).expect("opens").last(), Head::EMPTY, "{torn}");
+        }
+        fs::write(&path, "a note to myself").expect("written");
+        assert!(matches!(Mirror::open(&path), Err(LedgerError::MirrorCorrupt { line: Some(1), .. })));
+    }
+
+    #[test]
     fn a_damaged_line_is_named() {
         let place = tempfile::tempdir().expect("a directory");
         let path = place.path().join("mirror");
@@ -297,6 +330,6 @@ mod tests {
         let damaged = fs::read_to_string(&path).expect("text").replacen("\"seq\":1", "\"seq\":x", 1);
         fs::write(&path, damaged).expect("written");
         let first = read(&path).expect("opens").next();
-        assert!(matches!(first, Some(Err(LedgerError::MirrorCorrupt { line: 1, .. }))), "{first:?}");
+        assert!(matches!(first, Some(Err(LedgerError::MirrorCorrupt { line: Some(1), .. }))), "{first:?}");
     }
 }

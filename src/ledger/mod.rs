@@ -41,7 +41,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
-pub use chain::{ChainFault, Head};
+pub use chain::{ChainFault, Head, SeenHead};
 pub use claim::Claim;
 pub use entry::{Act, Attempt, BlobHash, Counts, Entry, ForcedChange, RunEnd};
 pub use error::LedgerError;
@@ -226,5 +226,5 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     /// [`LedgerError::Chain`] names the entry that was altered, is missing or was moved.
-    fn verify(&self, seen: Option<&Head>) -> Result<Head, LedgerError>;
+    fn verify(&self, seen: Option<SeenHead>) -> Result<Head, LedgerError>;
 }

@@ -50,6 +50,14 @@ pub(super) fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
+/// Whether two paths name one file, also before it is there.
+pub(super) fn same(one: &Path, other: &Path) -> bool {
+    let full = |path: &Path| {
+        fs::canonicalize(path).ok().or_else(|| Some(fs::canonicalize(directory_of(path)).ok()?.join(path.file_name()?)))
+    };
+    one == other || matches!((full(one), full(other)), (Some(one), Some(other)) if one == other)
+}
+
 /// `ledger.db` + `.lock` → `ledger.db.lock`, beside it.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

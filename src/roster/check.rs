@@ -68,6 +68,8 @@ pub enum RefusalCode {
     Privileged,
     /// Not in the allowed group.
     OutsideGroup,
+    /// The tenant's passkey policy leaves them out.
+    OutsidePolicy,
     /// Would have more than the tenant allows.
     TooManyPasskeys,
     /// No model of this kind exists.
@@ -76,7 +78,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::UnknownPerson,
         Self::Duplicate,
         Self::Myself,
@@ -84,6 +86,7 @@ impl RefusalCode {
         Self::Guest,
         Self::Privileged,
         Self::OutsideGroup,
+        Self::OutsidePolicy,
         Self::TooManyPasskeys,
         Self::UnknownKeyKind,
     ];
@@ -98,6 +101,7 @@ impl RefusalCode {
             Self::Guest => "guest",
             Self::Privileged => "privileged",
             Self::OutsideGroup => "outside-group",
+            Self::OutsidePolicy => "outside-policy",
             Self::TooManyPasskeys => "too-many-passkeys",
             Self::UnknownKeyKind => "unknown-key-kind",
         }

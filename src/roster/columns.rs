@@ -137,19 +137,18 @@ impl Column {
         NAMES.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(column, _)| *column)
     }
 
-    /// The header of ours that most resembles this one, if one does so closely enough to be meant.
-    pub fn nearest(header: &str) -> Option<&'static str> {
+    /// The column that an unknown header was probably meant to be: one letter or two away from a long name of ours.
+    /// Short names are left alone, for "County" is neither count nor country.
+    pub fn nearest(header: &str) -> Option<Self> {
         let name = normal(header);
-        if name.chars().count() < 3 {
-            return None;
-        }
         NAMES
             .iter()
-            .flat_map(|(column, names)| names.iter().map(move |known| (column, *known)))
-            .map(|(column, known)| (strsim::damerau_levenshtein(&name, known), column, known))
-            .filter(|(distance, _, known)| *distance <= if known.len() > 6 { 2 } else { 1 } && known.len() > 3)
-            .min_by_key(|(distance, _, _)| *distance)
-            .map(|(_, column, _)| column.name())
+            .flat_map(|(column, names)| names.iter().map(move |known| (*column, *known)))
+            .filter(|(_, known)| known.len() > 7)
+            .map(|(column, known)| (strsim::damerau_levenshtein(&name, known), column))
+            .filter(|(distance, _)| *distance <= 2)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, column)| column)
     }
 
     /// The name used in messages.
@@ -223,8 +222,10 @@ mod tests {
 
     #[test]
     fn misspelt_headers_are_recognised_as_such() {
-        assert_eq!(Column::nearest("UserPrincpalName"), Some("upn"));
-        assert_eq!(Column::nearest("first_devise"), Some("first_device"));
-        assert_eq!(Column::nearest("Department"), None);
+        assert_eq!(Column::nearest("UserPrincpalName"), Some(Column::Upn));
+        assert_eq!(Column::nearest("first_devise"), Some(Column::FirstDevice));
+        for own in ["Department", "County", "Stage", "Role", "Users", "Date"] {
+            assert_eq!(Column::nearest(own), None, "{own}");
+        }
     }
 }

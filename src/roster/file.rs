@@ -194,6 +194,7 @@ impl Reading {
             return None;
         }
         let mut columns: HashMap<Column, (usize, String)> = HashMap::new();
+        let mut unknown = Vec::new();
         for (index, cell) in header.cells.iter().enumerate() {
             if cell.text.is_empty() {
                 continue;
@@ -207,13 +208,16 @@ impl Reading {
                         columns.insert(column, (index, cell.text.clone()));
                     }
                 }
-                None => match Column::nearest(&cell.text) {
-                    Some(meant) => {
-                        let what = format!("this column is not known; did you mean {meant}?");
-                        self.problem(line, Some(cell.text.clone()), what);
-                    }
-                    None => self.notes.push(format!("column \"{}\" is not used", cell.text)),
-                },
+                None => unknown.push(cell.text.clone()),
+            }
+        }
+        for name in unknown {
+            match Column::nearest(&name).filter(|meant| !columns.contains_key(meant)) {
+                Some(meant) => {
+                    let what = format!("this column is not known; did you mean {}?", meant.name());
+                    self.problem(line, Some(name), what);
+                }
+                None => self.notes.push(format!("column \"{name}\" is not used")),
             }
         }
         let identity = if columns.contains_key(&Column::Upn) {

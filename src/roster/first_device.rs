@@ -22,11 +22,11 @@ pub enum CanChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Evidence {
-    /// By the maker, or somebody who runs many keys.
+    /// By the maker.
     Stated,
     /// By users.
     Reported,
-    /// By us, from a page that doesn't speak of forced changes.
+    /// By us, from pages that don't speak of forced changes.
     Inferred,
 }
 

@@ -1,7 +1,7 @@
 //! A simulated person at the bench: one pair of hands, human timings, a box of keys.
 //!
 //! The person sees what a person sees, blinking and empty ports ([`SimPorts`]), and is told what the bench shows ([`Cue`]).
-//! What is most useful now is decided in [`choice`], which is pure. Exception: the person never errs but where a [`Manner`] says so.
+//! What is most useful now is decided in `choice`, which is pure. Exception: the person never errs but where a [`Manner`] says so.
 
 mod choice;
 

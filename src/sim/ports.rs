@@ -36,6 +36,16 @@ struct State {
     /// Keys that a fault pulled: they lie before their port.
     fallen: HashMap<PortName, SimKey>,
     watchers: Vec<Sender<PortEvent>>,
+    denied: HashMap<PortName, Denial>,
+}
+
+/// Why the system does not let a key be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// This account may not.
+    NoRight,
+    /// Another program holds the key.
+    InUse,
 }
 
 struct Stay {
@@ -204,6 +214,15 @@ impl SimPorts {
         lock(&self.hub.state).stays.get(port).map(|stay| stay.powered.finger().clone())
     }
 
+    /// Opening the key in this port fails like that from now on; `None` lifts it.
+    pub fn deny(&self, port: &PortName, denial: Option<Denial>) {
+        let mut state = lock(&self.hub.state);
+        match denial {
+            Some(denial) => drop(state.denied.insert(port.clone(), denial)),
+            None => drop(state.denied.remove(port)),
+        }
+    }
+
     /// A look inside the key in a port.
     pub fn probe(&self, port: &PortName) -> Option<Probe> {
         lock(&self.hub.state).stays.get(port).map(|stay| stay.key.probe())
@@ -293,7 +312,12 @@ impl KeyPorts for SimPorts {
 
     fn open(&self, plug: PlugId) -> Result<Box<dyn PacketDevice>, DeviceError> {
         let state = lock(&self.hub.state);
-        let stay = state.stays.values().find(|stay| stay.plug == plug).ok_or(DeviceError::Gone)?;
+        let (port, stay) = state.stays.iter().find(|(_, stay)| stay.plug == plug).ok_or(DeviceError::Gone)?;
+        match state.denied.get(port) {
+            Some(Denial::NoRight) => return Err(DeviceError::NoRight { node: port.to_string() }),
+            Some(Denial::InUse) => return Err(DeviceError::InUse { node: port.to_string() }),
+            None => {}
+        }
         Ok(Box::new(stay.powered.open()?))
     }
 }
@@ -344,6 +368,18 @@ mod tests {
         let error = ports.plug(&port(7), error.into_key()).expect_err("no such port");
         assert!(matches!(error, PlugError::NoSuchPort(..)));
         assert!(ports.unplug(&port(1)).is_some() && ports.unplug(&port(1)).is_none());
+    }
+
+    #[test]
+    fn a_key_can_be_denied() {
+        let ports = SimPorts::numbered(1);
+        let plug = ports.plug(&port(1), key()).expect("free");
+        ports.deny(&port(1), Some(Denial::NoRight));
+        assert!(matches!(ports.open(plug), Err(DeviceError::NoRight { .. })));
+        ports.deny(&port(1), Some(Denial::InUse));
+        assert!(matches!(ports.open(plug), Err(DeviceError::InUse { .. })));
+        ports.deny(&port(1), None);
+        assert!(ports.open(plug).is_ok());
     }
 
     #[test]

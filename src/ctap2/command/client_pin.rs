@@ -166,8 +166,7 @@ pub fn token(
         .with(3, secret.key_agreement())
         .with(6, Value::Bytes(secret.encrypt(&*pin_hash(pin), entropy)?));
     if let Some((permissions, rp_id)) = asked {
-        members =
-            members.with(9, Value::Unsigned(permissions.0.into())).maybe(10, rp_id.map(|rp_id| Value::text(rp_id)));
+        members = members.with(9, Value::Unsigned(permissions.0.into())).maybe(10, rp_id.map(Value::text));
     }
     let raw = send(link, members, Patience::Key, &mut Unwatched)?;
     bytes_at(&answer(&raw)?, 2)

@@ -235,9 +235,9 @@ impl GetInfo {
         self.max_pin_length.unwrap_or(63)
     }
 
-    /// The most bytes a message to the key may have (CTAP 2.1 §6.4: 1024 when not told).
+    /// The most bytes a message to the key may have (CTAP 2.1 §6.4: 1024 when not told, and never less).
     pub fn max_message(&self) -> usize {
-        self.max_msg_size.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(1024)
+        self.max_msg_size.map_or(1024, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)).max(1024)
     }
 
     /// PIN rules can be set: authenticatorConfig with setMinPINLength.

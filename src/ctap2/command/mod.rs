@@ -144,3 +144,6 @@ pub(super) fn bytes_at(answer: &Value, key: u8) -> Result<Vec<u8>, Malformed> {
 pub(super) fn number_at(answer: &Value, key: u8) -> Result<Option<u64>, Malformed> {
     answer.member(key.into()).map(|member| member.as_u64().ok_or(Malformed::Wrong(key))).transpose()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! CTAPHID: CTAP2 over USB HID. [`packet`] is the line to the device, [`frame`] cuts and joins, [`channel`] converses;
-//! [`usb`] is the only file that opens a device; [`hotplug`] sees keys come and go; [`transcript`] records and plays back.
+//! [`usb`] is the only file that opens a device; `hotplug` sees keys come and go; [`transcript`] records and plays back.
 
 pub mod channel;
 pub mod frame;
-pub mod hotplug;
+mod hotplug;
 pub mod packet;
+mod stays;
 pub mod transcript;
 pub mod usb;

@@ -359,3 +359,6 @@ pub struct Unreadable {
     /// To try again with.
     pub session: Session<Unsettled>,
 }
+
+#[cfg(test)]
+mod tests;

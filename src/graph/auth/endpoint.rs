@@ -42,7 +42,7 @@ pub(super) struct TokenAnswer {
 /// Why there are none.
 pub(super) enum TokenFailure {
     /// The service said no.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// No usable answer.
     Failed(GraphError),
 }
@@ -56,7 +56,7 @@ impl TokenFailure {
     }
 }
 
-/// An OAuth error with Entra's additions (RFC 6749 §5.2; graph.md 7.5).
+/// An OAuth error with Entra's additions (RFC 6749 §5.2; Microsoft identity platform, error codes).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Refusal {
     pub error: String,
@@ -266,12 +266,12 @@ impl Endpoint {
                 }
                 // A 401 here is about the secret, not about a token that could be renewed.
                 let class = match answer.class() {
-                    AnswerClass::Unauthorized => AnswerClass::Final,
+                    AnswerClass::Unauthorized { .. } => AnswerClass::Final,
                     AnswerClass::Final if refusal.is_transient() => AnswerClass::Outage(answer.retry_after),
                     class => class,
                 };
                 tracing::debug!(error = refusal.error, codes = ?refusal.codes, "sign-in refused");
-                (class, Err(TokenFailure::Refused(refusal)))
+                (class, Err(TokenFailure::Refused(Box::new(refusal))))
             }
             None => {
                 let class = if answer.status == 401 { AnswerClass::Final } else { answer.class() };

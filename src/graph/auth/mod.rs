@@ -29,14 +29,14 @@ pub use certificate::ClientCertificate;
 pub use device_code::DevicePrompt;
 use endpoint::{Endpoint, TokenAnswer, TokenFailure};
 
-/// The delegated permissions a bench asks for. `offline_access` brings the refresh token.
-pub const DELEGATED_SCOPES: [&str; 6] = [
+/// The permissions a bench needs of the app registration, delegated or of the application; see `docs/SETUP.md`.
+/// We ask for `.default`, which is whatever the registration lists: a name that isn't there would stop the sign-in.
+pub const PERMISSIONS: [&str; 5] = [
     "UserAuthMethod-Passkey.ReadWrite.All",
     "User.Read.All",
     "GroupMember.Read.All",
     "RoleManagement.Read.Directory",
     "Policy.Read.AuthenticationMethod",
-    "offline_access",
 ];
 
 /// A token goes out of use this long before it ends, so that it doesn't end on the way.
@@ -78,6 +78,9 @@ pub trait TokenSource: Send + Sync {
     /// # Errors
     /// [`ErrorKind::SignIn`] with the reason.
     fn sign_in(&self) -> Result<Account, GraphError>;
+
+    /// Graph refused this token although it was new: nothing that led to it is of use any longer.
+    fn rejected(&self, token: &Arc<AccessToken>);
 
     /// Graph asked for a stronger sign-in: the next [`Self::sign_in`] passes these claims on.
     fn challenged(&self, claims: String);
@@ -173,15 +176,11 @@ impl SignIn {
         clock: Arc<dyn Clock>,
         prompt: Arc<dyn SignInPrompt>,
     ) -> Result<Self, GraphError> {
-        let interactive = settings.flow.is_interactive();
-        let scope = if interactive {
-            let resource = settings.cloud.resource();
-            let full =
-                |scope: &&str| if scope.contains('.') { format!("{resource}/{scope}") } else { (*scope).to_owned() };
-            DELEGATED_SCOPES.iter().map(full).collect::<Vec<_>>().join(" ")
-        } else {
-            format!("{}/.default", settings.cloud.resource())
-        };
+        let mut scope = format!("{}/.default", settings.cloud.resource());
+        if settings.flow.is_interactive() {
+            // Brings the refresh token.
+            scope.push_str(" offline_access");
+        }
         let SignInSettings { cloud, tenant, client_id, flow, timeouts, budget, cancel } = settings;
         let endpoint = Endpoint::new(&cloud, &tenant, &client_id, scope, timeouts, budget, cancel, Arc::clone(&clock))?;
         Ok(Self { endpoint, flow, clock, prompt, held: Mutex::default() })
@@ -305,6 +304,14 @@ impl TokenSource for SignIn {
         }
         let answer = self.obtain(held.claims.as_deref())?;
         Ok(self.keep(&mut held, answer).account.clone())
+    }
+
+    fn rejected(&self, token: &Arc<AccessToken>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.token.as_ref().is_some_and(|held| Arc::ptr_eq(held, token)) {
+            held.token = None;
+            held.refresh = None;
+        }
     }
 
     fn challenged(&self, claims: String) {

@@ -1,6 +1,7 @@
 //! One writing bench per ledger: a lock on a file beside it, which the system lets go when the process dies.
 
 use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -35,7 +36,11 @@ impl Lock {
         }
         let text = format!("bench {bench}, process {} on {}, since {now}\n", std::process::id(), computer());
         // Only for people: a ledger works without it.
-        if let Err(error) = fs::write(&holder, text) {
+        let written = place::open_or_create(&holder).and_then(|mut file| {
+            file.set_len(0)?;
+            file.write_all(text.as_bytes())
+        });
+        if let Err(error) = written {
             tracing::debug!("{} can't be written: {error}", holder.display());
         }
         Ok(Self { _file: file })

@@ -11,6 +11,8 @@ mod trouble;
 mod verify;
 
 #[cfg(test)]
+mod old_ledgers;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
@@ -30,10 +32,11 @@ use super::entry::{Attempt, BlobHash, Entry};
 use super::error::LedgerError;
 use super::jobs::{JobFilter, JobLine};
 use super::mirror::Mirror;
-use super::{Append, Claim, Head, Ledger, Recorded, SealReceipt, rules};
+use super::{Append, Claim, Head, Ledger, Recorded, SealReceipt, SeenHead, rules};
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
 use crate::world::Clock;
 use lock::Lock;
+use tables::Pen;
 use trouble::Trouble;
 
 /// How many rows are read at a time where all are wanted.
@@ -75,7 +78,14 @@ struct Writing<'a> {
 
 impl Writing<'_> {
     fn put(&mut self, entry: &Entry) -> Result<(), Trouble> {
-        self.head = tables::put(&self.db, self.head, self.now, self.bench, entry)?;
+        self.put_all(std::slice::from_ref(entry))
+    }
+
+    fn put_all(&mut self, entries: &[Entry]) -> Result<(), Trouble> {
+        let mut pen = Pen::new(&self.db)?;
+        for entry in entries {
+            self.head = pen.put(self.head, self.now, self.bench, entry)?;
+        }
         Ok(())
     }
 
@@ -162,7 +172,10 @@ impl Inner {
             }
             let mut lines = Vec::with_capacity(rows.len());
             for row in rows {
-                let seal = tables::seal_by_entry(&self.db, row.seq).map_err(told)?;
+                let seal = match row.may_be_seal() {
+                    true => tables::seal_by_entry(&self.db, row.seq).map_err(told)?,
+                    false => None,
+                };
                 lines.push((row, seal));
             }
             mirror.add(&lines)?;
@@ -204,11 +217,9 @@ impl Ledger for SqliteLedger {
             if let Some(claim) = &what.claim {
                 writing.check(claim)?;
             }
-            for person in &what.people {
-                tables::put_person(&writing.db, person)?;
-            }
+            tables::put_people(&writing.db, &what.people)?;
+            writing.put_all(&what.entries)?;
             for entry in &what.entries {
-                writing.put(entry)?;
                 if let Entry::ResumeKeyDestroyed { job, attempt } = entry {
                     tables::empty_resume(&writing.db, job, *attempt)?;
                 }
@@ -383,7 +394,7 @@ impl Ledger for SqliteLedger {
         self.read(|db| tables::line_of(db, job))
     }
 
-    fn verify(&self, seen: Option<&Head>) -> Result<Head, LedgerError> {
+    fn verify(&self, seen: Option<SeenHead>) -> Result<Head, LedgerError> {
         self.read(|db| verify::verify(db, seen))
     }
 }

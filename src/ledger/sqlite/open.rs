@@ -1,10 +1,9 @@
 //! Opening: everything that could make the promise untrue is looked at before anything is written.
 
-use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{fs, io};
 
 use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
@@ -56,6 +55,9 @@ pub fn open_writer(opening: &Opening<'_>) -> Result<SqliteLedger, LedgerError> {
 pub(super) fn open_with(opening: &Opening<'_>, flags: OpenFlags) -> Result<SqliteLedger, LedgerError> {
     let path = &opening.path;
     place::prepare_directory(path)?;
+    if opening.mirror.as_ref().is_some_and(|mirror| place::same(path, mirror)) {
+        return Err(LedgerError::MirrorIsLedger { path: path.clone() });
+    }
     let lock = Lock::take(path, &opening.bench, opening.clock.now())?;
     if !path.exists() {
         if let Some(mirror) = &opening.mirror {
@@ -67,6 +69,7 @@ pub(super) fn open_with(opening: &Opening<'_>, flags: OpenFlags) -> Result<Sqlit
         place::create_new(path).map_err(|error| place::from_io(path, &error))?;
         place::sync_directory(path).map_err(|error| place::from_io(path, &error))?;
     }
+    sync_log(path)?;
     let mut db = connect(path, flags)?;
     let told = |trouble: Trouble| trouble.tell(path);
     let state = look(&db).map_err(told)?;
@@ -79,7 +82,7 @@ pub(super) fn open_with(opening: &Opening<'_>, flags: OpenFlags) -> Result<Sqlit
     prepare(&mut db).map_err(told)?;
     migrate(&mut db, state.schema, |db| {
         if is_new {
-            tables::put(db, Head::EMPTY, opening.clock.now(), &opening.bench, &created)?;
+            tables::Pen::new(db)?.put(Head::EMPTY, opening.clock.now(), &opening.bench, &created)?;
         }
         Ok(())
     })
@@ -129,17 +132,25 @@ pub fn open_reader(path: &Path) -> Result<SqliteLedger, LedgerError> {
     })
 }
 
-/// Opens the file as SQLite does, once its first bytes say that it is SQLite's.
+/// What a killed process wrote and did not sync is visible to us, and would be gone after a power cut: it is synced before
+/// anything is built on it. The log is opened and not the ledger itself: closing a handle of that would drop this
+/// process's locks on it (<https://www.sqlite.org/howtocorrupt.html>, §2.2).
+fn sync_log(path: &Path) -> Result<(), LedgerError> {
+    let told = |error: io::Error| LedgerError::Io { path: path.to_owned(), what: error.to_string() };
+    match fs::OpenOptions::new().write(true).open(place::beside(path, "-wal")) {
+        Ok(log) => log.sync_all().map_err(told),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(place::from_io(path, &error)),
+    }
+}
+
+/// Opens the file as SQLite does.
 pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, LedgerError> {
-    let mut start = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(16).read_to_end(&mut start))
-        .map_err(|error| place::from_io(path, &error))?;
-    if !start.is_empty() && start != b"SQLite format 3\0" {
-        return Err(LedgerError::NotALedger {
-            path: path.to_owned(),
-            what: "its first bytes are not an SQLite file's; it is damaged, or another file".to_owned(),
-        });
+    let length = fs::metadata(path).map_err(|error| place::from_io(path, &error))?.len();
+    // SQLite takes a file shorter than its smallest page for an empty one, and would write over it.
+    if (1..512).contains(&length) {
+        let what = "it is too short for an SQLite file".to_owned();
+        return Err(LedgerError::NotALedger { path: path.to_owned(), what });
     }
     let told = |error: rusqlite::Error| super::trouble::tell(path, &error);
     let db = Connection::open_with_flags(path, flags).map_err(told)?;

@@ -57,13 +57,13 @@ fn build(mirror: &Path, path: &Path, bench: &BenchId, clock: &Arc<dyn Clock>) ->
     open::prepare(&mut db).map_err(told)?;
     open::migrate(&mut db, 0, |_| Ok(())).map_err(told)?;
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
+    let mut pen = tables::Pen::new(&transaction).map_err(told)?;
     let mut checker = Checker::new();
     for line in mirror::read(mirror)? {
         let (row, seal) = line?;
         checker.next(&row)?;
         let recorded = tables::understand(row.clone())?;
-        tables::put_row(&transaction, &row, recorded.entry.job()).map_err(told)?;
-        tables::project(&transaction, &recorded).map_err(told)?;
+        pen.take_over(&row, &recorded).map_err(told)?;
         match &recorded.entry {
             Entry::PinSealed { job, attempt, .. } => {
                 if let Some(sealed) = seal {
@@ -93,12 +93,13 @@ fn build(mirror: &Path, path: &Path, bench: &BenchId, clock: &Arc<dyn Clock>) ->
     if entries == 0 {
         return Err(LedgerError::MirrorCorrupt {
             path: mirror.to_owned(),
-            line: 1,
+            line: Some(1),
             what: "it has no entry".to_owned(),
         });
     }
     let restored = Entry::Restored { entries };
-    let head = tables::put(&transaction, checker.head(), clock.now(), bench, &restored).map_err(told)?;
+    let head = pen.put(checker.head(), clock.now(), bench, &restored).map_err(told)?;
+    drop(pen);
     transaction.commit().map_err(sql)?;
     // Everything into the one file, so that it can be renamed.
     let mode: String = db.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(sql)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::super::chain::{ChainFault, Checker, Head, Row};
+use super::super::chain::{ChainFault, Checker, Head, Row, SeenHead};
 use super::super::entry::{Attempt, BlobHash, Entry};
 use super::super::error::LedgerError;
 use super::super::jobs::{JobFilter, JobLine, advance};
@@ -21,7 +21,7 @@ struct Expected {
     forgotten: BTreeMap<UserId, u64>,
 }
 
-pub(super) fn verify(db: &Connection, seen: Option<&Head>) -> Result<Head, Trouble> {
+pub(super) fn verify(db: &Connection, seen: Option<SeenHead>) -> Result<Head, Trouble> {
     // One view of the file, also beside a bench that writes.
     let view = rusqlite::Transaction::new_unchecked(db, TransactionBehavior::Deferred)?;
     let sound: String = view.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -36,10 +36,10 @@ pub(super) fn verify(db: &Connection, seen: Option<&Head>) -> Result<Head, Troub
     Ok(head)
 }
 
-fn chain(db: &Connection, seen: Option<&Head>) -> Result<(Head, Expected), Trouble> {
+fn chain(db: &Connection, seen: Option<SeenHead>) -> Result<(Head, Expected), Trouble> {
     let mut checker = Checker::new();
     let mut expected = Expected::default();
-    let mut seen_it = seen.is_none_or(|seen| *seen == Head::EMPTY);
+    let mut seen_it = seen.is_none_or(|seen| seen.is(&Head::EMPTY));
     let mut from = 0;
     loop {
         let rows = tables::rows_from(db, from, PAGE)?;
@@ -49,13 +49,13 @@ fn chain(db: &Connection, seen: Option<&Head>) -> Result<(Head, Expected), Troub
             if let Err(fault) = checker.next(&row) {
                 return Err(explain(db, &checker, fault)?.into());
             }
-            seen_it |= seen == Some(&checker.head());
+            seen_it |= seen.is_some_and(|seen| seen.is(&checker.head()));
             expected.take(db, row)?;
         }
     }
     let head = checker.head();
     match seen {
-        Some(seen) if !seen_it => Err(ChainFault::HeadNotFound { seen: *seen, head }.into()),
+        Some(seen) if !seen_it => Err(ChainFault::HeadNotFound { seen, head }.into()),
         _ if head.seq == 0 => Err(ChainFault::Missing { seq: 1 }.into()),
         _ => Ok((head, expected)),
     }

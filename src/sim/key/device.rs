@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ciborium::Value;
-use opensk::ctap::Channel;
+use opensk::ctap::{Channel, CtapState};
 use opensk::{Ctap, Transport};
 
 use super::env::SimEnv;
@@ -163,8 +163,8 @@ pub(super) fn remember(shared: &Arc<Shared>, relying_parties: &[String]) {
     }
     let rule = shared.finger.rule();
     shared.finger.set(Touch::AtOnce);
-    let line = Line::new(Arc::new(|| ()), None, None);
-    let mut ctap = Ctap::new(SimEnv::new(Arc::clone(shared), line));
+    let mut env = SimEnv::new(Arc::clone(shared), Line::new(Arc::new(|| ()), None, None));
+    let mut state = CtapState::new(&mut env);
     for rp_id in relying_parties {
         let request = Value::Map(vec![
             (1.into(), Value::Bytes(vec![0; 32])),
@@ -178,8 +178,7 @@ pub(super) fn remember(shared: &Arc<Shared>, relying_parties: &[String]) {
         ]);
         let mut bytes = vec![1];
         ciborium::into_writer(&request, &mut bytes).expect("infallible: writing to memory");
-        let mut env = SimEnv::new(Arc::clone(shared), Line::new(Arc::new(|| ()), None, None));
-        let answer = ctap.state().process_command(&mut env, &bytes, Channel::MainHid([0, 0, 0, 1]));
+        let answer = state.process_command(&mut env, &bytes, Channel::MainHid([0, 0, 0, 1]));
         if answer.first() != Some(&0) {
             tracing::error!(status = ?answer.first(), "a simulated key took no credential at birth");
         }

@@ -105,8 +105,11 @@ impl Filter {
                 self.say(split(request.channel, SOLO_UUID, &uuid_of(self.shared.unit)), line);
             }
             SOLO_VERSION if self.shared.model.serial_by == SerialBy::Uuid => {
-                let version = self.shared.model.firmware_number().unwrap_or(0);
-                self.say(split(request.channel, SOLO_VERSION, &(version as u32).to_be_bytes()), line);
+                // Trussed firmwares pack their version as 10, 16 and 6 bits.
+                let packed = self.shared.model.firmware_number().unwrap_or(0) as u32;
+                let [_, major, minor, patch] = packed.to_be_bytes().map(u32::from);
+                let version = major << 22 | minor << 6 | (patch & 0x3f);
+                self.say(split(request.channel, SOLO_VERSION, &version.to_be_bytes()), line);
             }
             _ => return Some(held),
         }

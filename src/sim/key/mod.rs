@@ -1,7 +1,7 @@
 //! A simulated security key: OpenSK, which others wrote, behind real CTAPHID reports, made to look and behave like a model on the market.
 //!
-//! Promise: what a key holds survives unplugging, and what only its power held does not. Only what [`filter`] says differs from OpenSK.
-//! Exception: the preview credential management (0x41) is answered by [`preview`], because OpenSK has none.
+//! Promise: what a key holds survives unplugging, and what only its power held does not. Only what `filter` says differs from OpenSK.
+//! Exception: the preview credential management (0x41) is answered by `preview`, because OpenSK has none.
 
 pub mod attestation;
 mod device;
@@ -113,7 +113,7 @@ impl SimKey {
         let serial = match model.serial_by {
             SerialBy::Yubikey => Some(number.to_string()),
             SerialBy::Usb => Some(format!("{number:08X}")),
-            SerialBy::Uuid => Some(uuid_of(number).iter().map(|byte| format!("{byte:02x}")).collect()),
+            SerialBy::Uuid => Some(uuid_of(number).iter().map(|byte| format!("{byte:02X}")).collect()),
             SerialBy::None => None,
         };
         let flash = Flash::default();
@@ -164,7 +164,7 @@ impl SimKey {
         &self.shared.model
     }
 
-    /// The serial number, if the model tells one in any way: decimal for YubiKeys, else hexadecimal.
+    /// The serial number, if the model tells one in any way: decimal for YubiKeys, else hexadecimal in capitals.
     pub fn serial(&self) -> Option<Serial> {
         self.shared.serial.as_deref().map(Serial::new)
     }

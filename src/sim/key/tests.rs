@@ -216,8 +216,11 @@ fn serial_numbers_come_by_the_models_own_way() {
 
     let (key, _powered, mut host) = touched("nitrokey-3", &Birth::default());
     let (_, uuid) = host.call(0x62, &[]).expect("an answer");
-    let hex: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = uuid.iter().map(|byte| format!("{byte:02X}")).collect();
     assert_eq!((uuid.len(), Some(hex.as_str())), (16, key.serial().as_ref().map(|serial| serial.as_str())));
+
+    let (_, version) = host.call(0x61, &[]).expect("an answer");
+    assert_eq!(version, ((1u32 << 22) | (7 << 6) | 2).to_be_bytes(), "1.7.2");
 
     let (key, _powered, mut host) = touched("security-key-nfc", &Birth::default());
     assert_eq!(host.call(0x42, &[0]).expect("an answer"), (ERROR, vec![1]));

@@ -79,6 +79,29 @@ fn a_key_that_jumps_out_is_put_back() {
 }
 
 #[test]
+fn a_key_goes_back_when_the_bench_asks_for_it() {
+    let ports = SimPorts::numbered(1);
+    let manner = Manner { pull_when_blinking: true, back_after_ms: 3_600_000, ..Manner::default() };
+    let boxed = vec![BoxedKey { key: key(1), manner }];
+    let hands = Hands::new(ports.clone(), Timings::HUMAN.scaled(0.001), boxed);
+    let cues = hands.cues();
+    let events = ports.watch().expect("watch");
+    bench(&ports, &cues);
+    let working = hands.start().expect("a thread");
+    let pulled = events.iter().find_map(|event| match event {
+        PortEvent::Unplugged { port, .. } => Some(port),
+        PortEvent::Plugged(_) => None,
+    });
+    let port = pulled.expect("it is pulled while it blinks");
+    // The person may still be laying the key aside; an alarm goes on until it is heard.
+    while !working.is_finished() {
+        cues.send(Cue::PutBack { port: port.clone() });
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(working.join().expect("the day ends").keys[0].1, Fate::Finished);
+}
+
+#[test]
 fn time_outs_are_let_pass_when_asked() {
     let manner = Manner { skip_timeouts: 1, ..Manner::default() };
     let ports = SimPorts::numbered(1);

@@ -158,8 +158,11 @@ impl FaultRule {
             Trouble::Status | Trouble::Html => {}
             _ if self.status.is_some() => return Err("`status` belongs to `then = \"status\"` or `\"html\"`".into()),
             Trouble::Delay if self.delay_ms.is_none() => return Err("`then = \"delay\"` needs `delay_ms`".into()),
-            Trouble::Policy if !self.policy.as_ref().is_some_and(serde_json::Value::is_object) => {
-                return Err("`then = \"policy\"` needs `policy`, a table of what changes".into());
+            Trouble::Policy => {
+                let change =
+                    self.policy.as_ref().ok_or("`then = \"policy\"` needs `policy`, a table of what changes")?;
+                super::policy::changed(&super::spec::PolicySpec::default(), change)
+                    .map_err(|message| format!("`policy`: {message}"))?;
             }
             Trouble::Lag if self.list_lag_ms.is_none() && self.list_lag_reads.is_none() => {
                 return Err("`then = \"lag\"` needs `list_lag_ms` or `list_lag_reads`".into());
@@ -292,11 +295,19 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_example_can_be_read() {
+        let docs = include_str!("../../../docs/SIMULATOR.md");
+        let example = docs.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+        assert_eq!(FaultPlan::from_toml(example, "SIMULATOR.md").expect("a plan").rules().len(), 3);
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let error = |text: &str| FaultPlan::from_toml(text, "f.toml").expect_err("wrong").to_string();
         assert!(error("[[fault]]\nthen = \"drop\"\nretry_afer = 1\n").contains("did you mean `retry_after`?"));
         assert!(error("[[fault]]\nthen = \"drop\"\non = \"registr\"\n").contains("did you mean `register`?"));
         assert!(error("[[fault]]\nthen = \"delay\"\n").contains("fault 1"));
+        assert!(error("[[fault]]\nthen = \"policy\"\npolicy = { self_servise = true }\n").contains("self_servise"));
         assert!(error("[[fault]]\nthen = \"status\"\nstatus = 200\n").contains("400 to 599"));
     }
 }

@@ -134,7 +134,8 @@ pub(super) enum Route {
 impl Route {
     /// Finds the route of a request.
     pub(super) fn of(call: &Call) -> Self {
-        let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
+        let path: Vec<String> = call.path.iter().flat_map(|segment| key_apart(segment)).collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let method = call.method.as_str();
         match path.as_slice() {
             ["sim", what] => Self::Control((*what).to_owned()),
@@ -208,6 +209,18 @@ impl GraphCall {
             Self::Batch => Kind::Batch,
         }
     }
+}
+
+/// `users('a@b')` is OData's other way to write `users/a@b`; a UPN that begins with `$` needs it.
+fn key_apart(segment: &str) -> Vec<String> {
+    for set in ["users", "groups"] {
+        let key =
+            segment.strip_prefix(set).and_then(|rest| rest.strip_prefix("('")).and_then(|rest| rest.strip_suffix("')"));
+        if let Some(key) = key {
+            return vec![set.to_owned(), key.replace("''", "'")];
+        }
+    }
+    vec![segment.to_owned()]
 }
 
 struct WrongMethod;
@@ -298,6 +311,8 @@ mod tests {
         assert_eq!(kind("DELETE", "/v1.0/users/a/authentication/fido2Methods/Xy1"), "delete");
         assert_eq!(kind("GET", "/v1.0/groups/g/transitiveMembers/microsoft.graph.user"), "members");
         assert_eq!(kind("POST", "/v1.0/$batch"), "batch");
+        let quoted = route("GET", "/v1.0/users('%24cash%40o%27%27x')");
+        assert_eq!(quoted, Route::Graph(Version::V1, GraphCall::User("$cash@o'x".into())));
         assert_eq!(route("PATCH", "/v1.0/users/a/authentication/fido2Methods/Xy1"), Route::NotAllowed(Version::V1));
         assert_eq!(route("GET", "/v2.0/users"), Route::Nowhere);
     }

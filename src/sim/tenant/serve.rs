@@ -349,7 +349,7 @@ fn perform(store: &mut Store, call: &Call, route: &Route, fault: Option<FaultRul
             dispatch(store, call, route)
         }
         Trouble::Policy => {
-            // A change that does not fit was refused when the rule was made, or changes nothing.
+            // A change that does not fit was refused when the rule was made.
             if let Some(Ok(changed)) = rule.policy.as_ref().map(|change| policy::changed(&store.policy, change)) {
                 store.policy = changed;
             }

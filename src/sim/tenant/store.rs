@@ -94,6 +94,10 @@ impl Store {
         for rule in spec.faults.rules() {
             rule.check().map_err(|message| wrong(&message))?;
         }
+        for text in spec.policy.attestation_roots.iter().chain(&spec.app.certificates) {
+            let der = pem::parse(text).map_err(|error| wrong(&format!("a certificate is not PEM: {error}")))?;
+            super::signature::parse(der.contents()).map_err(|why| wrong(&why))?;
+        }
         let given = |value: &Option<String>, label: &str| value.clone().unwrap_or_else(|| seed.guid(label));
         let admin_upn = spec.sign_in.upn.clone().unwrap_or_else(|| format!("bench.admin@{}", spec.domain));
         let mut store = Self {
@@ -132,6 +136,9 @@ impl Store {
                 known.role_assignable = group.role_assignable;
                 known.parents = parents;
             }
+        }
+        for name in [self.policy.include_groups.clone(), self.policy.exclude_groups.clone()].concat() {
+            self.group_id(&name);
         }
         let mut people = self.spec.people.clone();
         let listed = people.len();

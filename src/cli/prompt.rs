@@ -1,0 +1,135 @@
+//! Asking the person at the terminal. Where nobody can answer, the safe answer is taken and said.
+//!
+//! Promise: a bare Enter is never a yes, and the burst of letters that a YubiKey types when it is touched at the wrong
+//! moment is dropped and named. What is typed as a secret is not shown.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use zeroize::Zeroizing;
+
+use super::Output;
+use crate::model::Secret;
+use crate::world::Operator;
+
+/// The person at this process's terminal, if there is one.
+pub struct Terminal<'a> {
+    output: &'a Output,
+}
+
+impl<'a> Terminal<'a> {
+    /// Asks on stderr and reads from stdin.
+    pub fn new(output: &'a Output) -> Self {
+        Self { output }
+    }
+
+    /// Asks for a secret without showing what is typed. `None` where nobody can answer, and on Ctrl-C or Escape.
+    pub fn ask_secret(&self, what: &str) -> Option<Secret<String>> {
+        if !self.is_present() {
+            return None;
+        }
+        self.output.progress(&format!("{what} (not shown; Enter when done):"));
+        enable_raw_mode().ok()?;
+        let _restore = Restore;
+        // Room for any client secret, so that growing leaves no unwiped copy behind.
+        let mut typed = Zeroizing::new(String::with_capacity(1024));
+        loop {
+            let Ok(Event::Key(key)) = read() else { continue };
+            if key.kind == KeyEventKind::Release {
+                continue;
+            }
+            match key.code {
+                KeyCode::Enter => break,
+                KeyCode::Esc => return None,
+                KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return None,
+                KeyCode::Backspace => {
+                    typed.pop();
+                }
+                KeyCode::Char(c) if typed.len() < 1000 => typed.push(c),
+                _ => {}
+            }
+        }
+        (!typed.is_empty()).then(|| Secret::new(std::mem::take(&mut *typed)))
+    }
+}
+
+/// Gives the terminal back as it was, however we leave.
+struct Restore;
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let _ = disable_raw_mode();
+    }
+}
+
+impl Operator for Terminal<'_> {
+    fn confirm(&self, question: &str, word: &str) -> bool {
+        self.output.progress(question);
+        if !self.is_present() {
+            self.output.progress("Nobody is here to ask: taken as no.");
+            return false;
+        }
+        loop {
+            self.output.progress(&format!("Type {word} to go on, anything else to leave it:"));
+            let mut line = String::new();
+            match std::io::stdin().lock().read_line(&mut line) {
+                Ok(0) | Err(_) => return false,
+                Ok(_) => match Reply::to(&line, word) {
+                    Reply::Yes => return true,
+                    Reply::No => return false,
+                    Reply::Empty => {}
+                    Reply::OneTimePassword => self
+                        .output
+                        .warning("that was a one-time password from a touched YubiKey, not an answer; it was dropped."),
+                },
+            }
+        }
+    }
+
+    fn tell(&self, message: &str) {
+        self.output.progress(message);
+    }
+
+    fn is_present(&self) -> bool {
+        self.output.style().stderr_is_terminal && std::io::stdin().is_terminal()
+    }
+}
+
+/// What a typed line means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reply {
+    Yes,
+    No,
+    Empty,
+    OneTimePassword,
+}
+
+impl Reply {
+    fn to(line: &str, word: &str) -> Self {
+        let line = line.trim();
+        // Yubico OTP: modhex, 32 characters and up to 16 of the public id before them.
+        let modhex = line.chars().all(|c| "cbdefghijklnrtuv".contains(c));
+        match line {
+            "" => Self::Empty,
+            _ if modhex && line.len() >= 32 => Self::OneTimePassword,
+            _ if line.eq_ignore_ascii_case(word) => Self::Yes,
+            _ => Self::No,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_word_is_a_yes() {
+        assert_eq!(Reply::to("wipe\r\n", "wipe"), Reply::Yes);
+        assert_eq!(Reply::to("Wipe", "wipe"), Reply::Yes);
+        assert_eq!(Reply::to("\n", "wipe"), Reply::Empty);
+        assert_eq!(Reply::to("y\n", "wipe"), Reply::No);
+        assert_eq!(Reply::to("ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj\n", "wipe"), Reply::OneTimePassword);
+        assert_eq!(Reply::to("ccccc\n", "wipe"), Reply::No);
+    }
+}

@@ -1,1 +1,0 @@
-//! Keys come and go (to come).

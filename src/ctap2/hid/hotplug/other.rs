@@ -1,0 +1,161 @@
+//! Windows and macOS: `hidapi` lists FIDO interfaces but tells of no changes, and listing them touches every HID device. So
+//! the list of USB devices is watched instead, which costs next to nothing, and HID is listed again only when that changed.
+//!
+//! A port is named by its USB path where the interface can be matched to one USB device, else by what the system calls it.
+//! Exception: two keys of one model without serial numbers that were there before the program started can't be told apart
+//! this way, and have the system's names.
+
+use std::ffi::CString;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hidapi::HidApi;
+use nusb::MaybeFuture as _;
+
+use crate::ctap2::hid::packet::DeviceError;
+use crate::ctap2::hid::stays::{Seen, Stays};
+use crate::model::PortName;
+use crate::world::PortsError;
+
+/// The usage page of FIDO keys (CTAP 2.1 §11.2.8.1).
+const FIDO: u16 = 0xF1D0;
+/// How often the list of USB devices is compared with the last one.
+const LOOK: Duration = Duration::from_millis(500);
+/// The HID driver comes a moment after the USB device: listed again so often after a change.
+const SETTLING: u32 = 4;
+
+/// The system's HID layer.
+#[derive(Clone)]
+pub(in crate::ctap2::hid) struct System {
+    api: Arc<Mutex<HidApi>>,
+}
+
+impl System {
+    pub(in crate::ctap2::hid) fn new(api: Arc<Mutex<HidApi>>) -> Self {
+        Self { api }
+    }
+
+    /// All keys there are.
+    pub(in crate::ctap2::hid) fn list(&self, stays: &Stays) -> Result<Vec<Seen>, PortsError> {
+        let devices = usb_devices()?;
+        let mut api = self.api.lock().unwrap_or_else(PoisonError::into_inner);
+        api.refresh_devices().map_err(|error| PortsError(error.to_string()))?;
+        let mut found: Vec<Seen> = Vec::new();
+        for hid in api.device_list().filter(|hid| hid.usage_page() == FIDO) {
+            let node = hid.path().to_string_lossy().into_owned();
+            let usb_serial = hid.serial_number().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+            let port = match stays.port_of(&node) {
+                Some(port) => port.clone(),
+                None => {
+                    let fits: Vec<PortName> = devices
+                        .iter()
+                        .filter(|usb| usb.vendor_id() == hid.vendor_id() && usb.product_id() == hid.product_id())
+                        .filter(|usb| usb_serial.is_none() || usb.serial_number() == usb_serial.as_deref())
+                        .map(usb_path)
+                        .filter(|port| !stays.takes(port) && !found.iter().any(|other| other.port == *port))
+                        .collect();
+                    match fits.as_slice() {
+                        [only] => only.clone(),
+                        _ => PortName::new(node.clone()),
+                    }
+                }
+            };
+            found.push(Seen {
+                instance: node.clone(),
+                node,
+                port,
+                vendor_id: hid.vendor_id(),
+                product_id: hid.product_id(),
+                manufacturer: hid.manufacturer_string().unwrap_or_default().to_owned(),
+                product: hid.product_string().unwrap_or_default().to_owned(),
+                usb_serial,
+            });
+        }
+        Ok(found)
+    }
+
+    /// After a failed report: whether the key can still be there. These systems give a device that left no other sign.
+    pub(in crate::ctap2::hid) fn is_there(&self, _: &Seen) -> bool {
+        false
+    }
+
+    /// Opens with `open`. These systems have no lock between programs that we could be polite with.
+    pub(in crate::ctap2::hid) fn open<T>(
+        &self,
+        seen: &Seen,
+        open: impl Fn(&CString) -> Result<T, String>,
+    ) -> Result<(T, Held), DeviceError> {
+        let path = CString::new(seen.node.as_str()).map_err(|_| DeviceError::Gone)?;
+        match open(&path) {
+            Ok(device) => Ok((device, Held)),
+            Err(error) => {
+                let error = error.to_ascii_lowercase();
+                // hidapi has text alone. Windows: "Access is denied."; macOS: kIOReturnNotPermitted, exclusive access.
+                if error.contains("access is denied") || error.contains("not permitted") || error.contains("0xe00002e2")
+                {
+                    Err(DeviceError::NoRight { node: seen.node.clone() })
+                } else if error.contains("exclusive") || error.contains("0xe00002c5") || error.contains("being used by")
+                {
+                    Err(DeviceError::InUse { node: seen.node.clone() })
+                } else if error.contains("cannot find")
+                    || error.contains("not found")
+                    || error.contains("not connected")
+                {
+                    Err(DeviceError::Gone)
+                } else {
+                    Err(DeviceError::Io(error))
+                }
+            }
+        }
+    }
+
+    /// Watches in a thread of its own, as long as anybody holds the stays.
+    pub(in crate::ctap2::hid) fn watch(&self, stays: &Arc<Mutex<Stays>>) -> Result<(), PortsError> {
+        let system = self.clone();
+        let stays = Arc::downgrade(stays);
+        let mut last = ids(&usb_devices()?);
+        let mut settling = 0;
+        std::thread::Builder::new()
+            .name("hotplug".to_owned())
+            .spawn(move || {
+                loop {
+                    std::thread::sleep(LOOK);
+                    let Some(stays) = stays.upgrade() else { return };
+                    // One failed listing is no reason to go blind.
+                    let Ok(devices) = usb_devices() else { continue };
+                    let now = ids(&devices);
+                    if now != last {
+                        last = now;
+                        settling = SETTLING;
+                    }
+                    if settling > 0 {
+                        settling -= 1;
+                        let mut stays = stays.lock().unwrap_or_else(PoisonError::into_inner);
+                        if let Ok(seen) = system.list(&stays) {
+                            stays.all(seen, false);
+                        }
+                    }
+                }
+            })
+            .map_err(|error| PortsError(error.to_string()))?;
+        Ok(())
+    }
+}
+
+/// Nothing to hold here.
+#[derive(Debug)]
+pub(in crate::ctap2::hid) struct Held;
+
+fn usb_devices() -> Result<Vec<nusb::DeviceInfo>, PortsError> {
+    Ok(nusb::list_devices().wait().map_err(|error| PortsError(error.to_string()))?.collect())
+}
+
+fn ids(devices: &[nusb::DeviceInfo]) -> Vec<nusb::DeviceId> {
+    devices.iter().map(nusb::DeviceInfo::id).collect()
+}
+
+/// Bus, and the ports down to the device: `0-4.2`.
+fn usb_path(device: &nusb::DeviceInfo) -> PortName {
+    let ports: Vec<String> = device.port_chain().iter().map(u8::to_string).collect();
+    PortName::new(format!("{}-{}", device.bus_id(), ports.join(".")))
+}

@@ -1,0 +1,40 @@
+//! The custodians in force: the ledger's word, once there is one, not the settings'.
+
+use std::ops::ControlFlow;
+
+use super::ProvisionError;
+use crate::ledger::{Append, Entry, Ledger};
+use crate::pin::{PinnedSet, Recipients};
+
+/// The set that the ledger has pinned; `None` in a new ledger.
+///
+/// # Errors
+/// When the ledger can't be read.
+pub fn in_force(ledger: &dyn Ledger) -> Result<Option<(Vec<String>, Vec<String>)>, ProvisionError> {
+    let mut last = None;
+    ledger.visit(1, &mut |recorded| {
+        if let Entry::CustodiansSet { first, second, .. } = recorded.entry {
+            last = Some((first, second));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(last)
+}
+
+/// Pins the settings' recipients in a new ledger; in an old one they have to be the pinned ones.
+///
+/// # Errors
+/// [`ProvisionError::Custodians`] when they are others.
+pub fn agree(ledger: &dyn Ledger, recipients: &Recipients) -> Result<(), ProvisionError> {
+    let pinned = in_force(ledger)?;
+    let pinned = pinned.as_ref().map(|(first, second)| (first.as_slice(), second.as_slice()));
+    match recipients.against(pinned) {
+        Ok(PinnedSet::Match) => Ok(()),
+        Ok(PinnedSet::FirstSet) => {
+            let (first, second) = recipients.fingerprints();
+            ledger.append(Append::entry(Entry::CustodiansSet { first, second, by: "config".into() }))?;
+            Ok(())
+        }
+        Err(error) => Err(ProvisionError::Custodians(error.to_string())),
+    }
+}

@@ -1,0 +1,143 @@
+//! A RUN: from settings and a roster to the last key.
+//!
+//! ```text
+//! roster ─► directory (Graph) ─► check ─► policy ─► plan ─► ledger ─► bench ─► summary
+//! ```
+//!
+//! Promise: everything that can be known before the first touch is known before it, nobody is dropped without being named,
+//! and what is planned stands in the ledger before a key is asked for. Nothing here prints: it tells a [`Listener`].
+
+mod custodians;
+mod directory;
+mod plan;
+mod policy;
+mod run;
+
+use std::path::PathBuf;
+
+use crate::graph::GraphError;
+use crate::ledger::LedgerError;
+use crate::model::{JobId, Upn};
+use crate::pin::{ResumeError, SealError};
+use crate::pipeline::bench::BenchError;
+use crate::pipeline::progress::{Progress, Summary};
+use crate::roster::{Refusal, Warning};
+
+pub use run::{Bounds, Machine, Request, provision};
+
+/// What a run tells before and after its keys; the keys themselves are [`Progress`].
+pub trait Listener: Send + Sync {
+    /// Something worth a line while people are looked up.
+    fn note(&self, text: &str);
+    /// Known before the first key; nobody is refused for it.
+    fn warned(&self, warning: &Warning);
+    /// A person can't have a key. `job` is `None` where the directory does not know the person.
+    fn refused(&self, refusal: &Refusal, job: Option<&JobId>);
+    /// The run begins.
+    fn started(&self, start: &Start<'_>);
+    /// Something happened at the bench.
+    fn happened(&self, progress: &Progress);
+}
+
+/// What a run begins with.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The run.
+    pub run: &'a str,
+    /// The batch.
+    pub batch: &'a str,
+    /// The tenant.
+    pub tenant: &'a str,
+    /// The roster's or the group's name.
+    pub roster: &'a str,
+    /// Whom PINs are sealed to: fingerprints, first group then second.
+    pub custodians: Vec<String>,
+    /// People times keys.
+    pub planned: u64,
+    /// How many PINs there are to choose from, as bits of entropy, on a key with no limits of its own.
+    pub pin_bits: f64,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Report {
+    /// The numbers.
+    pub summary: Summary,
+    /// What had paused the run when it ended: code and words.
+    pub stopped_by: Option<(String, String)>,
+    /// Nobody was planned: everybody was refused, or the roster is empty.
+    pub nothing_to_do: bool,
+}
+
+/// Why a run did not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProvisionError {
+    /// Graph, before the first key.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The bench.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    /// The resume store.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
+    /// PINs can't be sealed to these custodians.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The settings name other custodians than the ledger.
+    #[error("{0}")]
+    Custodians(String),
+    /// Signed in to another tenant than the settings name.
+    #[error("signed in to tenant {found}, but the settings name {wanted}")]
+    OtherTenant {
+        /// In the token.
+        found: String,
+        /// In the settings.
+        wanted: String,
+    },
+    /// The tenant's passkey policy lets nobody register.
+    #[error("{what}")]
+    Policy {
+        /// What stands against it.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// `--strict`, and somebody was refused.
+    #[error("{0} people can't have a key, and --strict stops before the first")]
+    Strict(usize),
+    /// Simulated keys and a real tenant.
+    #[error("simulated keys can't be registered in a real tenant")]
+    SimulatedKeys,
+    /// The FIDO metadata.
+    #[error("the FIDO metadata {path} can't be used: {what}")]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        what: String,
+        /// What to do.
+        next: String,
+    },
+    /// The settings' name for keys.
+    #[error("[bench] key_name: {0}")]
+    KeyName(String),
+    /// People whose name has changed since their jobs were planned, and nobody to ask.
+    #[error("{} people have another name than when their jobs were planned", .0.len())]
+    Renamed(Vec<(Upn, Upn)>),
+    /// No randomness.
+    #[error(transparent)]
+    NoEntropy(#[from] crate::world::NoEntropy),
+    /// The ledger's account of a job makes no sense.
+    #[error("job {job}: {what}")]
+    BrokenAccount {
+        /// Which.
+        job: JobId,
+        /// What.
+        what: String,
+    },
+}

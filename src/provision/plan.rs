@@ -1,0 +1,149 @@
+//! From checked people to jobs in the ledger, and from the ledger to a queue.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use super::ProvisionError;
+use crate::ledger::{Append, Entry, JobFilter, Ledger};
+use crate::model::{BatchId, JobId, Person, TenantId, Upn, UserId};
+use crate::pipeline::queue::{Queue, Slot};
+use crate::pipeline::recover::apply;
+use crate::pipeline::state::State;
+use crate::roster::check::CheckedPerson;
+use crate::roster::plan::{Disposition, KnownJob, Plan, plan};
+use crate::roster::{CheckedRoster, Refusal};
+
+/// What the ledger already knows of this tenant's jobs.
+///
+/// # Errors
+/// When it can't be read.
+pub fn known(ledger: &dyn Ledger, tenant: &TenantId) -> Result<Vec<KnownJob>, ProvisionError> {
+    let names: HashMap<UserId, Upn> = ledger.people()?.into_iter().map(|person| (person.id, person.upn)).collect();
+    let lines = ledger.jobs(&JobFilter { tenant: Some(tenant.clone()), ..JobFilter::all() })?;
+    Ok(lines
+        .into_iter()
+        .map(|line| KnownJob {
+            upn: names.get(&line.user).cloned(),
+            job: line.job,
+            user: line.user,
+            batch: line.batch,
+            status: line.status,
+        })
+        .collect())
+}
+
+/// Compares what is wanted with what is known.
+pub fn compare(tenant: &TenantId, batch: &BatchId, checked: &CheckedRoster, known: &[KnownJob]) -> Plan {
+    let refused: HashSet<UserId> = checked.refused.iter().filter_map(|refusal| refusal.id.clone()).collect();
+    plan(tenant, batch, &checked.people, &refused, known)
+}
+
+/// The job of a refused person whom the directory knows.
+pub fn job_of(tenant: &TenantId, refusal: &Refusal) -> Option<JobId> {
+    refusal.id.as_ref().map(|id| JobId::derive(tenant, id, 1))
+}
+
+/// Writes the plan: all of it or nothing.
+///
+/// # Errors
+/// When the ledger can't be written.
+pub fn write(
+    ledger: &dyn Ledger,
+    tenant: &TenantId,
+    batch: &BatchId,
+    checked: &CheckedRoster,
+    plan: &Plan,
+    known: &[KnownJob],
+    first: Entry,
+) -> Result<(), ProvisionError> {
+    let known: HashSet<&JobId> = known.iter().map(|job| &job.job).collect();
+    let mut entries = vec![first];
+    let mut people: Vec<Person> = Vec::new();
+    let mut named: HashSet<&UserId> = HashSet::new();
+    let planned = |job: &JobId, user: &UserId, ordinal: u32| Entry::JobPlanned {
+        job: job.clone(),
+        tenant: tenant.clone(),
+        user: user.clone(),
+        ordinal,
+        batch: batch.clone(),
+    };
+    for wanted in &plan.jobs {
+        let Some(CheckedPerson { person, .. }) = checked.people.get(wanted.person) else { continue };
+        match wanted.disposition {
+            Disposition::New => entries.push(planned(&wanted.job, &person.id, wanted.ordinal)),
+            Disposition::Resume => entries.push(Entry::JobResumed { job: wanted.job.clone() }),
+            Disposition::Adopt | Disposition::Already => {}
+        }
+        // Finished people keep what is known of them; the others are known as they are now.
+        if wanted.disposition != Disposition::Already && named.insert(&person.id) {
+            people.push(person.clone());
+        }
+    }
+    for gone in &plan.park {
+        entries.push(Entry::JobParked { job: gone.job.clone(), code: "left-roster".into() });
+    }
+    for refusal in &checked.refused {
+        let (Some(job), Some(id)) = (job_of(tenant, refusal), &refusal.id) else { continue };
+        // A duplicate's job belongs to its first row.
+        if plan.jobs.iter().any(|wanted| wanted.job == job) {
+            continue;
+        }
+        if !known.contains(&job) {
+            entries.push(planned(&job, id, 1));
+            if named.insert(id) {
+                people.push(Person {
+                    id: id.clone(),
+                    upn: refusal.upn.clone(),
+                    display_name: refusal.upn.to_string(),
+                    address: None,
+                    first_device: None,
+                    key_kind: None,
+                    serial: None,
+                });
+            }
+        }
+        entries.push(Entry::JobRefused { job, code: refusal.code.as_str().to_owned() });
+    }
+    let mut append = Append::entries(entries);
+    append.people = people;
+    ledger.append(append)?;
+    Ok(())
+}
+
+/// The queue: every wanted job with the state that the ledger tells of it. One pass over the ledger.
+///
+/// # Errors
+/// When the ledger can't be read, or its account of a job makes no sense.
+pub fn queue(ledger: &dyn Ledger, checked: &CheckedRoster, plan: &Plan) -> Result<Queue, ProvisionError> {
+    let mut states: HashMap<JobId, State> =
+        plan.jobs.iter().map(|wanted| (wanted.job.clone(), State::Waiting { tries: 0 })).collect();
+    let mut broken = None;
+    ledger.visit(1, &mut |recorded| {
+        let Some(state) = recorded.entry.job().and_then(|job| states.get_mut(job)) else {
+            return ControlFlow::Continue(());
+        };
+        match apply(state.clone(), &recorded.entry) {
+            Ok(next) => {
+                *state = next;
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                broken = recorded.entry.job().cloned().map(|job| (job, error.to_string()));
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    if let Some((job, what)) = broken {
+        return Err(ProvisionError::BrokenAccount { job, what });
+    }
+    let slots = plan
+        .jobs
+        .iter()
+        .filter_map(|wanted| {
+            let person = checked.people.get(wanted.person)?;
+            let state = states.remove(&wanted.job)?;
+            Some(Slot::new(wanted.job.clone(), person.person.clone(), state))
+        })
+        .collect();
+    Ok(Queue::new(slots))
+}

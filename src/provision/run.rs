@@ -1,0 +1,355 @@
+//! The run itself.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::policy::Known;
+use super::{Listener, ProvisionError, Report, Start, custodians, directory, plan, policy};
+use crate::graph::Graph;
+use crate::graph::display_name::NameTemplate;
+use crate::ledger::{Append, Entry, Ledger, RunEnd};
+use crate::model::{RunId, TenantId, Upn};
+use crate::pin::{PinPolicy, Recipients, ResumeStore, escrow};
+use crate::pipeline::bench::{Bench, Outside, Ports, RunSettings};
+use crate::pipeline::progress::{Progress, Summary};
+use crate::roster::check::{Refusal, RefusalCode, Rules, check};
+use crate::roster::plan::batch_of;
+use crate::roster::{CheckedRoster, Roster};
+use crate::webauthn::metadata::Metadata;
+use crate::webauthn::trust::Anchors;
+use crate::world::{Clock, Entropy, KeyPorts, Operator};
+
+/// The machine a run works on: real, or simulated.
+pub struct Machine<'w> {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Ports.
+    pub ports: &'w dyn KeyPorts,
+    /// The person at the bench.
+    pub operator: &'w dyn Operator,
+    /// The keys are simulated.
+    pub simulated: bool,
+    /// Roots that simulated keys attest under; trusted on loopback only.
+    pub simulator_roots: Anchors,
+    /// Set at Ctrl-C.
+    pub interrupted: &'w AtomicBool,
+}
+
+/// Times that a run keeps. Defaults are for people; rehearsals are faster.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Without a key for so long, the run ends.
+    pub idle: Duration,
+    /// How long reads are repeated until Entra shows what it accepted.
+    pub list_lag: Duration,
+    /// How long the tenant may be down.
+    pub outage: Duration,
+    /// How long after a challenge's expiry a lost registration may still turn up.
+    pub settling: SignedDuration,
+    /// How many keys blink at a time.
+    pub blink: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(5 * 60),
+            list_lag: Duration::from_secs(60),
+            outage: Duration::from_secs(10 * 60),
+            settling: SignedDuration::from_mins(10),
+            blink: 3,
+        }
+    }
+}
+
+/// What a run is asked for.
+pub struct Request<'a> {
+    /// The tenant that the settings name.
+    pub tenant: TenantId,
+    /// Whom PINs are sealed to.
+    pub recipients: Recipients,
+    /// PINs.
+    pub pins: PinPolicy,
+    /// Leave the forced change off where the first device can't do it.
+    pub leave_off: bool,
+    /// `[tenant] allowed_group`.
+    pub allowed_group: Option<&'a str>,
+    /// `[bench] never`.
+    pub never: BTreeSet<crate::model::Serial>,
+    /// `[bench] key_name`.
+    pub key_name: &'a str,
+    /// `[bench] mds`.
+    pub mds: Option<&'a std::path::Path>,
+    /// The file, unless only a group is asked for.
+    pub roster: Option<Roster>,
+    /// `--group`.
+    pub group: Option<&'a str>,
+    /// What names the batch: the roster's full path, else the group.
+    pub source: String,
+    /// `--allow-privileged`.
+    pub allow_privileged: Vec<Upn>,
+    /// `--ports`.
+    pub ports: Ports,
+    /// `--strict`.
+    pub strict: bool,
+    /// The operating system's name for who runs this.
+    pub operator_name: String,
+    /// Times.
+    pub bounds: Bounds,
+}
+
+/// Provisions. Signs in, checks everybody, plans, works until everybody is served, sums up.
+///
+/// # Errors
+/// [`ProvisionError`]; where the bench had begun, what was in flight stands in the ledger.
+pub fn provision(
+    request: Request<'_>,
+    machine: &Machine<'_>,
+    graph: &Graph,
+    ledger: &dyn Ledger,
+    resume: &dyn ResumeStore,
+    listener: &dyn Listener,
+) -> Result<Report, ProvisionError> {
+    let loopback = graph.settings().cloud.is_loopback();
+    if machine.simulated && !loopback {
+        return Err(ProvisionError::SimulatedKeys);
+    }
+    let name = NameTemplate::parse(request.key_name).map_err(|error| ProvisionError::KeyName(error.to_string()))?;
+    resume.probe()?;
+    escrow::probe(&request.recipients)?;
+    let metadata = request.mds.map(|path| read_metadata(path, machine, loopback)).transpose()?;
+
+    let account = graph.sign_in()?;
+    if let Some(found) = account.tenant.as_ref().filter(|found| {
+        !found.as_str().eq_ignore_ascii_case(request.tenant.as_str())
+            && uuid::Uuid::try_parse(request.tenant.as_str()).is_ok()
+    }) {
+        return Err(ProvisionError::OtherTenant { found: found.to_string(), wanted: request.tenant.to_string() });
+    }
+    let tenant = account.tenant.clone().unwrap_or_else(|| request.tenant.clone());
+    let fido2 = policy::read(graph)?;
+    if matches!(fido2, Known::Unread) {
+        listener.note(
+            "The tenant's passkey policy may not be read by this account; what it allows shows at the first key.",
+        );
+    }
+    let (roster, left_out) = directory::rows(graph, request.roster, request.group)?;
+    if left_out > 0 {
+        listener.note(&format!("{left_out} people on the roster are not in the group and are left out."));
+    }
+    for note in &roster.notes {
+        listener.note(note);
+    }
+    let people = directory::look_up(graph, &roster.rows, request.allowed_group, &fido2.groups())?;
+    for question in &people.unknown {
+        listener.note(&format!("Not known, because this account may not ask: {question}."));
+    }
+
+    custodians::agree(ledger, &request.recipients)?;
+    let known = plan::known(ledger, &tenant)?;
+    let mut finished = std::collections::HashMap::new();
+    for job in known.iter().filter(|job| job.status == crate::model::JobStatus::Finished) {
+        *finished.entry(job.user.clone()).or_insert(0) += 1;
+    }
+    let rules = Rules {
+        allow_privileged: request.allow_privileged,
+        allowed_group: request.allowed_group.map(str::to_owned),
+        models: None,
+        force_change: request.pins.force_change() != crate::pin::ForceChange::Never,
+        leave_off: request.leave_off,
+        finished,
+    };
+    let mut checked = check(&roster.rows, &people.facts, &rules);
+    refuse_by_policy(&mut checked, &fido2, &people.groups);
+    let batch = batch_of(&tenant, &request.source);
+    let mut todo = plan::compare(&tenant, &batch, &checked, &known);
+    ask_about_renamed(&mut checked, &mut todo, machine.operator)?;
+
+    for warning in &checked.warnings {
+        listener.warned(warning);
+    }
+    for refusal in &checked.refused {
+        listener.refused(refusal, plan::job_of(&tenant, refusal).as_ref());
+    }
+    if request.strict && !checked.refused.is_empty() {
+        return Err(ProvisionError::Strict(checked.refused.len()));
+    }
+
+    let run = new_run(&*machine.entropy)?;
+    let began = Entry::RunStarted {
+        run: run.clone(),
+        batch: batch.clone(),
+        tenant: tenant.clone(),
+        roster: crate::ledger::BlobHash(roster.hash),
+        operator: request.operator_name,
+        account: account
+            .object_id
+            .as_ref()
+            .map(ToString::to_string)
+            .or_else(|| account.app_id.clone())
+            .unwrap_or_default(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    plan::write(ledger, &tenant, &batch, &checked, &todo, &known, began)?;
+    let (first, second) = request.recipients.fingerprints();
+    let refused: u64 = checked.refused.iter().map(|refusal| u64::from(refusal.keys)).sum();
+    listener.started(&Start {
+        run: run.as_str(),
+        batch: batch.as_str(),
+        tenant: tenant.as_str(),
+        roster: &roster.source,
+        custodians: first.into_iter().chain(second).collect(),
+        planned: todo.jobs.len() as u64 + refused,
+        pin_bits: pin_bits(&request.pins),
+    });
+
+    let queue = plan::queue(ledger, &checked, &todo)?;
+    let watcher = |progress: &Progress| {
+        if !matches!(progress, Progress::Summary(_)) {
+            listener.happened(progress);
+        }
+    };
+    let simulator_roots = if loopback { machine.simulator_roots.clone() } else { Anchors::none() };
+    let settings = RunSettings {
+        run: run.clone(),
+        ports: request.ports,
+        never: request.never,
+        pins: request.pins,
+        recipients: request.recipients,
+        require_hmac_secret: true,
+        display_name: name,
+        change_possible: if request.leave_off { can_change } else { |_| true },
+        attestation_enforced: fido2.enforces_attestation(),
+        model_policy: fido2.into_model_policy(people.groups),
+        metadata,
+        extra_anchors: simulator_roots,
+        allow_simulated: loopback,
+        blink: request.bounds.blink,
+        idle: request.bounds.idle,
+        settling: request.bounds.settling,
+        list_lag: request.bounds.list_lag,
+        outage: request.bounds.outage,
+        limits: Default::default(),
+    };
+    let bench = Bench::new(
+        Outside {
+            clock: Arc::clone(&machine.clock),
+            entropy: Arc::clone(&machine.entropy),
+            ports: machine.ports,
+            graph,
+            ledger,
+            resume,
+            operator: machine.operator,
+            watcher: &watcher,
+        },
+        settings,
+        queue,
+    );
+    let outcome = bench.run(machine.interrupted)?;
+    let summary = sum_up(outcome.summary, refused, &run, ledger)?;
+    Ok(Report {
+        nothing_to_do: todo.jobs.is_empty(),
+        stopped_by: outcome.paused.filter(|_| summary.end == RunEnd::Stopped).map(|pause| (pause.code, pause.detail)),
+        summary,
+    })
+}
+
+/// Writes the run's end; the head that the summary shows includes it.
+fn sum_up(mut summary: Summary, refused: u64, run: &RunId, ledger: &dyn Ledger) -> Result<Summary, ProvisionError> {
+    summary.counts.planned += refused;
+    summary.counts.refused += refused;
+    summary.head =
+        ledger.append(Append::entry(Entry::RunEnded { run: run.clone(), end: summary.end, counts: summary.counts }))?;
+    Ok(summary)
+}
+
+fn can_change(device: crate::model::FirstDevice) -> bool {
+    crate::roster::first_device::device(device).can_change != crate::roster::first_device::CanChange::No
+}
+
+fn new_run(entropy: &dyn Entropy) -> Result<RunId, ProvisionError> {
+    let mut bytes = [0u8; 8];
+    entropy.fill(&mut bytes)?;
+    Ok(RunId::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+}
+
+/// Bits of entropy of a PIN on a key without limits of its own.
+fn pin_bits(pins: &PinPolicy) -> f64 {
+    let facts = crate::pin::KeyPinFacts { can_set_pin_rules: true, ..Default::default() };
+    pins.for_key(&facts).map_or(0.0, |plan| crate::pin::generate::entropy_bits(&plan))
+}
+
+/// People whom the passkey policy leaves out are refused like those whom the directory refuses.
+fn refuse_by_policy(
+    checked: &mut CheckedRoster,
+    fido2: &Known,
+    groups: &std::collections::HashMap<crate::model::UserId, BTreeSet<String>>,
+) {
+    let none = BTreeSet::new();
+    let mut kept = Vec::with_capacity(checked.people.len());
+    for person in checked.people.drain(..) {
+        let id = &person.person.id;
+        match fido2.objection_to(id, groups.get(id).unwrap_or(&none)) {
+            None => kept.push(person),
+            Some(objection) => checked.refused.push(Refusal {
+                line: person.line,
+                upn: person.person.upn.clone(),
+                id: Some(id.clone()),
+                keys: person.keys,
+                code: RefusalCode::OutsidePolicy,
+                reason: format!("{objection}."),
+                next: objection.remedy().to_owned(),
+            }),
+        }
+    }
+    checked.people = kept;
+    checked.refused.sort_by_key(|refusal| refusal.line);
+}
+
+/// A changed UPN is asked about: the same account under another name, or a mix-up in the roster? The safe answer leaves
+/// these people out of this run.
+fn ask_about_renamed(
+    checked: &mut CheckedRoster,
+    todo: &mut crate::roster::plan::Plan,
+    operator: &dyn Operator,
+) -> Result<(), ProvisionError> {
+    if todo.renamed.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> =
+        todo.renamed.iter().map(|renamed| format!("{} is now {}", renamed.was, renamed.now)).collect();
+    let question = format!(
+        "The directory has renamed people since their jobs were planned: {}. A passkey does not follow a change of name. \
+         Type `renamed` to go on under the new names",
+        names.join("; ")
+    );
+    if operator.confirm(&question, "renamed") {
+        todo.renamed.clear();
+        return Ok(());
+    }
+    let _ = checked;
+    Err(ProvisionError::Renamed(
+        todo.renamed.iter().map(|renamed| (renamed.was.clone(), renamed.now.clone())).collect(),
+    ))
+}
+
+/// Reads the FIDO metadata. The simulator's root may sign it on loopback only.
+fn read_metadata(path: &std::path::Path, machine: &Machine<'_>, loopback: bool) -> Result<Metadata, ProvisionError> {
+    let wrong =
+        |what: String, next: &str| ProvisionError::Metadata { path: path.to_owned(), what, next: next.to_owned() };
+    let blob = fs::read(path).map_err(|error| wrong(error.to_string(), "Check the path in [bench] mds."))?;
+    let mut anchors = Anchors::fido();
+    if loopback {
+        for root in machine.simulator_roots.iter() {
+            anchors = anchors.and(root.to_vec());
+        }
+    }
+    Metadata::open(&blob, &anchors, Timestamp::now(), None).map_err(|error| wrong(error.to_string(), error.next()))
+}

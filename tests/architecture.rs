@@ -32,7 +32,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pipeline::effect", PURE_JOURNEY),
     ("pipeline::step", PURE_JOURNEY),
     ("pipeline::recover", PURE_JOURNEY),
-    ("pipeline", &["model", "world", "platform", "ctap2", "webauthn", "graph", "pin", "roster", "tenant", "handover", "ledger"]),
+    (
+        "pipeline",
+        &["model", "world", "platform", "ctap2", "webauthn", "graph", "pin", "roster", "tenant", "handover", "ledger"],
+    ),
+    // A whole run put together, for the command line and for the demonstration.
+    (
+        "provision",
+        &[
+            "model", "world", "platform", "config", "ctap2", "webauthn", "graph", "pin", "roster", "tenant",
+            "handover", "ledger", "pipeline", "sim",
+        ],
+    ),
     // Nothing of ours that speaks to keys or to Graph: a mistake there must not meet its own twin here.
     ("sim", &["model", "world", "platform", "ctap2::hid::packet"]),
     ("tui", &["model", "world", "platform", "ledger", "pipeline"]),
@@ -61,13 +72,29 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("nusb", &["ctap2::hid"], "as hidapi"),
     ("rusqlite", &["ledger::sqlite"], "the ledger's file has one owner"),
     ("reqwest", &["graph"], "redirects, proxies and TLS are set in one place"),
-    ("std::fs", &["ledger", "pin", "platform", "config", "logging", "cli", "ctap2::hid", "sim"], "the rest is handed what it needs"),
+    (
+        "std::fs",
+        &["ledger", "pin", "platform", "config", "logging", "provision", "cli", "ctap2::hid", "sim"],
+        "the rest is handed what it needs",
+    ),
     ("TcpStream", &["graph::auth", "sim"], "HTTP goes through graph"),
-    ("TcpListener", &["graph::auth", "sim"], "only the browser's sign-in is listened for, and only simulated tenants serve"),
+    (
+        "TcpListener",
+        &["graph::auth", "sim"],
+        "only the browser's sign-in is listened for, and only simulated tenants serve",
+    ),
     ("std::process::Command", &["platform", "ledger::place"], "children inherit the environment"),
     ("getrandom", &["world"], "ask the Entropy of world.rs"),
-    ("Timestamp::now", &["world", "sim", "pin::resume"], "ask the Clock of world.rs; pin::resume writes a comment line for people"),
-    ("Instant::now", &["world", "sim", "ctap2::hid"], "ask the Clock of world.rs; packets time out by the machine's own"),
+    (
+        "Timestamp::now",
+        &["world", "sim", "pin::resume"],
+        "ask the Clock of world.rs; pin::resume writes a comment line for people",
+    ),
+    (
+        "Instant::now",
+        &["world", "sim", "ctap2::hid"],
+        "ask the Clock of world.rs; packets time out by the machine's own",
+    ),
     ("SystemTime::now", &["world"], "ask the Clock of world.rs"),
     ("println!", &["cli"], "stdout is the answer, and cli gives it"),
     ("print!", &["cli"], "as println!"),
@@ -214,7 +241,8 @@ fn imports(source: &Source, line: usize, in_test: bool, used: &str, found: &mut 
         return;
     }
     let own = source.module.split("::").next().unwrap_or_default();
-    let rule = MAY_USE.iter().filter(|(module, _)| within(&source.module, module)).max_by_key(|(module, _)| module.len());
+    let rule =
+        MAY_USE.iter().filter(|(module, _)| within(&source.module, module)).max_by_key(|(module, _)| module.len());
     let Some((module, may)) = rule else {
         found.push(format!("{}: `{own}` is not in MAY_USE: say whom it may use", source.path));
         return;
@@ -286,9 +314,15 @@ mod the_checker_can_fail {
 
     #[test]
     fn imports_that_are_in_the_table() {
-        passes("src/ctap2/session.rs", "use crate::ledger::SealReceipt;\nuse crate::model::{self, Pin};\nuse super::status;");
+        passes(
+            "src/ctap2/session.rs",
+            "use crate::ledger::SealReceipt;\nuse crate::model::{self, Pin};\nuse super::status;",
+        );
         passes("src/sim/key.rs", "use crate::ctap2::hid::packet::PacketDevice;");
-        passes("src/graph/http.rs", "// use crate::ctap2::Session;\nconst X: &str = \"crate::pin::Pin\";\n/* crate::tui */");
+        passes(
+            "src/graph/http.rs",
+            "// use crate::ctap2::Session;\nconst X: &str = \"crate::pin::Pin\";\n/* crate::tui */",
+        );
         passes("src/graph/http.rs", "#[cfg(test)]\nmod tests { use crate::pin::Pin; fn f() { x.unwrap(); } }");
         passes("src/pipeline/step.rs", "use super::state::State;\nuse crate::ledger::entry::Act;");
     }

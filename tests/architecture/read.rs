@@ -124,7 +124,11 @@ impl Source {
                 }
                 "mod" if text(2) == "{" => inner.push((text(1).to_owned(), depth + 1)),
                 "." if matches!(text(1), "unwrap" | "expect") && text(2) == "(" => {
-                    code.panics.push(Found { line: tokens[at + 1].line, text: format!(".{}(", text(1)), in_test: in_test(at) });
+                    code.panics.push(Found {
+                        line: tokens[at + 1].line,
+                        text: format!(".{}(", text(1)),
+                        in_test: in_test(at),
+                    });
                 }
                 word if is_name(word) => {
                     let module = inner.iter().fold(self.module.clone(), |module, (name, _)| join(&module, name));
@@ -335,7 +339,8 @@ fn test_ranges(tokens: &[Token]) -> Vec<(usize, usize)> {
         let close = matching(tokens, open, "[", "]");
         let words: Vec<&str> = tokens[open..close.min(tokens.len())].iter().map(|token| token.text.as_str()).collect();
         let negated = words.windows(3).any(|part| part == ["not", "(", "test"]);
-        let marked = words.get(1) == Some(&"test") || (words.get(1) == Some(&"cfg") && words.contains(&"test") && !negated);
+        let marked =
+            words.get(1) == Some(&"test") || (words.get(1) == Some(&"cfg") && words.contains(&"test") && !negated);
         if !marked {
             at = close + 1;
             continue;

@@ -149,6 +149,11 @@ pub fn fault(place: &str) {
     );
 }
 
+/// A line for the person at the terminal from where there is no [`Output`]: a signal, a sign-in prompt.
+pub fn aside(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

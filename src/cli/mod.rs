@@ -18,6 +18,7 @@ pub mod show;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod status;
+mod trouble;
 
 #[cfg(feature = "sim")]
 pub mod demo;

@@ -127,7 +127,7 @@ const OURS: &[Code] = &[
     code(About::Command, "not-built", "The command is not part of this build.", "Use a build with it (simulated parts need the `sim` feature)."),
     code(About::Command, "no-key", "There is no security key in any port that may be used.", "Put one in; `keybench key list` shows what is seen."),
     code(About::Command, "no-right", "This account may not open security keys.", "Linux: install the udev rule that `keybench doctor` names. Windows: start keybench elevated."),
-    code(About::Command, "ports", "The system's list of security keys can't be read.", "See the reason shown; `keybench doctor` checks the rights."),
+    code(About::Command, "no-ports", "The system's list of security keys can't be read.", "See the reason shown; `keybench doctor` checks the rights."),
     code(About::Command, "key-trouble", "The key does not answer as it should.", "Re-plug it and try again; if it stays so, put it aside."),
     code(About::Command, "key-in-use", "Another program holds the key.", "Close that program (or the running bench), then try again."),
     code(About::Command, "not-confirmed", "The word that was asked for was not typed; nothing was done.", "Run it again at a terminal and type the word."),
@@ -155,7 +155,7 @@ const OURS: &[Code] = &[
     code(About::Command, "ledger-claim", "Another bench holds the job, or took it over.", "Let that bench finish."),
     code(About::Command, "ledger-refused", "The ledger does not take this: it would break a promise.", "Run the same command again; report it if it stays so."),
     code(About::Command, "ledger-uncertain", "The disk failed while an entry was being written.", "Check the disk, then run the same command again: it reads what is there and settles it."),
-    code(About::Command, "entropy", "The operating system gave no random bytes.", "Nothing secret was made. Restart the machine; if it stays so, don't use it."),
+    code(About::Command, "no-entropy", "The operating system gave no random bytes.", "Nothing secret was made. Restart the machine; if it stays so, don't use it."),
     code(About::Command, "sim-outside-loopback", "Simulated keys may register with a simulated tenant on this machine only.", "Point graph_url and login_url at `keybench sim tenant`."),
     code(About::Command, "interrupted", "Ctrl-C. What was in flight is finished or parked.", "Run the same command again."),
 
@@ -309,7 +309,7 @@ mod tests {
                 }
                 let text = std::fs::read_to_string(&path).expect("a source");
                 let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-                let conversions = path.ends_with("trouble.rs");
+                let conversions = path.ends_with("causes.rs");
                 let mut before = "";
                 for (index, piece) in text.split('"').enumerate() {
                     let given = before.trim_end();

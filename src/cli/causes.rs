@@ -62,7 +62,7 @@ impl From<LedgerError> for CliError {
 impl From<GraphError> for CliError {
     fn from(error: GraphError) -> Self {
         let exit = match error.kind() {
-            ErrorKind::Settings | ErrorKind::SignIn => Exit::Usage,
+            ErrorKind::Settings | ErrorKind::SignIn | ErrorKind::Ambiguous => Exit::Usage,
             ErrorKind::Cancelled => Exit::Interrupted,
             _ => Exit::Tenant,
         };
@@ -155,14 +155,14 @@ impl From<PrivateError> for CliError {
 
 impl From<PortsError> for CliError {
     fn from(error: PortsError) -> Self {
-        Self::new(Exit::Keys, "ports", sentence(&error.to_string()), "run `keybench doctor`.")
+        Self::new(Exit::Keys, "no-ports", sentence(&error.to_string()), "run `keybench doctor`.")
     }
 }
 
 impl From<NoEntropy> for CliError {
     fn from(error: NoEntropy) -> Self {
         let next = "restart the machine; if it stays so, don't use it. Nothing secret was made.";
-        Self::new(Exit::Usage, "entropy", sentence(&error.to_string()), next)
+        Self::new(Exit::Fault, "no-entropy", sentence(&error.to_string()), next)
     }
 }
 
@@ -173,7 +173,8 @@ impl From<BenchError> for CliError {
             BenchError::Ledger(error) => error.into(),
             BenchError::Bench { code, what } => {
                 let next = super::codes::next_step(code).unwrap_or("Run the same command again.");
-                Self::new(Exit::Usage, code, sentence(&what), step(next))
+                let exit = if matches!(code, "resume-store" | "sealing-failed") { Exit::Usage } else { Exit::Fault };
+                told(exit, code, &what, &step(next))
             }
         }
     }
@@ -206,7 +207,9 @@ impl From<ProvisionError> for CliError {
                 Self::new(Exit::SomeFailed, "strict", sentence(&fact), next)
             }
             ProvisionError::SimulatedKeys => {
-                usage("sim-outside-loopback", text, "point graph_url and login_url at `keybench sim tenant`.")
+                let next = "use a simulated tenant (`keybench sim tenant`), or leave --sim-keys away.";
+                usage("sim-outside-loopback", text, next)
+                    .because("A simulated key protects nothing: whoever has this program can sign in with it.")
             }
             ProvisionError::Metadata { next, .. } => usage("mds", text, &step(&next)),
             ProvisionError::KeyName(_) => usage("key-name", text, "correct bench.key_name in the settings."),
@@ -214,6 +217,8 @@ impl From<ProvisionError> for CliError {
                 let next = "run the same command at a terminal and confirm, after checking that they are the same people.";
                 let mut shown = usage("renamed", text, next);
                 shown.causes = people.iter().map(|(was, now)| format!("{was} is now {now}.")).collect();
+                let why = "A passkey does not follow a change of name; a mix-up in the roster looks the same.";
+                shown.causes.push(why.into());
                 shown
             }
             ProvisionError::BrokenAccount { .. } => {

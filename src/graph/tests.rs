@@ -54,7 +54,8 @@ impl Bench {
         let (clock, tokens, events) = (Arc::new(ManualClock::new()), Arc::new(Tokens::default()), Arc::default());
         let record: Arc<Mutex<Vec<GraphEvent>>> = Arc::clone(&events);
         let observer = Arc::new(move |event| record.lock().unwrap_or_else(PoisonError::into_inner).push(event));
-        let graph = Graph::connect(settings, Arc::clone(&tokens) as _, Arc::clone(&clock) as _, observer).expect("a client");
+        let graph =
+            Graph::connect(settings, Arc::clone(&tokens) as _, Arc::clone(&clock) as _, observer).expect("a client");
         Self { graph, server, clock, tokens, events }
     }
 
@@ -276,7 +277,8 @@ fn stopping_ends_the_wait() {
 #[test]
 fn expiry_goes_by_the_servers_date() {
     let bench = Bench::answering(vec![
-        ok(json!({"challengeTimeoutDateTime": "2026-11-21T09:05:00Z", "publicKey": {}})).with("Date", "Sat, 21 Nov 2026 09:00:00 GMT"),
+        ok(json!({"challengeTimeoutDateTime": "2026-11-21T09:05:00Z", "publicKey": {}}))
+            .with("Date", "Sat, 21 Nov 2026 09:00:00 GMT"),
     ]);
     let options = bench.graph.creation_options(&kim(), None).expect("options");
     assert_eq!(options.server_time.to_string(), "2026-11-21T09:00:00Z");
@@ -291,7 +293,10 @@ fn options_come_wrapped_or_not_and_longer_on_beta_only() {
     let options = json!({"publicKey": {"challenge": "x"}});
     let script = || vec![ok(json!({"value": options})), ok(options.clone()), ok(json!({"value": []}))];
     for (api, path) in [
-        (ApiVersion::V1, "/v1.0/users/11111111-0000-0000-0000-000000000001/authentication/fido2Methods/creationOptions"),
+        (
+            ApiVersion::V1,
+            "/v1.0/users/11111111-0000-0000-0000-000000000001/authentication/fido2Methods/creationOptions",
+        ),
         (
             ApiVersion::Beta,
             "/beta/users/11111111-0000-0000-0000-000000000001/authentication/fido2Methods/creationOptions(challengeTimeoutInMinutes=60)",
@@ -299,7 +304,10 @@ fn options_come_wrapped_or_not_and_longer_on_beta_only() {
     ] {
         let bench = Bench::over(Server::answering(script()), |settings| settings.api = api);
         for _ in 0..2 {
-            assert_eq!(bench.graph.creation_options(&kim(), Some(60)).expect("options").json["publicKey"]["challenge"], "x");
+            assert_eq!(
+                bench.graph.creation_options(&kim(), Some(60)).expect("options").json["publicKey"]["challenge"],
+                "x"
+            );
         }
         assert!(bench.graph.creation_options(&kim(), None).is_err());
         assert_eq!(bench.server.seen()[0].target, path);
@@ -344,7 +352,11 @@ fn members_come_page_by_page_and_once_each() {
         } else if seen.target.ends_with("skiptoken=d") {
             ok(json!({"value": [user("u2"), user("u1")]}))
         } else {
-            assert!(seen.target.starts_with("/v1.0/groups/g1/transitiveMembers/microsoft.graph.user?$count=true&"), "{}", seen.target);
+            assert!(
+                seen.target.starts_with("/v1.0/groups/g1/transitiveMembers/microsoft.graph.user?$count=true&"),
+                "{}",
+                seen.target
+            );
             ok(json!({"value": [user("u1")], "@odata.nextLink": next("b%20c")}))
         }
     })]);
@@ -357,7 +369,8 @@ fn members_come_page_by_page_and_once_each() {
 #[test]
 fn a_next_link_elsewhere_gets_no_token() {
     let other = Server::answering(vec![ok(json!({"value": []}))]);
-    for link in [format!("{}/v1.0/x", other.url), "https://graph.microsoft.com/v1.0/x".to_owned(), "/v1.0/x".to_owned()] {
+    for link in [format!("{}/v1.0/x", other.url), "https://graph.microsoft.com/v1.0/x".to_owned(), "/v1.0/x".to_owned()]
+    {
         let bench = Bench::answering(vec![ok(json!({"value": [], "@odata.nextLink": link}))]);
         let error = bench.graph.passkeys(&kim()).expect_err("refused");
         assert!(error.to_string().contains("leads away"), "{error}");
@@ -382,7 +395,11 @@ fn groups_go_by_name_or_id() {
     let by_id = bench.graph.find_group("C5F1A6B6-0000-0000-0000-000000000001").expect("by id");
     assert_eq!(by_id.id, "c5f1a6b6-0000-0000-0000-000000000001");
     let seen = bench.server.seen();
-    assert!(seen[0].target.contains("$filter=displayName%20eq%20%27O%27%27Neill%27%27s%20team%27&"), "{}", seen[0].target);
+    assert!(
+        seen[0].target.contains("$filter=displayName%20eq%20%27O%27%27Neill%27%27s%20team%27&"),
+        "{}",
+        seen[0].target
+    );
     assert!(seen[3].target.starts_with("/v1.0/groups/C5F1A6B6-"), "{}", seen[3].target);
 }
 
@@ -413,7 +430,11 @@ fn many_people_are_found_in_few_requests_in_their_order() {
         if name == "p7" {
             return (404, json!({}), json!({"error": {"code": "Request_ResourceNotFound"}}));
         }
-        (200, json!({}), json!({"id": name, "userPrincipalName": format!("{name}@x.com"), "accountEnabled": true, "userType": "Member"}))
+        (
+            200,
+            json!({}),
+            json!({"id": name, "userPrincipalName": format!("{name}@x.com"), "accountEnabled": true, "userType": "Member"}),
+        )
     });
     let bench = Bench::over(server, |_| {});
     let upns: Vec<String> = (0..65).map(|n| format!("p{n}@x.com")).collect();
@@ -429,7 +450,9 @@ fn many_people_are_found_in_few_requests_in_their_order() {
 fn a_throttled_part_goes_again_alone() {
     let once = Mutex::new(true);
     let server = batch_server(move |request| {
-        if request["url"].as_str().is_some_and(|url| url.contains("p1%40")) && std::mem::take(&mut *once.lock().expect("flag")) {
+        if request["url"].as_str().is_some_and(|url| url.contains("p1%40"))
+            && std::mem::take(&mut *once.lock().expect("flag"))
+        {
             return (429, json!({"Retry-After": "11"}), json!({"error": {"code": "TooManyRequests"}}));
         }
         (200, json!({}), json!({"id": request["id"].as_str()}))
@@ -480,7 +503,11 @@ fn privileges_and_memberships() {
     let users = ["u1", "u2", "u3"].map(UserId::new);
     assert_eq!(
         bench.graph.privileges(&users).expect("privileges"),
-        [vec![Privilege::Role("Helpdesk Administrator".to_owned())], vec![Privilege::RoleAssignableGroup("Admins".to_owned())], vec![]]
+        [
+            vec![Privilege::Role("Helpdesk Administrator".to_owned())],
+            vec![Privilege::RoleAssignableGroup("Admins".to_owned())],
+            vec![]
+        ]
     );
     let before = bench.server.seen().len();
     assert_eq!(bench.graph.memberships(&users, &BTreeSet::new()).expect("none"), vec![BTreeSet::new(); 3]);
@@ -490,7 +517,11 @@ fn privileges_and_memberships() {
 #[test]
 fn passkeys_are_counted_over_pages() {
     let server = batch_server(|request| {
-        let list = if request["url"].as_str().is_some_and(|url| url.contains("u1")) { vec![method(), method()] } else { vec![] };
+        let list = if request["url"].as_str().is_some_and(|url| url.contains("u1")) {
+            vec![method(), method()]
+        } else {
+            vec![]
+        };
         (200, json!({}), json!({"value": list}))
     });
     let bench = Bench::over(server, |_| {});

@@ -5,6 +5,8 @@
 
 pub mod ahead;
 pub mod bench;
+#[cfg(all(test, feature = "sim"))]
+mod bench_tests;
 pub mod canary;
 pub mod code;
 pub mod driver;
@@ -19,11 +21,10 @@ mod on_tenant;
 pub mod progress;
 pub mod queue;
 pub mod recover;
+#[cfg(all(test, feature = "sim"))]
+mod stage;
 pub mod state;
 pub mod step;
 #[cfg(test)]
 mod tests;
-#[cfg(all(test, feature = "sim"))]
-mod bench_tests;
-#[cfg(all(test, feature = "sim"))]
-mod stage;
+pub mod watch;

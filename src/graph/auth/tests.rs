@@ -3,8 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::sync::PoisonError;
 
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -72,7 +72,10 @@ fn token(number: u32) -> Value {
 
 fn refusal(status: u16, error: &str, code: u32) -> Reply {
     let text = format!("AADSTS{code}: something.\r\nTrace ID: t");
-    Reply::json(status, json!({"error": error, "error_description": text, "error_codes": [code], "correlation_id": "c", "trace_id": "t"}))
+    Reply::json(
+        status,
+        json!({"error": error, "error_description": text, "error_codes": [code], "correlation_id": "c", "trace_id": "t"}),
+    )
 }
 
 fn device_start() -> Reply {
@@ -120,7 +123,12 @@ fn a_refused_token_is_dropped_once_however_many_threads_report_it() {
 
 #[test]
 fn wrong_secret_and_wrong_tenant_are_named_without_retry_and_without_the_secret() {
-    for (code, status, words) in [(7_000_215, 401, "client secret is wrong"), (7_000_222, 401, "expired"), (90002, 400, "no such tenant"), (700_016, 400, "not known in this tenant")] {
+    for (code, status, words) in [
+        (7_000_215, 401, "client secret is wrong"),
+        (7_000_222, 401, "expired"),
+        (90002, 400, "no such tenant"),
+        (700_016, 400, "not known in this tenant"),
+    ] {
         let server = Server::answering(vec![refusal(status, "invalid_client", code)]);
         let (source, clock) = secret(&server);
         let error = source.bearer(&TokenNeed::Any).expect_err("refused");
@@ -147,7 +155,12 @@ fn a_passing_fault_of_the_sign_in_service_is_waited_out() {
 
 #[test]
 fn answers_without_a_usable_token_are_refused() {
-    for body in [json!({}), json!({"access_token": ""}), json!({"access_token": "a b"}), json!({"access_token": "a", "token_type": "mac"})] {
+    for body in [
+        json!({}),
+        json!({"access_token": ""}),
+        json!({"access_token": "a b"}),
+        json!({"access_token": "a", "token_type": "mac"}),
+    ] {
         let server = Server::answering(vec![Reply::json(200, body)]);
         assert_eq!(secret(&server).0.bearer(&TokenNeed::Any).expect_err("refused").kind(), ErrorKind::Malformed);
     }
@@ -180,7 +193,11 @@ fn device_code_waits_slows_down_and_succeeds() {
     let seen = server.seen();
     assert_eq!(seen[0].target, format!("/{TENANT}/oauth2/v2.0/devicecode"));
     let scope = seen[0].form("scope").unwrap_or_default();
-    assert!(scope.contains("https://graph.microsoft.com/UserAuthMethod-Passkey.ReadWrite.All") && scope.contains(" offline_access"), "{scope}");
+    assert!(
+        scope.contains("https://graph.microsoft.com/UserAuthMethod-Passkey.ReadWrite.All")
+            && scope.contains(" offline_access"),
+        "{scope}"
+    );
     assert_eq!(seen[1].form("device_code").as_deref(), Some("dc"));
 
     clock.sleep(Duration::from_secs(3600));
@@ -234,7 +251,10 @@ fn the_browser_comes_back_with_a_code_that_only_we_can_redeem() {
     source.sign_in().expect("signed in");
     let page = person.pages.lock().expect("pages")[0].clone();
     assert_eq!(page.path(), format!("/{TENANT}/oauth2/v2.0/authorize"));
-    assert_eq!((query(&page, "code_challenge_method"), query(&page, "response_type")), ("S256".to_owned(), "code".to_owned()));
+    assert_eq!(
+        (query(&page, "code_challenge_method"), query(&page, "response_type")),
+        ("S256".to_owned(), "code".to_owned())
+    );
     let redirect = query(&page, "redirect_uri");
     assert!(redirect.starts_with("http://localhost:"), "{redirect}");
     let seen = server.seen();
@@ -273,12 +293,16 @@ fn the_browser_may_bring_a_refusal_or_never_start() {
 fn an_assertion_is_signed_by_the_certificates_key() {
     let server = Server::answering(vec![Reply::json(200, token(1))]);
     let clock = Arc::new(ManualClock::new());
-    let certificate = ClientCertificate::from_pem(CERTIFICATE, &Secret::new(KEY.to_vec()), clock.now()).expect("a certificate");
+    let certificate =
+        ClientCertificate::from_pem(CERTIFICATE, &Secret::new(KEY.to_vec()), clock.now()).expect("a certificate");
     assert!(certificate.subject().contains("keybench test"));
     let source = source(&server, Flow::Certificate(Box::new(certificate)), Arc::default(), Arc::clone(&clock) as _);
     source.sign_in().expect("signed in");
     let seen = server.seen();
-    assert_eq!(seen[0].form("client_assertion_type").as_deref(), Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
+    assert_eq!(
+        seen[0].form("client_assertion_type").as_deref(),
+        Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+    );
     assert_eq!(seen[0].form("client_secret"), None);
     let assertion = seen[0].form("client_assertion").expect("an assertion");
     let (signed, signature) = assertion.rsplit_once('.').expect("three parts");
@@ -287,7 +311,10 @@ fn an_assertion_is_signed_by_the_certificates_key() {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
     };
     let der = pem::parse(CERTIFICATE).expect("PEM");
-    assert_eq!(part(0), json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(Sha256::digest(der.contents()))}));
+    assert_eq!(
+        part(0),
+        json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(Sha256::digest(der.contents()))})
+    );
     let claims = part(1);
     assert_eq!(claims["aud"], format!("{}/{TENANT}/oauth2/v2.0/token", server.url));
     assert_eq!((&claims["iss"], &claims["sub"]), (&json!("app"), &json!("app")));
@@ -324,9 +351,19 @@ fn certificates_that_cant_work_are_refused_before_anything_is_sent() {
         (read(b"nonsense", KEY, now), "BEGIN CERTIFICATE"),
         (read(KEY, KEY, now), "BEGIN CERTIFICATE"),
         (read(CERTIFICATE, CERTIFICATE, now), "BEGIN PRIVATE KEY"),
-        (read(CERTIFICATE, b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", now), "passphrase"),
+        (
+            read(
+                CERTIFICATE,
+                b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+                now,
+            ),
+            "passphrase",
+        ),
         (read(CERTIFICATE, b"-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n", now), "elliptic"),
-        (read(CERTIFICATE, b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", now), "no usable RSA key"),
+        (
+            read(CERTIFICATE, b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", now),
+            "no usable RSA key",
+        ),
         (read(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", KEY, now), "no X.509"),
     ] {
         let error = result.expect_err(words);
@@ -337,7 +374,9 @@ fn certificates_that_cant_work_are_refused_before_anything_is_sent() {
 #[test]
 fn a_tenant_must_be_named() {
     let server = Server::answering(vec![]);
-    for (tenant, client_id) in [("common", "app"), ("", "app"), ("a/b", "app"), (TENANT, "a b"), ("organizations", "app")] {
+    for (tenant, client_id) in
+        [("common", "app"), ("", "app"), ("a/b", "app"), (TENANT, "a b"), ("organizations", "app")]
+    {
         let settings = SignInSettings {
             cloud: Cloud::from_settings(Some(&server.url), Some(&server.url)).expect("loopback"),
             tenant: tenant.to_owned(),
@@ -348,6 +387,9 @@ fn a_tenant_must_be_named() {
             cancel: Cancel::new(),
         };
         let person: Arc<Person> = Arc::default();
-        assert_eq!(SignIn::new(settings, Arc::new(ManualClock::new()), person).expect_err("refused").kind(), ErrorKind::Settings);
+        assert_eq!(
+            SignIn::new(settings, Arc::new(ManualClock::new()), person).expect_err("refused").kind(),
+            ErrorKind::Settings
+        );
     }
 }

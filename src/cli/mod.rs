@@ -1,13 +1,16 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
+mod causes;
 pub mod codes;
 pub mod completions;
 pub mod config;
+pub mod connect;
 pub mod error;
 pub mod escrow;
 pub mod events;
 pub mod exit;
 pub mod export;
+pub mod interrupt;
 pub mod key;
 pub mod ledger;
 pub mod man;
@@ -221,10 +224,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Demo(_) => Err(not_yet("demo")),
         Command::Config(command) => config::run(context, command),
         Command::Doctor(_) => Err(not_yet("doctor")),
-        Command::Run(args) => {
-            let _prepared = run::prepare(context, args)?;
-            Err(not_yet("run"))
-        }
+        Command::Run(args) => run::run(context, args),
         Command::Status(_) => Err(not_yet("status")),
         Command::Show(_) => Err(not_yet("show")),
         Command::Key(key::KeyCommand::List(_)) => Err(not_yet("key list")),

@@ -149,6 +149,12 @@ pub fn fault(place: &str) {
     );
 }
 
+/// A line on stderr where no [`Output`] is at hand: what a sign-in or a custodian's plugin has to say while it waits for
+/// a person.
+pub fn aside(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -224,6 +224,25 @@ pub struct Sources<'a> {
     pub overrides: &'a Overrides,
 }
 
+impl PinSettings {
+    /// As the PIN policy reads them.
+    pub fn to_policy(&self) -> crate::pin::PinSettings {
+        crate::pin::PinSettings {
+            length: Some(self.length),
+            alphabet: match self.alphabet {
+                Alphabet::Digits => crate::pin::Alphabet::Digits,
+                Alphabet::Alphanumeric => crate::pin::Alphabet::Alphanumeric,
+            },
+            force_change: match self.force_change {
+                ForceChange::WhenSupported => crate::pin::ForceChange::WhenSupported,
+                ForceChange::Require => crate::pin::ForceChange::Require,
+                ForceChange::Never => crate::pin::ForceChange::Never,
+            },
+            minimum: Some(self.minimum),
+        }
+    }
+}
+
 impl Settings {
     /// Finds the file (`--config`, then `KEYBENCH_CONFIG`, then the system's place), reads and checks it. A file that was
     /// named must exist; the one in the system's place need not.

@@ -23,6 +23,8 @@ pub mod status;
 pub mod transport;
 
 #[cfg(all(test, feature = "sim"))]
+mod against_models;
+#[cfg(all(test, feature = "sim"))]
 mod against_opensk;
 
 pub use command::Command;

@@ -237,6 +237,17 @@ impl Graph {
 
     /// `{origin}/{version}/{path}`. `path` begins without a slash and is escaped already.
     pub(super) fn url(&self, api: ApiVersion, path: &str) -> Result<Url, GraphError> {
+        // An id that is empty or dots would make this the address of something else.
+        let segments = path.split('?').next().unwrap_or("");
+        if !segments.is_empty() && segments.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(GraphError::new(
+                ErrorKind::Malformed,
+                Fixer::Developer,
+                format!("No address can be made of {path}"),
+            )
+            .because("An id in it is empty or consists of dots.")
+            .advise("Report this with the name of the person or group it was about."));
+        }
         let mut text = self.0.settings.cloud.graph().as_str().trim_end_matches('/').to_owned();
         text.push('/');
         text.push_str(api.as_str());

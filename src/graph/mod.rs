@@ -6,12 +6,13 @@
 //! Start at [`client::Graph`]; every area of Graph has a file of its own. Sources: Microsoft Graph REST reference v1.0 and beta,
 //! RFC 6749, 7523, 7636, 8252, 8628, 9110. Nothing here has been tried against a live tenant by us yet.
 
+#[cfg(all(test, feature = "sim"))]
+mod against_sim;
 pub mod auth;
 pub mod batch;
 pub mod cancel;
 pub mod client;
 pub mod cloud;
-pub mod credential_id;
 pub mod display_name;
 pub mod error;
 pub mod fido2_methods;

@@ -393,7 +393,10 @@ fn removing_what_is_gone_is_fine() {
     let seen = bench.server.seen();
     assert_eq!((seen[0].method.as_str(), seen[2].method.as_str()), ("DELETE", "GET"));
     assert!(seen[0].target.ends_with("/fido2Methods/a%2Fb1"));
-    assert!(bench.graph.remove_passkey(&kim(), &MethodId::new("")).is_err());
+    for id in ["", ".", ".."] {
+        assert!(bench.graph.remove_passkey(&kim(), &MethodId::new(id)).is_err());
+    }
+    assert!(bench.graph.passkeys(&UserId::new("")).is_err());
     assert_eq!(bench.server.seen().len(), 4);
 }
 

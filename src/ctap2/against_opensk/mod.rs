@@ -24,9 +24,9 @@ use crate::ledger::SealReceipt;
 use crate::model::{CredentialId, Pin, PlugId, PortName};
 use crate::world::{PluggedKey, SystemClock, SystemEntropy};
 
-const RP: &str = "login.microsoft.com";
+pub(super) const RP: &str = "login.microsoft.com";
 
-fn tools() -> Tools {
+pub(super) fn tools() -> Tools {
     Tools { clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy), limits: Limits::default() }
 }
 
@@ -61,11 +61,11 @@ fn with_pin(key: &Key) -> Session<PinSet> {
     }
 }
 
-fn pin(text: &str) -> Pin {
+pub(super) fn pin(text: &str) -> Pin {
     Pin::new(Zeroizing::new(text.to_owned())).expect("a PIN")
 }
 
-fn request(user: u8) -> MakeCredential {
+pub(super) fn request(user: u8) -> MakeCredential {
     MakeCredential {
         client_data_hash: [user; 32],
         rp: RelyingParty { id: RP.into(), name: Some("Microsoft".into()) },
@@ -83,7 +83,7 @@ fn request(user: u8) -> MakeCredential {
 }
 
 /// Credential id and COSE key out of authenticator data.
-fn attested(auth_data: &[u8]) -> (CredentialId, p256::ecdsa::VerifyingKey) {
+pub(super) fn attested(auth_data: &[u8]) -> (CredentialId, p256::ecdsa::VerifyingKey) {
     let length = usize::from(u16::from_be_bytes([auth_data[53], auth_data[54]]));
     let id = CredentialId::new(&auth_data[55..55 + length]);
     // The key is followed by extensions: its end is found by trying, which is good enough for a test.
@@ -405,4 +405,15 @@ fn a_recorded_journey_plays_back_and_holds_no_secret() {
     // Every proof over the client data is blank: makeCredential's member 8 with protocol two has 32 bytes.
     assert!(text.contains(&format!("085820{}", "00".repeat(32))));
     assert_eq!(journey(Box::new(Replay::new(&text).expect("a transcript"))), made);
+}
+
+#[test]
+fn a_key_can_be_picked_out_by_touch_or_by_light() {
+    let key = Key::new();
+    let mut session = blank(&key);
+    session.selection(&mut Unwatched).expect("touched");
+    session.wink().expect("it can");
+    *key.finger.lock().expect("short") = Finger::Declines;
+    let declined = session.selection(&mut Unwatched).expect_err("declined");
+    assert_eq!(declined.status(), Some(Status::OperationDenied));
 }

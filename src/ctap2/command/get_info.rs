@@ -6,7 +6,7 @@
 use super::{Command, call};
 use crate::ctap2::cbor::{Value, decode};
 use crate::ctap2::error::{CtapError, Malformed};
-use crate::ctap2::transport::{Patience, Transport, Unwatched};
+use crate::ctap2::transport::{Patience, Transport, TransportError, Unwatched};
 use crate::model::Aaguid;
 
 /// Boolean options (CTAP 2.1 §6.4, member 0x04). Absent and false differ: `clientPin` absent is a key that can't have a
@@ -281,13 +281,17 @@ fn certifications(value: &Value) -> Option<Vec<(String, u64)>> {
     value.as_map()?.iter().map(|(name, level)| Some((name.as_text()?.to_owned(), level.as_u64()?))).collect()
 }
 
-/// Asks the key.
+/// Asks the key; a second time where packets were lost, since asking changes nothing.
 ///
 /// # Errors
 /// [`CtapError`].
 pub fn get_info(link: &mut dyn Transport) -> Result<GetInfo, CtapError> {
     const COMMAND: Command = Command::GetInfo;
-    let raw = call(link, COMMAND, None, Patience::Key, &mut Unwatched)?;
+    let ask = |link: &mut dyn Transport| call(link, COMMAND, None, Patience::Key, &mut Unwatched);
+    let raw = match ask(link) {
+        Err(CtapError::Wire(TransportError::Garbled(_) | TransportError::Silent { .. })) => ask(link)?,
+        outcome => outcome?,
+    };
     GetInfo::parse(&raw).map_err(|what| CtapError::Malformed { command: COMMAND, what })
 }
 

@@ -23,6 +23,9 @@ const ERROR: u8 = 0x3F;
 const LOOK: Duration = Duration::from_millis(100);
 /// The pause after "busy" (as python-fido2 does it).
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
+/// How long one INIT is waited for before it is asked again: a key that was just plugged in, or is just finishing something,
+/// may miss the first.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// CTAP2_ERR_KEEPALIVE_CANCEL alone: the answer to a cancelled command.
 const CANCELLED_ANSWER: [u8; 1] = [0x2D];
 
@@ -79,10 +82,14 @@ impl<D: PacketDevice> Channel<D> {
             let mut nonce = [0; 8];
             self.entropy.fill(&mut nonce)?;
             self.send(asked_on, INIT, &nonce)?;
+            let asked_at = self.clock.monotonic();
             loop {
                 let waited = self.since(started);
                 if waited >= self.limits.idle {
                     return Err(TransportError::Silent { waited });
+                }
+                if self.since(asked_at) >= ASK_AGAIN {
+                    continue 'ask;
                 }
                 let Some(packet) = self.device.read(LOOK.min(self.limits.idle - waited))? else { continue };
                 let AnyPacket::Init(packet) = AnyPacket::read(&packet) else { continue };

@@ -53,12 +53,17 @@ struct Scripted {
     /// Sent whenever nothing else is due.
     babble: Option<Packet>,
     gone_after: Option<usize>,
+    /// So many INITs go unheard.
+    deaf_to_init: usize,
 }
 
 impl Scripted {
     fn heard(&mut self, channel: ChannelId, command: u8, message: &[u8]) {
         self.asked.lock().expect("short").push(command);
-        let answers = if command == INIT {
+        let answers = if command == INIT && self.deaf_to_init > 0 {
+            self.deaf_to_init -= 1;
+            Vec::new()
+        } else if command == INIT {
             // Before ours, what another program's INIT got.
             let mut other = init_answer(&[0xEE; 8], THEIRS);
             other[..4].copy_from_slice(&channel.0);
@@ -132,6 +137,7 @@ fn stage(script: impl FnMut(u8, &[u8]) -> Vec<Packet> + Send + 'static) -> Stage
         under_way: None,
         babble: None,
         gone_after: None,
+        deaf_to_init: 0,
     };
     let channel = Channel::open(device, time.clone(), Arc::new(Counting::default()), Limits::default()).expect("opens");
     assert_eq!(channel.id, OURS);
@@ -264,7 +270,7 @@ fn endless_keepalives_end() {
     stage.channel.device.babble = Some(one(OURS, KEEPALIVE, &[2]));
     let error = stage.call(b"ask").expect_err("never ends");
     assert!(matches!(error, TransportError::Deadline { confirmed: false, .. }) && !error.surely_undone());
-    assert_eq!(stage.asked(), [CBOR, CANCEL, INIT]);
+    assert_eq!(stage.asked()[..3], [CBOR, CANCEL, INIT]);
     assert!(stage.time.monotonic().as_secs() < 70);
 }
 
@@ -332,4 +338,17 @@ fn too_long_is_said_before_anything_is_sent() {
     stage.channel.set_max_message(1024);
     assert!(matches!(stage.call(&[0; 1025]), Err(TransportError::TooLong { length: 1025, max: 1024 })));
     assert!(stage.asked().is_empty());
+}
+
+#[test]
+fn a_lost_init_is_asked_again() {
+    let mut stage = stage(|_, _| vec![one(OURS, CBOR, &[0])]);
+    stage.channel.device.deaf_to_init = 2;
+    stage.channel.resynchronise().expect("the third is heard");
+    assert_eq!(stage.asked(), [INIT, INIT, INIT]);
+    // A key that never answers is given up on both channels.
+    stage.channel.device.deaf_to_init = usize::MAX;
+    let started = stage.time.monotonic();
+    assert!(matches!(stage.channel.resynchronise(), Err(TransportError::Silent { .. })));
+    assert_eq!((stage.time.monotonic() - started).as_secs(), 10);
 }

@@ -2,7 +2,7 @@
 //!
 //! Promises: the ports are enumerated once, not at each opening; a key is opened by the stay it was seen in, so that another
 //! key in the same port or under the same node is never taken for it; on Linux the node is locked while we have it.
-//! One thread per key: a [`UsbKey`] can be sent to it, not shared.
+//! One thread per key: a `UsbKey` can be sent to it, not shared.
 
 use std::ffi::CString;
 use std::sync::mpsc::Receiver;
@@ -120,5 +120,27 @@ impl PacketDevice for UsbKey {
             Err(HidError::IoError { error }) if error.kind() == std::io::ErrorKind::Interrupted => Ok(None),
             Err(error) => Err(self.trouble(&error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever is plugged in here is looked at and left alone.
+    #[test]
+    fn this_machines_ports_can_be_listed_and_watched() {
+        let ports = UsbPorts::new().expect("a HID layer");
+        let listed = ports.list().expect("a list");
+        let events = ports.watch().expect("watched");
+        let seen: Vec<PluggedKey> = events
+            .try_iter()
+            .filter_map(|event| match event {
+                PortEvent::Plugged(key) => Some(key),
+                PortEvent::Unplugged { .. } => None,
+            })
+            .collect();
+        assert_eq!(seen, listed, "the same stays, with the same numbers");
+        assert!(matches!(ports.open(PlugId(u64::MAX)), Err(DeviceError::Gone)));
     }
 }

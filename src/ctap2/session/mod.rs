@@ -124,7 +124,7 @@ pub fn open(device: Box<dyn PacketDevice>, plugged: &PluggedKey, tools: &Tools) 
     open_over(Box::new(channel), plugged, tools)
 }
 
-/// As [`open`], over any transport.
+/// As [`open()`], over any transport.
 ///
 /// # Errors
 /// [`CtapError`].

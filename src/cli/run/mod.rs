@@ -1,0 +1,294 @@
+//! `keybench run`.
+
+mod shown;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+
+use self::shown::Shown;
+use super::connect::connect;
+use super::interrupt::interrupted;
+use super::prompt::Terminal;
+use super::{CliError, Context, Exit};
+use crate::config::{FirstDevicePolicy, Settings, Tenant};
+use crate::graph::Cancel;
+use crate::ledger::{Opening, RunEnd, open_writer};
+use crate::model::{BenchId, PortName, Upn};
+use crate::pin::{DirResumeStore, PinPolicy, Recipients};
+use crate::pipeline::bench::Ports;
+use crate::pipeline::progress::Summary;
+use crate::platform::who;
+use crate::provision::{Bounds, Machine, Report, Request, provision};
+use crate::roster::Roster;
+use crate::roster::decode::LARGEST;
+use crate::webauthn::trust::Anchors;
+use crate::world::{Clock, Entropy, KeyPorts, Operator as _, SystemClock, SystemEntropy};
+
+/// `keybench run`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench run people.csv
+  keybench run people.csv --ports 1-4.1,1-4.2 --idle 10
+  keybench run --group \"New starters\" --strict
+  keybench run people.csv --sim-keys 4        simulated keys, only against a simulated tenant
+
+The roster is CSV with a header line: upn, and if you like serial, keys, key_kind, first_device,
+street, postal_code, city, country. Keys that are plugged in when the run starts need a yes, or
+naming their ports with --ports.")]
+pub struct RunArgs {
+    /// Who gets a key: a CSV file
+    #[arg(value_name = "ROSTER.csv", required_unless_present = "group")]
+    pub roster: Option<PathBuf>,
+    /// The members of this group (name or object id); with a roster: only those of the roster who are members
+    #[arg(long, value_name = "NAME|ID")]
+    pub group: Option<String>,
+    /// Ports to use, by name (see keybench key list)
+    #[arg(long, value_name = "all|PORT,…", value_delimiter = ',')]
+    pub ports: Vec<String>,
+    /// Simulated ports with simulated keys and an operator who touches them, until the queue is empty
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub sim_keys: Option<u32>,
+    /// Stop before the first key if anybody is refused
+    #[arg(long)]
+    pub strict: bool,
+    /// End after so many minutes without a key
+    #[arg(long, value_name = "MIN", value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub idle: Option<u32>,
+    /// This person holds a role and gets a key all the same; may be given several times
+    #[arg(long, value_name = "UPN")]
+    pub allow_privileged: Vec<String>,
+}
+
+/// What a run rests on, read and checked before anything is asked of the tenant or a key.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The settings.
+    pub settings: Settings,
+    /// What signing in needs.
+    pub tenant: Tenant,
+    /// The roster; `None` when only a group is given.
+    pub roster: Option<Roster>,
+    /// What names the batch: the roster's full path, else the group as it was given.
+    pub source: String,
+    /// From `--allow-privileged`.
+    pub allow_privileged: Vec<Upn>,
+}
+
+/// Reads settings and roster.
+///
+/// # Errors
+/// Everything that is wrong with the first of settings, options and roster that has something wrong; nothing was started.
+pub fn prepare(context: &Context<'_>, args: &RunArgs) -> Result<Prepared, CliError> {
+    let settings = context.settings()?;
+    let tenant = settings.tenant()?;
+    settings.custodians()?;
+    let allow_privileged = args
+        .allow_privileged
+        .iter()
+        .map(|name| {
+            Upn::parse(name).ok_or_else(|| {
+                let fact = format!("--allow-privileged {name} is not of the form name@domain.");
+                CliError::new(Exit::Usage, "usage", fact, "give the person's user principal name.")
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let roster = args.roster.as_deref().map(read_roster).transpose()?;
+    let source = match (&args.roster, &args.group) {
+        (Some(path), _) => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
+        (None, group) => group.clone().unwrap_or_default(),
+    };
+    Ok(Prepared { settings, tenant, roster, source, allow_privileged })
+}
+
+fn read_roster(path: &Path) -> Result<Roster, CliError> {
+    let unreadable = |cause: String| {
+        let fact = format!("The roster {} can't be read.", path.display());
+        CliError::new(Exit::Usage, "roster-unreadable", fact, "check the name and your rights.").because(cause)
+    };
+    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut bytes = Vec::new();
+    // One byte more than a roster may have, so that a larger one is seen to be larger without being read.
+    let most = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Roster::read(&path.display().to_string(), &bytes)?)
+}
+
+/// Keys and hands other than this machine's own.
+pub struct Stand<'a> {
+    /// Its ports.
+    pub ports: &'a dyn KeyPorts,
+    /// Told of all progress, so that simulated hands know what the screen shows.
+    pub heard: &'a (dyn Fn(&crate::pipeline::progress::Progress) + Send + Sync),
+    /// What its keys attest under.
+    pub roots: Anchors,
+    /// How many ports it has.
+    pub count: usize,
+}
+
+/// What is asked of a run beside its roster.
+pub struct Asked<'a> {
+    /// `--group`.
+    pub group: Option<&'a str>,
+    /// `--ports`.
+    pub ports: Ports,
+    /// `--strict`.
+    pub strict: bool,
+    /// Times.
+    pub bounds: Bounds,
+    /// Where resume keys are kept.
+    pub resume_dir: PathBuf,
+    /// Simulated keys; `None` for this machine's ports.
+    pub stand: Option<Stand<'a>>,
+}
+
+/// `keybench run`, whole.
+///
+/// # Errors
+/// Why it did not start, or had to stop.
+pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<Exit, CliError> {
+    let prepared = prepare(context, args)?;
+    let mut bounds = Bounds::default();
+    if let Some(minutes) = args.idle {
+        bounds.idle = Duration::from_secs(u64::from(minutes) * 60);
+    }
+    let asked = Asked {
+        group: args.group.as_deref(),
+        ports: ports(&args.ports),
+        strict: args.strict,
+        bounds,
+        resume_dir: prepared.settings.data.join("resume"),
+        stand: None,
+    };
+    match args.sim_keys {
+        None => execute(context, prepared, asked).map(|(exit, _)| exit),
+        Some(count) => simulated(context, prepared, asked, count),
+    }
+}
+
+fn simulated(_: &Context<'_>, _: Prepared, _: Asked<'_>, _: u32) -> Result<Exit, CliError> {
+    Err(CliError::new(
+        Exit::Usage,
+        "not-built",
+        "This build has no simulated keys.",
+        "use a build with the feature `sim`, or real keys.",
+    ))
+}
+
+fn ports(named: &[String]) -> Ports {
+    match named {
+        [] => Ports::Any,
+        [one] if one.eq_ignore_ascii_case("all") => Ports::All,
+        names => Ports::Named(names.iter().map(PortName::new).collect()),
+    }
+}
+
+/// Runs what was prepared, on this machine's ports or on a stand.
+///
+/// # Errors
+/// Why it did not start, or had to stop.
+pub fn execute(
+    context: &Context<'_>,
+    prepared: Prepared,
+    asked: Asked<'_>,
+) -> Result<(Exit, Option<Report>), CliError> {
+    let Prepared { settings, tenant, roster, source, allow_privileged } = prepared;
+    let recipients =
+        Recipients::from_settings(&settings.escrow.first, &settings.escrow.second, settings.escrow.dual())?;
+    let pins = PinPolicy::check(&settings.pin.to_policy())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let interrupted = interrupted();
+
+    if asked.stand.is_none()
+        && let Some(advice) = crate::platform::rights::before_the_first_key()
+    {
+        return Err(CliError::new(Exit::Keys, "no-right", advice.fact, advice.next).because(advice.cause));
+    }
+    let resume = DirResumeStore::open(&asked.resume_dir)?;
+    let ledger = open_writer(&Opening {
+        path: settings.ledger.path.clone(),
+        mirror: settings.ledger.mirror.clone(),
+        bench: BenchId::new(settings.bench.name.clone().unwrap_or_else(who::host)),
+        clock: Arc::clone(&clock),
+        entropy: &SystemEntropy,
+    })?;
+    let count = asked.stand.as_ref().map_or(8, |stand| stand.count);
+    let shown = Shown::new(context.output, count, Arc::clone(&clock), asked.stand.as_ref().map(|stand| stand.heard));
+    let graph = connect(context, &settings, &tenant, &clock, shown.throttle_observer(), Cancel::new())?;
+
+    let terminal = Terminal::new(context.output);
+    let usb;
+    let (machine_ports, roots, simulated): (&dyn KeyPorts, Anchors, bool) = match &asked.stand {
+        Some(stand) => (stand.ports, stand.roots.clone(), true),
+        None => {
+            usb = crate::ctap2::hid::usb::UsbPorts::new().map_err(|error| {
+                CliError::new(Exit::Keys, "no-ports", "Security keys can't be watched.", "run `keybench doctor`.")
+                    .because(error.to_string())
+            })?;
+            (&usb, Anchors::none(), false)
+        }
+    };
+    let machine = Machine {
+        clock,
+        entropy,
+        ports: machine_ports,
+        operator: &terminal,
+        simulated,
+        simulator_roots: roots,
+        interrupted: &interrupted,
+    };
+    let request = Request {
+        tenant: tenant.id.clone(),
+        recipients,
+        pins,
+        leave_off: settings.pin.first_device == FirstDevicePolicy::LeaveOff,
+        allowed_group: tenant.allowed_group.as_deref(),
+        never: settings.bench.never.iter().cloned().collect::<BTreeSet<_>>(),
+        key_name: &settings.bench.key_name,
+        mds: settings.bench.mds.as_deref(),
+        roster,
+        group: asked.group,
+        source,
+        allow_privileged,
+        ports: asked.ports,
+        strict: asked.strict,
+        operator_name: who::operator(),
+        bounds: asked.bounds,
+    };
+    let outcome = provision(request, &machine, &graph, &ledger, &resume, &shown);
+    shown.close();
+    let report = outcome?;
+    shown.summary(&report.summary);
+    if let Some((code, detail)) = &report.stopped_by {
+        let what = crate::tui::say::explain(code, Some(detail));
+        context.output.progress(&format!("Stopped. {what}"));
+    }
+    if !terminal.is_present() && report.summary.counts.parked > 0 {
+        context.output.progress("Run the same command again to go on.");
+    }
+    Ok((exit_of(&report, interrupted.load(Ordering::Relaxed)), Some(report)))
+}
+
+/// The exit code of a run that came to its end (`docs/ERRORS.md`).
+fn exit_of(report: &Report, interrupted: bool) -> Exit {
+    let Summary { counts, end, touches, .. } = &report.summary;
+    match end {
+        RunEnd::Stopped if report.stopped_by.is_some() => Exit::Tenant,
+        RunEnd::Interrupted if counts.parked > 0 => Exit::Interrupted,
+        _ if interrupted && counts.parked > 0 => Exit::Interrupted,
+        RunEnd::Idle if *touches == 0 && counts.finished == 0 && counts.keys_refused == 0 => Exit::Keys,
+        _ if counts.failed > 0 || counts.refused > 0 => Exit::SomeFailed,
+        _ if counts.parked > 0 => Exit::Interrupted,
+        _ => Exit::Done,
+    }
+}
+
+/// The interrupt flag's type, for those who set it themselves.
+pub type Interrupted = Arc<AtomicBool>;

@@ -1,0 +1,298 @@
+//! A run, as it is shown: a live screen at a terminal, plain lines elsewhere, JSON Lines for programs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::cli::events::{Event, ForceChange};
+use crate::cli::{Level, Output};
+use crate::graph::{GraphEvent, Observer};
+use crate::ledger::ForcedChange;
+use crate::model::JobId;
+use crate::pipeline::code::meaning;
+use crate::pipeline::progress::{Progress, Stage, Summary, Watcher as _};
+use crate::provision::{Listener, Start};
+use crate::roster::{Refusal, Warning};
+use crate::tui::draw::Palette;
+use crate::tui::say::{Tone, closing, say};
+use crate::tui::screen::Screen;
+use crate::world::Clock;
+
+/// Where a run is shown.
+pub struct Shown<'a> {
+    output: &'a Output,
+    screen: Mutex<Option<Screen>>,
+    ports: usize,
+    clock: Arc<dyn Clock>,
+    heard: Option<&'a (dyn Fn(&Progress) + Send + Sync)>,
+    /// Who is in each port, for events that name a port only.
+    seated: Mutex<std::collections::HashMap<String, (String, String)>>,
+    throttled: Arc<Mutex<Vec<(u64, String)>>>,
+}
+
+impl<'a> Shown<'a> {
+    /// A run on about so many ports.
+    pub fn new(
+        output: &'a Output,
+        ports: usize,
+        clock: Arc<dyn Clock>,
+        heard: Option<&'a (dyn Fn(&Progress) + Send + Sync)>,
+    ) -> Self {
+        Self {
+            output,
+            screen: Mutex::new(None),
+            ports,
+            clock,
+            heard,
+            seated: Mutex::default(),
+            throttled: Arc::default(),
+        }
+    }
+
+    /// What Graph's waits are told to.
+    pub fn throttle_observer(&self) -> Arc<dyn Observer> {
+        let waits = Arc::clone(&self.throttled);
+        Arc::new(move |event: GraphEvent| {
+            let (seconds, doing) = match event {
+                GraphEvent::Throttled { seconds, doing } => (seconds, doing),
+                GraphEvent::Retrying { seconds, doing, .. } => (seconds, doing),
+            };
+            waits.lock().unwrap_or_else(PoisonError::into_inner).push((seconds, doing));
+        })
+    }
+
+    fn tell_waits(&self) {
+        let waits: Vec<(u64, String)> =
+            self.throttled.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        for (seconds, doing) in waits {
+            self.output.json(&Event::Throttled { call: &doing, status: 429, seconds: seconds as f64 });
+            self.line(&Progress::Throttled { wait: Duration::from_secs(seconds) });
+        }
+    }
+
+    fn line(&self, progress: &Progress) {
+        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(screen) = screen.as_ref() {
+            screen.on(progress);
+            return;
+        }
+        drop(screen);
+        // With --json, stderr keeps to what a person would have to act on.
+        let Some(said) = say(progress) else { return };
+        if said.tone != Tone::Bad && self.output.style().json {
+            self.output.detail(Level::Detailed, &said.text);
+        } else {
+            self.output.progress(&said.text);
+        }
+    }
+
+    /// Gives the terminal back.
+    pub fn close(&self) {
+        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(screen) = screen {
+            screen.close();
+        }
+    }
+
+    /// The closing table, and the last event.
+    pub fn summary(&self, summary: &Summary) {
+        let head = summary.head.to_string();
+        self.output.json(&Event::Summary {
+            planned: summary.counts.planned,
+            finished: summary.counts.finished,
+            already: summary.counts.already,
+            failed: summary.counts.failed,
+            refused: summary.counts.refused,
+            parked: summary.counts.parked,
+            keys_refused: summary.counts.keys_refused,
+            touches: summary.touches,
+            graph_requests: summary.graph_requests,
+            graph_retries: summary.graph_retries,
+            seconds: summary.took.as_secs_f64(),
+            head: &head,
+        });
+        self.output.answer("");
+        for line in closing(summary) {
+            self.output.answer(&line);
+        }
+    }
+
+    fn seat(&self, port: &str) -> Option<(String, String)> {
+        self.seated.lock().unwrap_or_else(PoisonError::into_inner).get(port).cloned()
+    }
+
+    fn json(&self, progress: &Progress) {
+        let next_of = |code: &str| meaning(code).map_or("", |meaning| meaning.next);
+        match progress {
+            Progress::Identified { key } => {
+                let aaguid = key.aaguid.to_string();
+                self.output.json(&Event::Plugged {
+                    port: key.port.as_str(),
+                    serial: key.serial.as_ref().map(|serial| serial.as_str()),
+                    aaguid: Some(&aaguid),
+                    model: key.model.as_deref(),
+                });
+            }
+            Progress::KeyRefused { key, code, detail } => {
+                let aaguid = key.aaguid.to_string();
+                let reason = reason(code, detail.as_deref());
+                self.output.json(&Event::KeyRefused {
+                    port: key.port.as_str(),
+                    serial: key.serial.as_ref().map(|serial| serial.as_str()),
+                    aaguid: Some(&aaguid),
+                    code,
+                    reason: &reason,
+                    next: next_of(code),
+                });
+            }
+            Progress::Assigned { port, job, upn, .. } => {
+                self.seated
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(port.to_string(), (job.to_string(), upn.clone()));
+            }
+            Progress::Stage { port, stage: Stage::Touch } => {
+                if let Some((job, upn)) = self.seat(port.as_str()) {
+                    self.output.json(&Event::Touch { port: port.as_str(), job: &job, upn: &upn });
+                }
+            }
+            Progress::Paused { code, detail } => {
+                let reason = reason(code, Some(detail));
+                self.output.json(&Event::Paused { code, reason: &reason, next: next_of(code) });
+            }
+            Progress::Unpaused => self.output.json(&Event::Resumed {}),
+            Progress::Finished(done) => {
+                let (job, aaguid) = (done.job.to_string(), done.key.aaguid.to_string());
+                self.output.json(&Event::Finished {
+                    job: &job,
+                    upn: &done.upn,
+                    credential_id: &done.credential.to_base64url(),
+                    method_id: done.method.as_str(),
+                    aaguid: &aaguid,
+                    serial: done.key.serial.as_ref().map(|serial| serial.as_str()),
+                    port: done.key.port.as_str(),
+                    force_change: match done.forced {
+                        ForcedChange::Forced => ForceChange::Forced,
+                        ForcedChange::NotAsked => ForceChange::NotAsked,
+                        ForcedChange::Unsupported => ForceChange::Unsupported,
+                    },
+                });
+            }
+            Progress::Taken { port, .. } => {
+                self.output.json(&Event::Unplugged { port: port.as_str(), job: None });
+            }
+            Progress::PulledEarly { port, job, .. } => {
+                self.output.json(&Event::Unplugged { port: port.as_str(), job: Some(job.as_str()) });
+            }
+            Progress::Failed { job, upn, port, code, detail, .. } => {
+                let reason = reason(code, detail.as_deref());
+                self.output.json(&Event::Failed {
+                    job: job.as_str(),
+                    upn,
+                    port: Some(port.as_str()).filter(|port| *port != "-"),
+                    code,
+                    reason: &reason,
+                    next: next_of(code),
+                });
+            }
+            Progress::Parked { job, upn, port, code } => {
+                self.output.json(&Event::Parked {
+                    job: job.as_str(),
+                    upn,
+                    port: port.as_ref().map(|port| port.as_str()),
+                    code,
+                    next: next_of(code),
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The fact of a code, with more words when there are any.
+fn reason(code: &str, detail: Option<&str>) -> String {
+    let what = meaning(code).map_or(code, |meaning| meaning.what);
+    match detail {
+        Some(detail) if !detail.is_empty() => format!("{what} {}", detail.replace('\n', " ")),
+        _ => what.to_owned(),
+    }
+}
+
+impl Listener for Shown<'_> {
+    fn note(&self, text: &str) {
+        self.output.progress(text);
+    }
+
+    fn warned(&self, warning: &Warning) {
+        self.output.json(&Event::Warning {
+            code: warning.code,
+            upn: warning.upn.as_ref().map(|upn| upn.as_str()),
+            line: warning.line,
+            text: &warning.text,
+        });
+        let place = warning.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        self.output.warning(&format!("{place}{}", warning.text));
+    }
+
+    fn refused(&self, refusal: &Refusal, job: Option<&JobId>) {
+        self.output.json(&Event::Refused {
+            job: job.map(|job| job.as_str()),
+            upn: refusal.upn.as_str(),
+            port: None,
+            code: refusal.code.as_str(),
+            line: refusal.line,
+            reason: &refusal.reason,
+            next: &refusal.next,
+        });
+        let place = refusal.line.map(|line| format!("line {line}, ")).unwrap_or_default();
+        self.output.progress(&format!("Refused: {place}{}: {}\n  Next: {}", refusal.upn, refusal.reason, refusal.next));
+    }
+
+    fn started(&self, start: &Start<'_>) {
+        self.output.json(&Event::Started {
+            run: start.run,
+            batch: start.batch,
+            tenant: start.tenant,
+            roster: start.roster,
+            planned: start.planned,
+            ports: &[],
+            custodians: &start.custodians,
+        });
+        self.output.progress(&format!(
+            "Run {} for {} ({} planned) in tenant {}.\nPINs are sealed to {}; {:.1} bits each.",
+            start.run,
+            start.roster,
+            start.planned,
+            start.tenant,
+            start.custodians.join(", "),
+            start.pin_bits,
+        ));
+        let style = self.output.style();
+        if style.stderr_is_terminal && !style.json {
+            let palette = Palette { colour: style.color };
+            // A terminal that tells no size gets plain lines.
+            let opened = Screen::open(self.ports, palette, Arc::clone(&self.clock)).ok();
+            *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+        }
+    }
+
+    fn happened(&self, progress: &Progress) {
+        self.tell_waits();
+        self.json(progress);
+        self.line(progress);
+        if let Some(heard) = self.heard {
+            heard(progress);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_line() {
+        assert_eq!(reason("has-pin", None), "The key already has a PIN that this bench did not set.");
+        let long = reason("registration-refused", Some("400\nbadRequest"));
+        assert!(!long.contains('\n') && long.ends_with("400 badRequest"), "{long}");
+    }
+}

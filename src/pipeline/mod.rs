@@ -9,6 +9,8 @@ pub mod bench;
 mod bench_tests;
 pub mod canary;
 pub mod code;
+#[cfg(all(test, feature = "sim"))]
+mod crash_tests;
 pub mod driver;
 pub mod effect;
 pub mod event;
@@ -27,4 +29,6 @@ pub mod state;
 pub mod step;
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, feature = "sim"))]
+mod unplug_tests;
 pub mod watch;

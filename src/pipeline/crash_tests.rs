@@ -69,7 +69,7 @@ fn stop_everywhere(story: &Story<'_>) -> Met {
 }
 
 fn stop_at_every_write(story: &Story<'_>, when: When) -> Met {
-    let stage = Stage::new(MOST_WRITES as usize, 2, |spec| (story.tenant)(spec));
+    let stage = Stage::new(MOST_WRITES as usize, 1, |spec| (story.tenant)(spec));
     stage.plan(&stage.open_ledger());
     let model = Model::by_id(story.model).expect("a model");
     let mut met = Met::default();
@@ -85,8 +85,8 @@ fn stop_at_every_write(story: &Story<'_>, when: When) -> Met {
             Play::of(boxed)
                 .only(person)
                 .lag(story.list_lag_ms)
-                .idle(400)
-                .watched_by(|progress| (story.meanwhile)(&stage, progress))
+                .idle(250)
+                .watched_by(|progress, _| (story.meanwhile)(&stage, progress))
         };
         let ledger = Arc::new(stage.open_ledger());
         let faulty = Faulty::new(Arc::clone(&ledger) as Arc<dyn Ledger>, stop_at, when);

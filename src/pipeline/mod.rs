@@ -11,6 +11,14 @@ pub mod canary;
 pub mod code;
 #[cfg(all(test, feature = "sim"))]
 mod crash_tests;
+#[cfg(all(test, feature = "sim"))]
+mod hands_tests;
+#[cfg(all(test, feature = "sim"))]
+mod model_tests;
+#[cfg(all(test, feature = "sim"))]
+mod secrets_tests;
+#[cfg(all(test, feature = "sim"))]
+mod watch_tests;
 pub mod driver;
 pub mod effect;
 pub mod event;

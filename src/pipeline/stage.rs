@@ -61,7 +61,7 @@ pub struct Stage {
 }
 
 /// Called with everything the bench tells, from the lane's own thread.
-pub type Onlooker<'a> = Box<dyn Fn(&Progress) + Send + Sync + 'a>;
+pub type Onlooker<'a> = Box<dyn Fn(&Progress, &SimPorts) + Send + Sync + 'a>;
 
 /// What one run is given.
 pub struct Play<'a> {
@@ -113,7 +113,7 @@ impl<'a> Play<'a> {
         self
     }
 
-    pub fn watched_by(mut self, onlooker: impl Fn(&Progress) + Send + Sync + 'a) -> Self {
+    pub fn watched_by(mut self, onlooker: impl Fn(&Progress, &SimPorts) + Send + Sync + 'a) -> Self {
         self.onlooker = Some(Box::new(onlooker));
         self
     }
@@ -279,10 +279,10 @@ impl Stage {
         let events = Arc::clone(&self.events);
         let onlooker = play.onlooker;
         let watcher = {
-            let cues = Mutex::new(cues.clone());
+            let (cues, hub) = (Mutex::new(cues.clone()), ports.clone());
             move |progress: &Progress| {
                 if let Some(onlooker) = &onlooker {
-                    onlooker(progress);
+                    onlooker(progress, &hub);
                 }
                 events.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
                 let cue = match progress {

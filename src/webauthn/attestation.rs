@@ -142,9 +142,9 @@ pub(in crate::webauthn) mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::credential_id;
     use crate::model::{CredentialId, MethodId};
     use crate::webauthn::auth_data::AuthenticatorData;
-    use crate::model::credential_id;
     use proptest::prelude::*;
 
     #[test]

@@ -101,6 +101,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("eprintln!", &["cli"], "stderr is progress, and cli or tui shows it"),
     ("eprint!", &["cli"], "as eprintln!"),
     ("dbg!", &[], "it prints"),
+    ("mem::forget", &[], "what is forgotten is not wiped"),
     ("io::stdout", &["cli", "tui"], "as println!"),
     ("io::stderr", &["cli", "tui", "logging"], "as eprintln!"),
 ];
@@ -272,7 +273,8 @@ fn names(source: &Source, line: usize, text: &str, found: &mut Vec<String>) {
 fn mentions(path: &str, what: &str) -> bool {
     let (path, what): (Vec<_>, Vec<_>) = (path.split("::").collect(), what.split("::").collect());
     // A name that begins with a capital, or `io::…`, is written with more or less of the path before it.
-    let anywhere = what.first().is_some_and(|first| first.starts_with(char::is_uppercase) || *first == "io");
+    let anywhere =
+        what.first().is_some_and(|first| first.starts_with(char::is_uppercase) || ["io", "mem"].contains(first));
     if anywhere { path.windows(what.len()).any(|part| part == what) } else { path.starts_with(&what) }
 }
 
@@ -333,6 +335,7 @@ mod the_checker_can_fail {
         fails("src/roster/file.rs", "fn f() { println!(\"x\") }", "`println!`");
         fails("src/graph/http.rs", "fn f() { let t = jiff::Timestamp::now(); }", "`Timestamp::now`");
         fails("src/graph/http.rs", "fn f() { std::io::stdout().flush() }", "`io::stdout`");
+        fails("src/graph/http.rs", "use std::mem;\nfn f() { mem::forget(x) }", "`mem::forget`");
         fails("src/pin/policy.rs", "use std::{fmt, thread};", "`pin::policy` is pure and names `std::thread`");
         let file = "fn f() { let x = File::open(y); }\nuse std::fs::File;";
         assert_eq!(complaints(&[("src/webauthn/trust.rs", file)]).len(), 2, "not there, and not pure");

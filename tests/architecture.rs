@@ -86,15 +86,15 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         "only the browser's sign-in is listened for, and only simulated tenants serve",
     ),
     ("std::process::Command", &["platform", "ledger::place"], "children inherit the environment"),
-    ("getrandom", &["world"], "ask the Entropy of world.rs"),
+    ("getrandom", &["world", "cli"], "ask the Entropy of world.rs; cli is where the real world is made"),
     (
         "Timestamp::now",
-        &["world", "sim", "pin::resume"],
+        &["world", "cli", "sim", "pin::resume"],
         "ask the Clock of world.rs; pin::resume writes a comment line for people",
     ),
     (
         "Instant::now",
-        &["world", "sim", "ctap2::hid"],
+        &["world", "cli", "sim", "ctap2::hid"],
         "ask the Clock of world.rs; packets time out by the machine's own",
     ),
     ("SystemTime::now", &["world"], "ask the Clock of world.rs"),

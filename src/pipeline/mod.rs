@@ -25,5 +25,6 @@ pub mod recover;
 mod stage;
 pub mod state;
 pub mod step;
+pub use on_key::{facts, pin_facts};
 #[cfg(test)]
 mod tests;

@@ -214,7 +214,8 @@ impl From<ProvisionError> for CliError {
             ProvisionError::Metadata { next, .. } => usage("mds", text, &step(&next)),
             ProvisionError::KeyName(_) => usage("key-name", text, "correct bench.key_name in the settings."),
             ProvisionError::Renamed(people) => {
-                let next = "run the same command at a terminal and confirm, after checking that they are the same people.";
+                let next =
+                    "run the same command at a terminal and confirm, after checking that they are the same people.";
                 let mut shown = usage("renamed", text, next);
                 shown.causes = people.iter().map(|(was, now)| format!("{was} is now {now}.")).collect();
                 let why = "A passkey does not follow a change of name; a mix-up in the roster looks the same.";

@@ -41,9 +41,10 @@ impl About {
                 "Jobs left open",
                 "The same command goes on with them. `parked` events; `paused` events while all keys wait for the tenant.",
             ),
-            Self::Tenant => {
-                ("Tenant and network", "Signing in and asking Graph, before the first key. `error` events, exit code 3 or 2.")
-            }
+            Self::Tenant => (
+                "Tenant and network",
+                "Signing in and asking Graph, before the first key. `error` events, exit code 3 or 2.",
+            ),
         }
     }
 }

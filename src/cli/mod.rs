@@ -226,7 +226,7 @@ fn not_a_command(error: &clap::Error, output: &Output) -> Exit {
 fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> {
     match command {
         #[cfg(feature = "sim")]
-        Command::Demo(_) => Err(not_yet("demo")),
+        Command::Demo(args) => demo::run(context, args),
         Command::Config(command) => config::run(context, command),
         Command::Doctor(args) => doctor::run(context, args),
         Command::Run(args) => run::run(context, args),

@@ -13,14 +13,21 @@ fn status_counts_everybody_and_says_what_to_do() {
     let people = desk.run(&["status"]);
     assert_eq!(people.exit, Exit::Done);
     assert!(people.out.contains("4 jobs: 1 finished, 1 waiting, 1 failed, 1 refused"), "{}", people.out);
-    assert!(people.out.contains("sam@contoso.example") && people.out.contains("Next: Put the key aside"), "{}", people.out);
+    assert!(
+        people.out.contains("sam@contoso.example") && people.out.contains("Next: Put the key aside"),
+        "{}",
+        people.out
+    );
     assert!(!people.out.contains("lee@"), "who only waits is counted: {}", people.out);
     let waiting = desk.run(&["status", "--only", "waiting"]);
     assert!(waiting.out.contains("lee@") && !waiting.out.contains("sam@"), "{}", waiting.out);
 
     let lines = desk.run(&["status", "--json"]).lines();
     assert_eq!(lines.len(), 5);
-    assert_eq!((lines[0]["upn"].as_str(), lines[0]["status"].as_str()), (Some("kim@contoso.example"), Some("finished")));
+    assert_eq!(
+        (lines[0]["upn"].as_str(), lines[0]["status"].as_str()),
+        (Some("kim@contoso.example"), Some("finished"))
+    );
     assert_eq!(lines[1]["job"].as_str(), Some(jobs[1].as_str()));
     assert_eq!(lines[1]["code"].as_str(), Some("proof-failed"));
     assert_eq!(lines[4]["event"].as_str(), Some("status"));
@@ -99,7 +106,8 @@ fn a_pin_is_opened_on_the_record_and_nowhere_else() {
     let identity = desk.path("custodian-0.txt").display().to_string();
     let open = |more: &[&str]| {
         let job = jobs[0].as_str();
-        let mut line = vec!["escrow", "open", "--identity", &identity, "--job", job, "--as", "Kim", "--reason", "letter"];
+        let mut line =
+            vec!["escrow", "open", "--identity", &identity, "--job", job, "--as", "Kim", "--reason", "letter"];
         line.extend(more);
         desk.run(&line)
     };
@@ -112,17 +120,31 @@ fn a_pin_is_opened_on_the_record_and_nowhere_else() {
     assert_eq!((opened.exit, opened.out), (Exit::Done, format!("{PIN}\n")), "{}", opened.err);
     assert!(!opened.err.contains(PIN));
     let last = kinds(&desk.path("ledger.db")).pop();
-    assert!(matches!(&last, Some(Entry::PinOpened { by, reason, attempt: 1, .. }) if by == "Kim" && reason == "letter"), "{last:?}");
+    assert!(
+        matches!(&last, Some(Entry::PinOpened { by, reason, attempt: 1, .. }) if by == "Kim" && reason == "letter"),
+        "{last:?}"
+    );
     assert_eq!(open(&["--to-stdout", "--json"]).out, format!("{PIN}\n"), "the PIN and only the PIN");
     assert!(!desk.run(&["show", jobs[0].as_str()]).out.contains(PIN));
 
     // The failed try's PIN is on a key somewhere: it can be opened as well.
     let failed = desk.run(&[
-        "escrow", "open", "--identity", &identity, "--job", jobs[1].as_str(), "--as", "K", "--reason", "r", "--to-stdout",
+        "escrow",
+        "open",
+        "--identity",
+        &identity,
+        "--job",
+        jobs[1].as_str(),
+        "--as",
+        "K",
+        "--reason",
+        "r",
+        "--to-stdout",
     ]);
     assert_eq!(failed.exit, Exit::Done, "{}", failed.err);
     for (job, code) in [(jobs[2].as_str(), "no sealed PIN"), ("0000000000", "no job 0000000000")] {
-        let line = ["escrow", "open", "--identity", &identity, "--job", job, "--as", "K", "--reason", "r", "--to-stdout"];
+        let line =
+            ["escrow", "open", "--identity", &identity, "--job", job, "--as", "K", "--reason", "r", "--to-stdout"];
         let nothing = desk.run(&line);
         assert_eq!((nothing.exit, nothing.out.as_str()), (Exit::Usage, ""));
         assert!(nothing.err.contains(code), "{}", nothing.err);
@@ -136,7 +158,19 @@ fn nothing_is_shown_that_is_not_recorded() {
     let identity = desk.path("custodian-0.txt").display().to_string();
     let job = jobs[0].as_str();
     let open = |by: &str, reason: &str| {
-        desk.run(&["escrow", "open", "--identity", &identity, "--job", job, "--as", by, "--reason", reason, "--to-stdout"])
+        desk.run(&[
+            "escrow",
+            "open",
+            "--identity",
+            &identity,
+            "--job",
+            job,
+            "--as",
+            by,
+            "--reason",
+            reason,
+            "--to-stdout",
+        ])
     };
     assert_eq!(open(" ", "letter").exit, Exit::Usage);
     assert_eq!(open("Kim", "two\nlines").exit, Exit::Usage);
@@ -207,7 +241,8 @@ fn a_ledger_is_verified_and_rebuilt_from_its_mirror() {
 
     // A key got a PIN, and then the disk was put back to before that: the mirror knows.
     let identity = desk.path("custodian-0.txt").display().to_string();
-    std::fs::write(desk.path("ledger.db"), b"not a ledger at all, and long enough to be looked at as one ......").expect("spoilt");
+    std::fs::write(desk.path("ledger.db"), b"not a ledger at all, and long enough to be looked at as one ......")
+        .expect("spoilt");
     for rest in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(desk.path(&format!("ledger.db{rest}")));
     }

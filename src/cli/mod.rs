@@ -243,16 +243,6 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
     }
 }
 
-/// A command that this version lists and can't do.
-fn not_yet(command: &'static str) -> CliError {
-    CliError::new(
-        Exit::Usage,
-        "not-built",
-        format!("`keybench {command}` is not part of this build; nothing was done."),
-        "use a newer version.",
-    )
-}
-
 /// The command tree, for completions and the manual.
 pub(crate) fn tree() -> clap::Command {
     Cli::command()

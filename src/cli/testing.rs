@@ -9,10 +9,12 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Exit, Level, Output, Style, run_command_line};
-use crate::ledger::{Act, Append, BlobHash, Counts, Entry, ForcedChange, Ledger, Opening, RunEnd, SqliteLedger, open_writer};
+use crate::ledger::{
+    Act, Append, BlobHash, Counts, Entry, ForcedChange, Ledger, Opening, RunEnd, SqliteLedger, open_writer,
+};
 use crate::model::{
-    Aaguid, BatchId, BenchId, CredentialId, Firmware, JobId, KeyRef, MethodId, Person, Pin, PortName, PostalAddress, RunId,
-    Serial, TenantId, Upn, UserId,
+    Aaguid, BatchId, BenchId, CredentialId, Firmware, JobId, KeyRef, MethodId, Person, Pin, PortName, PostalAddress,
+    RunId, Serial, TenantId, Upn, UserId,
 };
 use crate::pin::{NewIdentity, Recipients, ResumeKey, keygen, seal};
 use crate::world::{SystemClock, SystemEntropy};
@@ -41,7 +43,8 @@ impl Write for Sink {
 /// Streams that are remembered.
 pub(super) fn output(json: bool) -> (Output, Sink, Sink) {
     let (out, err) = (Sink::default(), Sink::default());
-    let style = Style { json, color: false, level: Level::Normal, stdout_is_terminal: false, stderr_is_terminal: false };
+    let style =
+        Style { json, color: false, level: Level::Normal, stdout_is_terminal: false, stderr_is_terminal: false };
     (Output::new(Box::new(out.clone()), Box::new(err.clone()), style), out, err)
 }
 
@@ -191,7 +194,12 @@ impl Desk {
             Entry::PinSet { job: job.clone(), attempt },
         ]);
         if !finished {
-            append(vec![Entry::AttemptFailed { job: job.clone(), attempt, code: "proof-failed".into(), pin_on_key: true }]);
+            append(vec![Entry::AttemptFailed {
+                job: job.clone(),
+                attempt,
+                code: "proof-failed".into(),
+                pin_on_key: true,
+            }]);
             ledger.release(&claim).expect("released");
             return;
         }

@@ -61,9 +61,8 @@ pub(super) fn keys_in(
             Some(serial) => format!("{}, serial {serial}", look.model()),
             None => look.model().to_owned(),
         };
-        let never = settings.is_some_and(|settings| {
-            serial.as_ref().is_some_and(|serial| settings.bench.never.contains(serial))
-        });
+        let never = settings
+            .is_some_and(|settings| serial.as_ref().is_some_and(|serial| settings.bench.never.contains(serial)));
         if never {
             findings.ok(&name, format!("{who}: on [bench] never, it is not touched"));
             continue;
@@ -184,12 +183,11 @@ pub(super) fn metadata(findings: &mut Findings<'_>, settings: &Settings) {
     let Some(path) = &settings.bench.mds else {
         return findings.ok(NAME, "none named; keys are not checked against it");
     };
-    let opened = std::fs::read(path).map_err(|error| (error.to_string(), "check bench.mds.".to_owned())).and_then(
-        |blob| {
+    let opened =
+        std::fs::read(path).map_err(|error| (error.to_string(), "check bench.mds.".to_owned())).and_then(|blob| {
             Metadata::open(&blob, &Anchors::fido(), Timestamp::now(), None)
                 .map_err(|error| (error.to_string(), error.next().to_owned()))
-        },
-    );
+        });
     match opened {
         Err((what, next)) => findings.fail(NAME, Exit::Usage, format!("{}: {what}", path.display()), next),
         Ok(metadata) => {

@@ -99,7 +99,8 @@ impl Findings<'_> {
         self.context.output.json(&json!({
             "event": "check", "name": name, "verdict": verdict.word(), "evidence": evidence, "next": next,
         }));
-        let mut text = format!("{:<8}{name}: {}", verdict.word().to_uppercase(), evidence.replace('\n', "\n          "));
+        let mut text =
+            format!("{:<8}{name}: {}", verdict.word().to_uppercase(), evidence.replace('\n', "\n          "));
         if !next.is_empty() {
             text.push_str(&format!("\n          Next: {next}"));
         }

@@ -126,11 +126,9 @@ fn covers(held: &str, wanted: &str) -> bool {
             "UserAuthMethod-Passkey.ReadWrite.All" => {
                 held.eq_ignore_ascii_case("UserAuthenticationMethod.ReadWrite.All")
             }
-            "Policy.Read.AuthenticationMethod" => {
-                ["Policy.Read.All", "Policy.ReadWrite.AuthenticationMethod"]
-                    .iter()
-                    .any(|wider| held.eq_ignore_ascii_case(wider))
-            }
+            "Policy.Read.AuthenticationMethod" => ["Policy.Read.All", "Policy.ReadWrite.AuthenticationMethod"]
+                .iter()
+                .any(|wider| held.eq_ignore_ascii_case(wider)),
             "User.Read.All" | "GroupMember.Read.All" | "RoleManagement.Read.Directory" => {
                 let wider: &[&str] = match wanted {
                     "User.Read.All" => &["Directory.Read.All", "User.ReadWrite.All", "Directory.ReadWrite.All"],

@@ -43,7 +43,9 @@ fn a_bench_in_order_is_told_so() {
     let desk = desk(&tenant, None);
     desk.story();
     let ran = desk.run(&["doctor", "--json"]);
-    for name in ["settings", "custodians", "ledger", "mirror", "cloud", "sign-in", "permissions", "passkey policy", "clock"] {
+    for name in
+        ["settings", "custodians", "ledger", "mirror", "cloud", "sign-in", "permissions", "passkey policy", "clock"]
+    {
         assert_eq!(verdict(&ran, name).0, "ok", "{name}: {}", ran.out);
     }
     assert!(verdict(&ran, "custodians").1.contains("has in force"), "{}", ran.out);

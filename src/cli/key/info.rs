@@ -91,10 +91,7 @@ fn in_words(info: &GetInfo, tries: Option<(u8, bool)>) -> Vec<(&'static str, Str
         ("holds passkeys", if info.has_resident_keys() { "yes" } else { "no" }.into()),
         ("room for passkeys", told(info.remaining_credentials.as_ref())),
         ("extensions", list(&info.extensions)),
-        (
-            "options",
-            list(&info.options.iter().map(|(name, on)| format!("{name}={on}")).collect::<Vec<_>>()),
-        ),
+        ("options", list(&info.options.iter().map(|(name, on)| format!("{name}={on}")).collect::<Vec<_>>())),
         (
             "algorithms",
             info.algorithms.as_ref().map_or_else(

@@ -1,13 +1,13 @@
 //! A look at one key: who it is, and whether it is fit. Nothing is done to it.
 
 use crate::cli::codes;
-use crate::ctap2::hid::packet::DeviceError;
 use crate::ctap2::command::get_info::GetInfo;
+use crate::ctap2::hid::packet::DeviceError;
 use crate::ctap2::session::{self, NoPin, Opened, Session, Tools, U2fKey};
 use crate::ctap2::session::{Blank, PinSet};
 use crate::model::{Aaguid, KeyRef, Serial};
-use crate::pipeline::fitness::fit;
 use crate::pipeline::facts;
+use crate::pipeline::fitness::fit;
 use crate::world::{KeyPorts, PluggedKey};
 
 /// What opening a key came to.

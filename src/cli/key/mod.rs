@@ -85,7 +85,12 @@ pub(super) fn run(context: &Context<'_>, command: &KeyCommand) -> Result<Exit, C
         && !args.which.is_named()
     {
         let fact = "Which key is to be wiped has to be said.";
-        return Err(CliError::new(Exit::Usage, "usage", fact, "name it with --serial or --port; see `keybench key list`."));
+        return Err(CliError::new(
+            Exit::Usage,
+            "usage",
+            fact,
+            "name it with --serial or --port; see `keybench key list`.",
+        ));
     }
     let ports = UsbPorts::new()?;
     match command {
@@ -168,9 +173,8 @@ pub(super) fn choose(ports: &dyn KeyPorts, which: &Which, tools: &Tools) -> Resu
 fn no_key() -> CliError {
     let error = CliError::new(Exit::Keys, "no-key", "There is no security key in any port.", "put one in.");
     match crate::platform::rights::before_the_first_key() {
-        Some(advice) => {
-            CliError { next: format!("{}.", advice.next), ..error }.because(format!("{}. {}", advice.fact, advice.cause))
-        }
+        Some(advice) => CliError { next: format!("{}.", advice.next), ..error }
+            .because(format!("{}. {}", advice.fact, advice.cause)),
         None => error,
     }
 }

@@ -39,7 +39,12 @@ pub(super) fn run(
     let Some(key) = look.key_ref() else { return Err(closed(&look.seen, &plugged)) };
     if let Some(serial) = key.serial.as_ref().filter(|serial| settings.bench.never.contains(serial)) {
         let fact = format!("The key with serial number {serial} is on [bench] never; it was not touched.");
-        return Err(CliError::new(Exit::Usage, "not-reset", fact, "if it is to be wiped, take it off that list first."));
+        return Err(CliError::new(
+            Exit::Usage,
+            "not-reset",
+            fact,
+            "if it is to be wiped, take it off that list first.",
+        ));
     }
     let over_usb = look.info().and_then(|info| info.transports_for_reset.as_ref());
     if over_usb.is_some_and(|over| !over.iter().any(|transport| transport == "usb")) {
@@ -62,7 +67,8 @@ pub(super) fn run(
     match look.key_ref() {
         Some(found) if is_the_same(&key, &found) => {}
         Some(found) => {
-            let fact = format!("The key in port {} is another one ({}); nothing was wiped.", again.port, found.for_people());
+            let fact =
+                format!("The key in port {} is another one ({}); nothing was wiped.", again.port, found.for_people());
             return Err(CliError::new(Exit::Keys, "not-reset", fact, "run it again, and put the same key back."));
         }
         None => return Err(closed(&look.seen, &again)),
@@ -110,7 +116,8 @@ fn word_for(key: &KeyRef) -> String {
 }
 
 fn question(key: &KeyRef, look: &Look, losses: &[String], word: &str) -> String {
-    let mut text = format!("This wipes {} in port {} for good: its PIN and every passkey on it.", key.for_people(), key.port);
+    let mut text =
+        format!("This wipes {} in port {} for good: its PIN and every passkey on it.", key.for_people(), key.port);
     if look.info().is_some_and(|info| info.pin_is_set() == Some(true)) {
         text.push_str("\n  It has a PIN: somebody may be using it.");
     }
@@ -176,7 +183,12 @@ fn replugged(
     let mut out = false;
     loop {
         if stop.load(Ordering::Relaxed) {
-            return Err(CliError::new(Exit::Interrupted, "interrupted", "Interrupted; nothing was wiped.", "run it again."));
+            return Err(CliError::new(
+                Exit::Interrupted,
+                "interrupted",
+                "Interrupted; nothing was wiped.",
+                "run it again.",
+            ));
         }
         if Instant::now() > deadline {
             let fact = "The key was not taken out and put back in; nothing was wiped.";

@@ -70,10 +70,8 @@ impl Bench {
     fn reset(&self, hands: &Hands) -> Result<Exit, CliError> {
         let which = Which { port: Some("sim-1".into()), serial: None };
         let stop = Arc::new(AtomicBool::new(false));
-        self.with(false, |context, settings| {
-            reset::run(context, settings, &self.ports, hands, &tools(), &which, &stop)
-        })
-        .0
+        self.with(false, |context, settings| reset::run(context, settings, &self.ports, hands, &tools(), &which, &stop))
+            .0
     }
 
     fn holds_a_pin(&self) -> bool {
@@ -99,7 +97,10 @@ fn keys_are_listed_with_why_they_are_unfit() {
     bench.ports.plug(&PortName::new("sim-2"), SimKey::new(&Model::usual(), 2)).expect("plugged");
     let (exit, text) = bench.with(false, |context, _| list(context, &bench.ports));
     assert_eq!(exit, Ok(Exit::Done));
-    assert!(text.contains("sim-1") && text.contains("already has a PIN") && text.contains("blank, fit for use"), "{text}");
+    assert!(
+        text.contains("sim-1") && text.contains("already has a PIN") && text.contains("blank, fit for use"),
+        "{text}"
+    );
     let (_, lines) = bench.with(true, |context, _| list(context, &bench.ports));
     assert!(lines.contains(r#""code":"has-pin""#) && lines.contains(r#""fit":true"#), "{lines}");
     let none = Bench::new(None);

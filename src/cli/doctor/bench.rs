@@ -168,7 +168,7 @@ pub(super) fn ledger(findings: &mut Findings<'_>, settings: &Settings) {
 
 pub(super) fn resume_store(findings: &mut Findings<'_>, settings: &Settings) {
     const NAME: &str = "resume keys";
-    let folder = settings.data.join("resume");
+    let folder = crate::platform::places::resume_dir(&settings.data);
     if !folder.exists() {
         return findings.ok(NAME, format!("none yet; a run makes {}", folder.display()));
     }

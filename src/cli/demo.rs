@@ -327,3 +327,7 @@ fn differences(expect: &Expected, summary: &Summary, day: &Day) -> Vec<String> {
     });
     exact.chain(least).collect()
 }
+
+#[cfg(test)]
+#[path = "demo_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::policy::Known;
 use super::{Listener, ProvisionError, Report, Start, custodians, directory, plan, policy};
@@ -351,5 +351,5 @@ fn read_metadata(path: &std::path::Path, machine: &Machine<'_>, loopback: bool) 
             anchors = anchors.and(root.to_vec());
         }
     }
-    Metadata::open(&blob, &anchors, Timestamp::now(), None).map_err(|error| wrong(error.to_string(), error.next()))
+    Metadata::open(&blob, &anchors, machine.clock.now(), None).map_err(|error| wrong(error.to_string(), error.next()))
 }

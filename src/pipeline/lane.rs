@@ -148,6 +148,7 @@ impl<'b, 'w> Lane<'b, 'w> {
             }
         }
         if let Err(code) = fit(&facts(hand.info()), bench.settings.require_hmac_secret) {
+            let code = if code == "has-pin" && hand.is_blocked() { "pin-blocked" } else { code };
             let detail = match code {
                 "has-pin" => bench
                     .queue()

@@ -108,8 +108,8 @@ impl Stays {
         receiver
     }
 
-    /// The operating system tells nothing any more: the watchers' channels end.
-    #[cfg(any(test, target_os = "linux"))]
+    /// The operating system tells nothing any more: the watchers' channels end. Linux tells; elsewhere we look ourselves.
+    #[cfg(any(target_os = "linux", test))]
     pub(super) fn blind(&mut self) {
         self.watchers.clear();
     }

@@ -274,13 +274,16 @@ impl Client {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let reply = Reply::default();
-        let told = Arc::clone(&reply);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                // A client that has gone is the next request's business.
-                let _ = answer(stream, &told);
-            }
-        });
+        // Several, because clients open connections that they then don't use; few, because each takes memory of its own.
+        for _ in 0..4 {
+            let (told, listener) = (Arc::clone(&reply), listener.try_clone().expect("another handle"));
+            std::thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    // A client that has gone is the next request's business.
+                    let _ = answer(stream, &told);
+                }
+            });
+        }
         let cloud = Cloud::from_settings(Some(&address), Some(&address)).expect("loopback");
         let clock = Arc::new(Moments::default());
         let mut settings = GraphSettings::new(cloud.clone());
@@ -386,7 +389,7 @@ impl Client {
 
 /// Reads one request, whatever it is, and answers it.
 fn answer(mut stream: TcpStream, reply: &Reply) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut length = 0;
     loop {

@@ -182,6 +182,11 @@ fn simulated(context: &Context<'_>, prepared: Prepared, asked: Asked<'_>, count:
         return Err(crate::provision::ProvisionError::SimulatedKeys.into());
     }
     let hands = Rehearsal::with_blank_keys(count, crate::rehearsal::FAST, Some(Path::new(&keys))).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::ResourceBusy {
+            // They lie beside the ledger: whoever has them has it.
+            let path = prepared.settings.ledger.path.clone();
+            return crate::ledger::LedgerError::InUse { path, holder: None }.into();
+        }
         CliError::new(
             Exit::Usage,
             "sim-keys",

@@ -114,19 +114,23 @@ pub fn play(context: &Context<'_>, scenario: &Scenario, out: Option<&Path>) -> R
     let Some(report) = report else { return Ok(exit) };
     export_manifest(&settings, &folder.path("manifest.csv"));
     let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let differences =
+        if exit == Exit::Interrupted { Vec::new() } else { differences(&scenario.expect, &report.summary, &day) };
+    match (exit, differences.is_empty()) {
+        (Exit::Interrupted, _) => {}
+        (_, true) => output.progress("The day went as scripted."),
+        (_, false) => {
+            output.progress("The day did not go as scripted:");
+            differences.iter().for_each(|difference| output.progress(&format!("  {difference}")));
+            output.progress("Next: please report this, with the folder named below.");
+        }
+    }
     folder.close(output, &settings, first.as_ref());
-    if exit == Exit::Interrupted {
-        return Ok(exit);
-    }
-    let differences = differences(&scenario.expect, &report.summary, &day);
-    if differences.is_empty() {
-        output.progress("The day went as scripted.");
-        return Ok(Exit::Done);
-    }
-    output.progress("The day did not go as scripted:");
-    differences.iter().for_each(|difference| output.progress(&format!("  {difference}")));
-    output.progress(&format!("Next: please report this, with the folder {}.", folder.directory.display()));
-    Ok(Exit::SomeFailed)
+    Ok(match exit {
+        Exit::Interrupted => exit,
+        _ if differences.is_empty() => Exit::Done,
+        _ => Exit::SomeFailed,
+    })
 }
 
 fn open_tenant(scenario: &Scenario) -> Result<RunningTenant, CliError> {
@@ -177,9 +181,15 @@ impl Folder {
             // Commands that are shown at the end have to work from anywhere.
             Some(wish) => std::path::absolute(wish).map_err(|error| unwritable(wish, error.to_string()))?,
             None => {
-                let mut name = [0u8; 4];
-                getrandom::fill(&mut name).map_err(|error| unwritable(&std::env::temp_dir(), error.to_string()))?;
-                std::env::temp_dir().join(format!("keybench-demo-{:08x}", u32::from_be_bytes(name)))
+                let place = std::env::temp_dir();
+                loop {
+                    let mut name = [0u8; 2];
+                    getrandom::fill(&mut name).map_err(|error| unwritable(&place, error.to_string()))?;
+                    let directory = place.join(format!("keybench-demo-{:04x}", u16::from_be_bytes(name)));
+                    if !directory.exists() {
+                        break directory;
+                    }
+                }
             }
         };
         if directory.join("keybench.toml").exists() {
@@ -248,7 +258,7 @@ impl Folder {
         let more = if cfg!(windows) { " " } else { " \\\n      " };
         output.answer("\nThree commands to try next:");
         output.answer(&format!("  {program} status"));
-        output.answer(&format!("  {program} show {}", shell_word(&first.upn)));
+        output.answer(&format!("  {program} show {}", first.job));
         output.answer(&format!(
             "  {program}{more}escrow open --identity {}{more}--job {} --as Custodian --reason \"trying it out\" --to-stdout",
             shell_word(&self.path("custodian.key").display().to_string()),
@@ -317,3 +327,7 @@ fn differences(expect: &Expected, summary: &Summary, day: &Day) -> Vec<String> {
     });
     exact.chain(least).collect()
 }
+
+#[cfg(test)]
+#[path = "demo_tests.rs"]
+mod tests;

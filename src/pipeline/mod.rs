@@ -33,6 +33,7 @@ mod secrets_tests;
 mod stage;
 pub mod state;
 pub mod step;
+pub use on_key::{facts, pin_facts};
 #[cfg(test)]
 mod tests;
 #[cfg(all(test, feature = "sim"))]

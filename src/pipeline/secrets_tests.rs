@@ -150,7 +150,7 @@ impl Ledger for Photographed<'_> {
     fn job(&self, job: &JobId) -> Result<Option<JobLine>, LedgerError> {
         self.inner.job(job)
     }
-    fn verify(&self, seen: Option<&Head>) -> Result<Head, LedgerError> {
+    fn verify(&self, seen: Option<crate::ledger::SeenHead>) -> Result<Head, LedgerError> {
         self.inner.verify(seen)
     }
 }

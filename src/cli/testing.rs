@@ -52,6 +52,7 @@ pub(super) fn output(json: bool) -> (Output, Sink, Sink) {
 pub(super) struct Ran {
     pub(super) exit: Exit,
     pub(super) out: String,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "read by the tests of `ledger_tests`, which are for Unix"))]
     pub(super) err: String,
 }
 
@@ -235,6 +236,7 @@ fn key(serial: &str) -> KeyRef {
 }
 
 /// The entries of a ledger that may be in use.
+#[cfg(unix)]
 pub(super) fn kinds(path: &Path) -> Vec<Entry> {
     let ledger = crate::ledger::open_reader(path).expect("a ledger");
     let mut all = Vec::new();

@@ -21,6 +21,9 @@ const MOST_MEMORY: u64 = 512 * 1024;
 /// Inputs kept beside the seeds.
 const MOST_KEPT: usize = 400;
 
+/// What is done with one input.
+pub type Run = Box<dyn FnMut(&[u8]) -> String>;
+
 pub struct Target {
     pub name: &'static str,
     pub form: Form,
@@ -28,7 +31,7 @@ pub struct Target {
     pub share: u32,
     pub seeds: Vec<Vec<u8>>,
     /// Gives what came of it, for "new or not".
-    pub run: Box<dyn FnMut(&[u8]) -> String>,
+    pub run: Run,
 }
 
 pub struct Found {
@@ -85,6 +88,8 @@ impl Runner {
                     let file = keep(target, input);
                     eprintln!("fuzz: {target}: an input takes longer than {} s; seed {seed}", LONGEST.as_secs());
                     eprintln!("  {}", again(target, &file));
+                    // The input may never end, and nothing else ends a thread.
+                    #[allow(clippy::exit, clippy::disallowed_methods)]
                     std::process::exit(1);
                 }
             }
@@ -118,7 +123,8 @@ impl Runner {
         let start = Instant::now();
         let memory = address_space();
         let mut score = Score { executions: 0, outcomes: 0, slowest: Duration::ZERO, found: None };
-        let mut rng = Rng(self.seed ^ target.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31) ^ u64::from(byte)));
+        let mut rng =
+            Rng(self.seed ^ target.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31) ^ u64::from(byte)));
         let mut pool = target.seeds.clone();
         let mut seen = HashSet::new();
         let mut queue: Vec<Vec<u8>> = target.seeds.iter().rev().cloned().collect();
@@ -137,8 +143,7 @@ impl Runner {
             score.executions += 1;
             match outcome {
                 Ok(outcome) => {
-                    let outcome: String =
-                        outcome.chars().filter(|letter| !letter.is_ascii_digit()).take(160).collect();
+                    let outcome: String = outcome.chars().filter(|letter| !letter.is_ascii_digit()).take(160).collect();
                     let mut hash = DefaultHasher::new();
                     outcome.hash(&mut hash);
                     if seen.insert(hash.finish()) && pool.len() < target.seeds.len() + MOST_KEPT {

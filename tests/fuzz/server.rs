@@ -127,7 +127,8 @@ pub fn text() -> Target {
             Cloud::from_settings(Some(&text), Some(&text)).is_ok(),
         )
     };
-    const WORDS: &[&str] = &["{", "}", "{model}", "{serial}", ".", "GMT", ":", "-", "=", "http://", "[::1]", "\u{202e}", "\u{0}"];
+    const WORDS: &[&str] =
+        &["{", "}", "{model}", "{serial}", ".", "GMT", ":", "-", "=", "http://", "[::1]", "\u{202e}", "\u{0}"];
     Target { name: "graph-text", form: Form::Text(WORDS), share: 1, seeds, run: Box::new(run) }
 }
 
@@ -301,7 +302,7 @@ impl Client {
             "Retry-After: 1\r\n",
             "Retry-After: 99999999999999999999\r\n",
             "WWW-Authenticate: Bearer error=\"insufficient_claims\", claims=\"e30\"\r\n",
-            "Date: Sat, 21 Nov 2026 10:00:00 GMT\r\n",
+            "Date: Thu, 30 Dec 9999 21:59:59 GMT\r\n",
             "Date: Fri, 32 Dec 9999999 99:99:99 GMT\r\nrequest-id: \u{1b}[2J\r\n",
             "Location: /elsewhere\r\nContent-Encoding: gzip\r\n",
             "WWW-Authenticate: Bearer claims=\"\r\nclient-request-id: x\r\n",
@@ -345,7 +346,10 @@ impl Client {
             }
             7 => said(graph.fido2_policy().map(|policy| format!("{} {}", policy.enabled, policy.legacy))),
             8 => said(graph.creation_options(&user, None).map(|options| {
-                CreationOptions::parse(options.json.to_string().as_bytes()).err().map(|error| error.to_string()).unwrap_or_default()
+                CreationOptions::parse(options.json.to_string().as_bytes())
+                    .err()
+                    .map(|error| error.to_string())
+                    .unwrap_or_default()
             })),
             9 => {
                 let passkey = Registration {
@@ -383,6 +387,8 @@ impl Client {
                 }))
             }
         };
+        let clocks = (graph.server_now(), graph.left_until(now()), graph.clock_skew());
+        assert!(!format!("{clocks:?}").is_empty());
         format!("{operation}-{} {outcome}", STATUS[usize::from(status) % 16] / 100)
     }
 }

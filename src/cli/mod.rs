@@ -20,6 +20,8 @@ pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
 pub mod sim;
+#[cfg(feature = "sim")]
+pub mod sim_key;
 pub mod status;
 
 #[cfg(feature = "sim")]
@@ -238,6 +240,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Ledger(ledger::LedgerCommand::Restore(_)) => Err(not_yet("ledger restore")),
         #[cfg(feature = "sim")]
         Command::Sim(sim::SimCommand::Tenant(_)) => Err(not_yet("sim tenant")),
+        #[cfg(feature = "sim")]
+        Command::Sim(sim::SimCommand::Key(args)) => sim_key::run(context, args),
         Command::Completions(args) => completions::run(context, args),
         Command::Man(args) => man::run(context, args),
     }

@@ -12,6 +12,10 @@ pub enum SimCommand {
     ///
     /// Prints one JSON line with what a client needs: graph_url, login_url, tenant_id, client_id, client_secret, upns.
     Tenant(TenantArgs),
+    /// Simulated keys as USB devices of this machine, until Ctrl-C
+    ///
+    /// Any program sees them as ordinary keys. Prints one JSON line with what was plugged in.
+    Key(super::sim_key::KeyArgs),
 }
 
 /// `keybench sim tenant`

@@ -29,7 +29,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 pub use self::attestation::{SIMULATOR_ROOT_SPKI_SHA256, is_simulator_root, simulator_root_der};
-pub use self::device::{Powered, SimDevice};
+pub use self::device::{FromKey, Powered, SimDevice, ToKey};
 pub use self::fault::Fault;
 pub use self::finger::{Finger, Touch};
 use self::flash::Flash;

@@ -12,6 +12,8 @@ pub mod pin;
 pub mod pipeline;
 pub mod platform;
 pub mod provision;
+#[cfg(feature = "sim")]
+pub mod rehearsal;
 pub mod roster;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -1,31 +1,61 @@
-//! What went wrong below, as the one error that people see: which exit code, which cause, which next step.
+//! From what each part says when it can't go on to the one error that people see: fact, cause, next step and exit code.
 
-use super::{CliError, Exit};
+use super::error::{CliError, sentence};
+use super::exit::Exit;
 use crate::graph::{ErrorKind, GraphError};
 use crate::ledger::LedgerError;
-use crate::pin::{PinPolicyError, RecipientsError, ResumeError, SealError};
+use crate::pin::{IdentityError, OpenError, PinPolicyError, RecipientsError, ResumeError, SealError};
 use crate::pipeline::bench::BenchError;
+use crate::platform::private::PrivateError;
 use crate::provision::ProvisionError;
+use crate::world::{NoEntropy, PortsError};
 
-/// The sentence before `Next:` and the one after it; messages of `pin` carry both in one.
-fn split_next(text: &str) -> (String, String) {
+/// A text of the form `fact. Next: step`, as most parts write it, taken apart.
+pub(super) fn told(exit: Exit, code: &'static str, text: &str, otherwise: &str) -> CliError {
     match text.split_once("Next: ") {
-        Some((fact, next)) => (sentence(fact), next.trim().to_owned()),
-        None => (sentence(text), String::new()),
+        Some((fact, next)) => CliError::new(exit, code, sentence(fact.trim_end()), step(next)),
+        None => CliError::new(exit, code, sentence(text), otherwise),
     }
 }
 
-/// First letter large, a full stop at the end.
-fn sentence(text: &str) -> String {
+/// What follows "Next: ": small at the start, a full stop at the end.
+pub(super) fn step(text: &str) -> String {
+    const NAMES: [&str; 6] = ["Graph", "Microsoft", "Entra", "Linux", "Windows", "Report"];
     let text = text.trim().trim_end_matches('.');
+    let first = text.split([' ', ',', ';']).next().unwrap_or_default();
+    let plain = first.chars().skip(1).all(char::is_lowercase) && !NAMES.contains(&first);
     let mut chars = text.chars();
-    let start: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    format!("{start}{}.", chars.as_str())
+    match chars.next() {
+        Some(start) if plain => format!("{}{}.", start.to_lowercase(), chars.as_str()),
+        Some(_) => format!("{text}."),
+        None => String::new(),
+    }
 }
 
 impl From<LedgerError> for CliError {
     fn from(error: LedgerError) -> Self {
-        Self::new(Exit::Ledger, "ledger", sentence(&error.to_string()), error.next())
+        let code = match &error {
+            LedgerError::DiskFull { .. } | LedgerError::ReadOnlyFile { .. } => "ledger-unwritable",
+            LedgerError::Corrupt { .. } | LedgerError::Chain(_) | LedgerError::BlobMismatch(_) => "ledger-damaged",
+            LedgerError::NewerSchema { .. } | LedgerError::UnknownEntry { .. } => "ledger-newer",
+            LedgerError::OlderSchema { .. } => "ledger-older",
+            LedgerError::Missing { .. } => "ledger-missing",
+            LedgerError::Exists { .. } => "ledger-exists",
+            LedgerError::InUse { .. } | LedgerError::Locked { .. } => "ledger-in-use",
+            LedgerError::NetworkShare { .. } => "ledger-network-share",
+            LedgerError::Uncertain { .. } => "ledger-uncertain",
+            LedgerError::Mirror { .. }
+            | LedgerError::MirrorIsLedger { .. }
+            | LedgerError::MirrorCorrupt { .. }
+            | LedgerError::ForeignMirror { .. } => "ledger-mirror",
+            LedgerError::OlderThanMirror { .. } => "ledger-behind-mirror",
+            LedgerError::ClaimedElsewhere { .. } | LedgerError::ClaimLost { .. } => "ledger-claim",
+            LedgerError::AlreadySealed { .. } | LedgerError::NotAllowed(_) | LedgerError::Stopped => "ledger-refused",
+            _ => "ledger-unreadable",
+        };
+        // A URL that names no ledger is a mistake in the settings, like any other.
+        let exit = if matches!(error, LedgerError::BadUrl { .. }) { Exit::Usage } else { Exit::Ledger };
+        Self::new(exit, code, sentence(&error.to_string()), step(&error.next()))
     }
 }
 
@@ -36,39 +66,37 @@ impl From<GraphError> for CliError {
             ErrorKind::Cancelled => Exit::Interrupted,
             _ => Exit::Tenant,
         };
-        let mut shown = Self::new(exit, error.kind().word(), sentence(error.fact()), error.next());
+        let mut shown = Self::new(exit, error.kind().word(), sentence(error.fact()), step(error.next()));
         if !error.cause().is_empty() {
             shown = shown.because(error.cause());
         }
         let ids = error.ids();
-        if let Some(id) = &ids.client_request_id {
-            shown = shown.because(format!("client-request-id {id}"));
-        }
-        if let Some(id) = &ids.request_id {
-            shown = shown.because(format!("request-id {id}"));
+        let told = [("client-request-id", &ids.client_request_id), ("request-id", &ids.request_id)];
+        let told: Vec<String> =
+            told.iter().filter_map(|(name, id)| id.as_ref().map(|id| format!("{name} {id}"))).collect();
+        if !told.is_empty() {
+            shown = shown.because(format!("For Microsoft's support: {}.", told.join(", ")));
         }
         shown
     }
 }
 
-impl From<ResumeError> for CliError {
-    fn from(error: ResumeError) -> Self {
-        let (fact, next) = split_next(&error.to_string());
-        Self::new(Exit::Usage, "resume-store", fact, next)
+impl From<PinPolicyError> for CliError {
+    fn from(error: PinPolicyError) -> Self {
+        told(Exit::Usage, "pin-policy", &error.to_string(), "correct [pin] in the settings.")
     }
 }
 
-impl From<SealError> for CliError {
-    fn from(error: SealError) -> Self {
-        let (fact, next) = split_next(&error.to_string());
-        Self::new(Exit::Usage, "sealing-failed", fact, next)
+impl From<RecipientsError> for CliError {
+    fn from(error: RecipientsError) -> Self {
+        told(Exit::Usage, "recipients", &error.to_string(), "correct [escrow] in the settings.")
     }
 }
 
 impl From<Vec<RecipientsError>> for CliError {
     fn from(errors: Vec<RecipientsError>) -> Self {
-        let mut shown =
-            Self::new(Exit::Usage, "recipients", "The custodians' recipients can't be used.", "correct [escrow].");
+        let fact = "The custodians in the settings can't be used.";
+        let mut shown = Self::new(Exit::Usage, "recipients", fact, "correct [escrow] in the settings.");
         shown.causes = errors.iter().map(ToString::to_string).collect();
         shown
     }
@@ -76,28 +104,77 @@ impl From<Vec<RecipientsError>> for CliError {
 
 impl From<Vec<PinPolicyError>> for CliError {
     fn from(errors: Vec<PinPolicyError>) -> Self {
-        let mut shown = Self::new(Exit::Usage, "pin-policy", "No PIN can be given under [pin].", "correct [pin].");
+        let fact = "No PIN meets the settings.";
+        let mut shown = Self::new(Exit::Usage, "pin-policy", fact, "correct [pin] in the settings.");
         shown.causes = errors.iter().map(ToString::to_string).collect();
         shown
+    }
+}
+
+impl From<SealError> for CliError {
+    fn from(error: SealError) -> Self {
+        told(Exit::Usage, "sealing-failed", &error.to_string(), "correct [escrow] in the settings.")
+    }
+}
+
+impl From<ResumeError> for CliError {
+    fn from(error: ResumeError) -> Self {
+        let next = "check the disk and the rights of the bench's data folder.";
+        told(Exit::Usage, "resume-store", &error.to_string(), next)
+    }
+}
+
+impl From<IdentityError> for CliError {
+    fn from(error: IdentityError) -> Self {
+        let next = "give the right passphrase, at a terminal.";
+        told(Exit::Usage, "identity", &error.to_string(), next)
+    }
+}
+
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> Self {
+        let (exit, next) = match &error {
+            OpenError::Damaged(_) | OpenError::Content(_) | OpenError::OtherJob { .. } | OpenError::NotDual => {
+                (Exit::Ledger, "run `keybench ledger verify`; don't use a PIN that came otherwise.")
+            }
+            _ => (Exit::Usage, "insert the custodian's device, or try `age -d` by hand."),
+        };
+        told(exit, "identity", &error.to_string(), next)
+    }
+}
+
+impl From<PrivateError> for CliError {
+    fn from(error: PrivateError) -> Self {
+        let code = match &error {
+            PrivateError::Exposed { .. } | PrivateError::WritableByOthers { .. } => "file-exposed",
+            _ => "unwritable",
+        };
+        told(Exit::Usage, code, &error.to_string(), "choose another place, or mend the rights.")
+    }
+}
+
+impl From<PortsError> for CliError {
+    fn from(error: PortsError) -> Self {
+        Self::new(Exit::Keys, "no-ports", sentence(&error.to_string()), "run `keybench doctor`.")
+    }
+}
+
+impl From<NoEntropy> for CliError {
+    fn from(error: NoEntropy) -> Self {
+        let next = "restart the machine; if it stays so, don't use it. Nothing secret was made.";
+        Self::new(Exit::Fault, "no-entropy", sentence(&error.to_string()), next)
     }
 }
 
 impl From<BenchError> for CliError {
     fn from(error: BenchError) -> Self {
         match error {
+            BenchError::Ports(error) => error.into(),
             BenchError::Ledger(error) => error.into(),
-            BenchError::Ports(error) => {
-                Self::new(Exit::Keys, "no-ports", "Security keys can't be watched.", "run `keybench doctor`.")
-                    .because(error.to_string())
-            }
             BenchError::Bench { code, what } => {
-                let (fact, next) = split_next(&what);
-                let next = if next.is_empty() {
-                    "run the same command again; it settles what was begun.".into()
-                } else {
-                    next
-                };
-                Self::new(Exit::Fault, code, fact, next)
+                let next = super::codes::next_step(code).unwrap_or("Run the same command again.");
+                let exit = if matches!(code, "resume-store" | "sealing-failed") { Exit::Usage } else { Exit::Fault };
+                told(exit, code, &what, &step(next))
             }
         }
     }
@@ -105,6 +182,7 @@ impl From<BenchError> for CliError {
 
 impl From<ProvisionError> for CliError {
     fn from(error: ProvisionError) -> Self {
+        let usage = |code, fact: String, next: &str| Self::new(Exit::Usage, code, sentence(&fact), next);
         let text = error.to_string();
         match error {
             ProvisionError::Graph(error) => error.into(),
@@ -112,56 +190,80 @@ impl From<ProvisionError> for CliError {
             ProvisionError::Bench(error) => error.into(),
             ProvisionError::Resume(error) => error.into(),
             ProvisionError::Seal(error) => error.into(),
-            ProvisionError::Custodians(_) => {
-                let (fact, next) = split_next(&text);
-                Self::new(Exit::Usage, "custodians-changed", fact, next)
+            ProvisionError::NoEntropy(error) => error.into(),
+            ProvisionError::Custodians(what) => {
+                told(Exit::Usage, "custodians-changed", &what, "put the settings back; see docs/SECURITY.md.")
             }
-            ProvisionError::OtherTenant { .. } => Self::new(
-                Exit::Usage,
-                "other-tenant",
-                sentence(&text),
-                "sign in with an account of the tenant that tenant.id names, or correct tenant.id.",
-            ),
-            ProvisionError::Policy { what, next } => Self::new(Exit::Tenant, "tenant-policy", sentence(&what), next),
-            ProvisionError::Strict(_) => Self::new(
-                Exit::SomeFailed,
-                "strict",
-                sentence(&text),
-                "take them off the roster, or leave --strict away.",
-            ),
-            ProvisionError::SimulatedKeys => Self::new(
-                Exit::Usage,
-                "simulated-keys",
-                sentence(&text),
-                "use a simulated tenant (`keybench sim tenant`), or leave --sim-keys away.",
-            )
-            .because("A simulated key protects nothing: whoever has this program can sign in with it."),
-            ProvisionError::Metadata { next, .. } => Self::new(Exit::Usage, "metadata", sentence(&text), next),
-            ProvisionError::KeyName(_) => {
-                Self::new(Exit::Usage, "key-name", sentence(&text), "correct [bench] key_name.")
+            ProvisionError::OtherTenant { .. } => {
+                usage("other-tenant", text, "correct tenant.id in the settings, or sign in with another account.")
             }
-            ProvisionError::Renamed(names) => {
-                let mut shown = Self::new(
-                    Exit::Usage,
-                    "renamed",
-                    sentence(&text),
-                    "run the same command at a terminal and answer, or take them off the roster.",
-                );
-                shown.causes = names.iter().map(|(was, now)| format!("{was} is now {now}")).collect();
-                shown
-                    .causes
-                    .push("A passkey does not follow a change of name; a mix-up in the roster looks the same.".into());
+            ProvisionError::Policy { what, next } => {
+                Self::new(Exit::Tenant, "tenant-policy", sentence(&what), step(&next))
+            }
+            ProvisionError::Strict(count) => {
+                let people = if count == 1 { "1 person".to_owned() } else { format!("{count} people") };
+                let fact = format!("{people} can't have a key, and --strict stops before the first one");
+                let next = "mend what is listed above, or leave --strict out.";
+                Self::new(Exit::SomeFailed, "strict", sentence(&fact), next)
+            }
+            ProvisionError::SimulatedKeys => {
+                let next = "use a simulated tenant (`keybench sim tenant`), or leave --sim-keys away.";
+                usage("sim-outside-loopback", text, next)
+                    .because("A simulated key protects nothing: whoever has this program can sign in with it.")
+            }
+            ProvisionError::Metadata { next, .. } => usage("mds", text, &step(&next)),
+            ProvisionError::KeyName(_) => usage("key-name", text, "correct bench.key_name in the settings."),
+            ProvisionError::Renamed(people) => {
+                let next =
+                    "run the same command at a terminal and confirm, after checking that they are the same people.";
+                let mut shown = usage("renamed", text, next);
+                shown.causes = people.iter().map(|(was, now)| format!("{was} is now {now}.")).collect();
+                let why = "A passkey does not follow a change of name; a mix-up in the roster looks the same.";
+                shown.causes.push(why.into());
                 shown
             }
-            ProvisionError::NoEntropy(_) => {
-                Self::new(Exit::Fault, "no-entropy", sentence(&text), "restart the machine; no PIN was made.")
+            ProvisionError::BrokenAccount { .. } => {
+                let next = "run `keybench ledger verify`, and report this.";
+                Self::new(Exit::Ledger, "broken-account", sentence(&text), next)
             }
-            ProvisionError::BrokenAccount { .. } => Self::new(
-                Exit::Ledger,
-                "broken-account",
-                sentence(&text),
-                "keep the ledger as evidence and run `keybench ledger verify`.",
-            ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::graph::Fixer;
+
+    #[test]
+    fn a_step_follows_next() {
+        assert_eq!(step("Sign in again; then go on."), "sign in again; then go on.");
+        assert_eq!(step("Microsoft has to do it"), "Microsoft has to do it.");
+        assert_eq!(step("AADSTS50020 is explained there"), "AADSTS50020 is explained there.");
+        assert_eq!(step(""), "");
+        let error = told(Exit::Usage, "identity", "the file x is locked. Next: Give the passphrase", "");
+        assert_eq!(error.to_string(), "The file x is locked.\nNext: give the passphrase.");
+    }
+
+    #[test]
+    fn each_part_has_its_exit_code() {
+        let ledger = CliError::from(LedgerError::Missing { path: PathBuf::from("/x/ledger.db") });
+        assert_eq!((ledger.exit, ledger.code), (Exit::Ledger, "ledger-missing"));
+        assert!(ledger.fact.contains("/x/ledger.db") && ledger.next.contains("keybench run"), "{ledger}");
+        let graph = |kind| {
+            let error = GraphError::new(kind, Fixer::Operator, "Graph said no").because("Because.").advise("Do it.");
+            CliError::from(error)
+        };
+        assert_eq!(graph(ErrorKind::SignIn).exit, Exit::Usage);
+        assert_eq!(graph(ErrorKind::Settings).exit, Exit::Usage);
+        assert_eq!(graph(ErrorKind::Forbidden).exit, Exit::Tenant);
+        assert_eq!(graph(ErrorKind::Forbidden).to_string(), "Graph said no.\n  Because.\nNext: do it.");
+        let nobody = CliError::from(RecipientsError::Nobody { group: "" });
+        assert!(nobody.fact.ends_with("again.") && nobody.next.starts_with("run `keybench escrow keygen"), "{nobody}");
+        assert_eq!(CliError::from(OpenError::NotForThese { dual: false }).exit, Exit::Usage);
+        assert_eq!(CliError::from(OpenError::NotDual).exit, Exit::Ledger);
+        assert_eq!(CliError::from(ProvisionError::Strict(2)).exit, Exit::SomeFailed);
     }
 }

@@ -1,5 +1,8 @@
 //! Every code that `--json`, the ledger and `docs/ERRORS.md` use: what it means and what to do. A code that was once
-//! published keeps its meaning. A test holds the page against this list; `KEYBENCH_BLESS=1` writes the page anew.
+//! published keeps its meaning. Codes of keys, tries and open jobs are the journey's own (`pipeline::code`) and are only
+//! shown here. A test holds the page against the list; `KEYBENCH_BLESS=1` writes the page anew.
+
+use crate::pipeline::code::{self as journey, CODES};
 
 /// What a code is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +19,7 @@ pub enum About {
     Attempt,
     /// A job left open: `parked` events.
     Parked,
-    /// All keys waiting: `paused` events, or an `error` with exit code 3.
+    /// The tenant or the network, before the first key: `error` events.
     Tenant,
 }
 
@@ -34,10 +37,13 @@ impl About {
             Self::Person => ("People", "This person gets no key now; the others go on. `refused` events."),
             Self::Key => ("Keys that are not fit", "Nothing was done to the key. `key-refused` events."),
             Self::Attempt => ("Keys that failed", "A try is over without a finished key. `failed` events."),
-            Self::Parked => ("Jobs left open", "The same command goes on with them. `parked` events."),
+            Self::Parked => (
+                "Jobs left open",
+                "The same command goes on with them. `parked` events; `paused` events while all keys wait for the tenant.",
+            ),
             Self::Tenant => (
                 "Tenant and network",
-                "Touches pause until it is mended (`paused` events), or the run ends with exit code 3 and what was open is parked.",
+                "Signing in and asking Graph, before the first key. `error` events, exit code 3 or 2.",
             ),
         }
     }
@@ -61,13 +67,37 @@ const fn code(about: About, code: &'static str, meaning: &'static str, next: &'s
 }
 
 /// Looks one up.
-pub fn find(about: About, name: &str) -> Option<&'static Code> {
-    ALL.iter().find(|code| code.about == about && code.code == name)
+pub fn find(about: About, name: &str) -> Option<Code> {
+    all().find(|code| code.about == about && code.code == name)
+}
+
+/// What to do about a job's code: a refused person's, or one of the journey's.
+pub fn next_step(name: &str) -> Option<&'static str> {
+    let person = || find(About::Person, name).map(|code| code.next);
+    journey::meaning(name).map(|meaning| meaning.next).or_else(person)
+}
+
+/// What a job's code means: a refused person's, or one of the journey's.
+pub fn meaning(name: &str) -> Option<&'static str> {
+    let person = || find(About::Person, name).map(|code| code.meaning);
+    journey::meaning(name).map(|meaning| meaning.what).or_else(person)
 }
 
 /// All codes.
+pub fn all() -> impl Iterator<Item = Code> {
+    let about = |about| match about {
+        journey::About::Key => About::Key,
+        journey::About::Attempt => About::Attempt,
+        journey::About::Parked => About::Parked,
+    };
+    let journeys =
+        CODES.iter().map(move |meaning| code(about(meaning.about), meaning.code, meaning.what, meaning.next));
+    OURS.iter().copied().chain(journeys)
+}
+
+/// Those that are not the journey's.
 #[rustfmt::skip]
-pub const ALL: &[Code] = &[
+const OURS: &[Code] = &[
     code(About::Command, "usage", "An option's value can't be used.", "See `--help` of the command."),
     code(About::Command, "config-not-found", "A settings file was named and isn't there.", "Check the name, or `keybench config init`."),
     code(About::Command, "config-unreadable", "The settings file can't be read, or is not UTF-8 text.", "Make it readable to this account."),
@@ -78,19 +108,40 @@ pub const ALL: &[Code] = &[
     code(About::Command, "file-exposed", "Others can change the settings file, or read a secret.", "Take the right away as shown (`chmod`)."),
     code(About::Command, "client-secret", "The application's secret can't be had, or is where other programs would inherit it.", "Put it into a file of its own, mode 0600: `tenant.client_secret_file`."),
     code(About::Command, "no-home", "The account has no home folder.", "Name a settings file with `--config`."),
+    code(About::Command, "certificate-unreadable", "The certificate or its key can't be read.", "Check `tenant.certificate_file` and `tenant.key_file`, and your rights."),
+    code(About::Command, "pin-policy", "No PIN meets the settings of `[pin]`.", "Correct what is named."),
+    code(About::Command, "recipients", "The settings' custodians can't be used.", "Correct `[escrow]`; `keybench escrow keygen` makes a recipient."),
+    code(About::Command, "sealing-failed", "A PIN could not be sealed to the custodians.", "Install the age plugin that is named; no key was touched."),
+    code(About::Command, "resume-store", "The store of resume keys can't be used by this account.", "Run under the account that owns the bench's data."),
+    code(About::Command, "mds", "The FIDO metadata file can't be used.", "Get a current one; see `bench.mds`."),
+    code(About::Command, "key-name", "`bench.key_name` can't be used.", "Correct the template."),
+    code(About::Command, "other-tenant", "The account that signed in belongs to another tenant than the settings name.", "Correct `tenant.id`, or sign in with another account."),
+    code(About::Command, "tenant-policy", "The tenant's passkey policy lets nobody register.", "Change the policy as shown."),
+    code(About::Command, "renamed", "People have another name in the directory than when their jobs were planned, and nobody confirmed it.", "Run at a terminal and confirm, after checking that they are the same people."),
+    code(About::Command, "broken-account", "The ledger's account of a job makes no sense.", "`keybench ledger verify`; report it."),
+    code(About::Command, "unexpected", "keybench met something that can't happen.", "Run the same command again; report it if it stays so."),
     code(About::Command, "roster-wrong", "The roster has problems; all are listed with line and field. Nothing was started.", "Correct them and run the same command again."),
     code(About::Command, "roster-unreadable", "The roster can't be opened.", "Check the name and your rights."),
     code(About::Command, "strict", "`--strict`, and somebody on the roster is refused. Nothing was started.", "Mend what is listed, or leave `--strict` out."),
     code(About::Command, "unwritable", "A file that was asked for can't be written.", "Choose another place."),
+    code(About::Command, "sim-tenant", "The simulated tenant could not be started.", "See the reason shown; docs/SIMULATOR.md describes the files."),
     code(About::Command, "not-built", "The command is not part of this build.", "Use a build with it (simulated parts need the `sim` feature)."),
     code(About::Command, "no-key", "There is no security key in any port that may be used.", "Put one in; `keybench key list` shows what is seen."),
     code(About::Command, "no-right", "This account may not open security keys.", "Linux: install the udev rule that `keybench doctor` names. Windows: start keybench elevated."),
+    code(About::Command, "no-ports", "The system's list of security keys can't be read.", "See the reason shown; `keybench doctor` checks the rights."),
+    code(About::Command, "key-trouble", "The key does not answer as it should.", "Re-plug it and try again; if it stays so, put it aside."),
+    code(About::Command, "key-in-use", "Another program holds the key.", "Close that program (or the running bench), then try again."),
+    code(About::Command, "not-confirmed", "The word that was asked for was not typed; nothing was done.", "Run it again at a terminal and type the word."),
+    code(About::Command, "not-reset", "The key was not reset.", "Run it again, and touch the key when it blinks."),
+    code(About::Command, "file-exists", "A file that must be new is there already.", "Choose another name."),
     code(About::Command, "which-key", "Several keys fit, or none does.", "Name one with `--port` or `--serial`."),
     code(About::Command, "custodians-changed", "The settings name other custodians than those in force in the ledger.", "A change needs an existing custodian; see docs/SECURITY.md."),
     code(About::Command, "identity", "An identity can't be read, or opens nothing here.", "Give the identity of a custodian the PIN was sealed to; under dual control, one of each group."),
     code(About::Command, "not-a-terminal", "A PIN would go to a pipe or a file.", "Look at it in a terminal, or add `--to-stdout`."),
     code(About::Command, "unknown-job", "The ledger has no such job, key or person.", "`keybench status` lists the jobs."),
     code(About::Command, "nothing-sealed", "The job has no sealed PIN: no key was begun, or the person was forgotten.", "See `keybench show`."),
+    code(About::Command, "not-recorded", "A fact could not be written to the ledger, so the PIN is not shown.", "See the reason shown."),
+    code(About::Command, "doctor", "Something that `keybench doctor` checks would stop a run.", "Do what stands beside each FAIL."),
     code(About::Command, "ledger-in-use", "Another keybench writes to this ledger.", "End that one; reading commands work beside it."),
     code(About::Command, "ledger-damaged", "The ledger's chain does not verify, or the file is damaged.", "Keep the file; `keybench ledger restore` rebuilds it from the mirror."),
     code(About::Command, "ledger-behind-mirror", "The mirror has entries that the ledger lacks: an old copy was put back.", "`keybench ledger restore`."),
@@ -99,8 +150,13 @@ pub const ALL: &[Code] = &[
     code(About::Command, "ledger-unwritable", "The ledger can't be written: read-only, no right, or the disk is full.", "Mend that; nothing is half-written, the same command goes on."),
     code(About::Command, "ledger-missing", "There is no ledger at the place the settings name.", "Check `ledger.url`; `keybench run` makes a new one."),
     code(About::Command, "ledger-mirror", "The mirror can't be written, or belongs to another ledger.", "Mend that; no key got a PIN that the mirror does not have."),
+    code(About::Command, "ledger-older", "The ledger has an older schema, and a reading command changes nothing.", "Start `keybench run` once."),
+    code(About::Command, "ledger-unreadable", "The ledger's file can't be read, or is no ledger.", "Check `ledger.url`, the disk and the rights."),
+    code(About::Command, "ledger-exists", "There is a file where a ledger is to be made.", "Choose another place, or move that file away."),
+    code(About::Command, "ledger-claim", "Another bench holds the job, or took it over.", "Let that bench finish."),
+    code(About::Command, "ledger-refused", "The ledger does not take this: it would break a promise.", "Run the same command again; report it if it stays so."),
     code(About::Command, "ledger-uncertain", "The disk failed while an entry was being written.", "Check the disk, then run the same command again: it reads what is there and settles it."),
-    code(About::Command, "entropy", "The operating system gave no random bytes.", "Nothing secret was made. Restart the machine; if it stays so, don't use it."),
+    code(About::Command, "no-entropy", "The operating system gave no random bytes.", "Nothing secret was made. Restart the machine; if it stays so, don't use it."),
     code(About::Command, "sim-outside-loopback", "Simulated keys may register with a simulated tenant on this machine only.", "Point graph_url and login_url at `keybench sim tenant`."),
     code(About::Command, "interrupted", "Ctrl-C. What was in flight is finished or parked.", "Run the same command again."),
 
@@ -117,55 +173,10 @@ pub const ALL: &[Code] = &[
     code(About::Person, "guest", "Entra takes no passkeys for guests.", "Provision in the person's home tenant."),
     code(About::Person, "privileged", "The person holds a role, or is in a role-assignable group.", "If meant: `--allow-privileged UPN`."),
     code(About::Person, "outside-group", "Not in the group that may have keys (`tenant.allowed_group`), or that could not be read.", "Add the person to the group, or take the line out."),
+    code(About::Person, "outside-policy", "The tenant's passkey policy is not for this person, or lets them have no key.", "Add the person to a group that the policy includes, or take the line out."),
     code(About::Person, "too-many-passkeys", "The person would have more than 10 passkeys.", "Delete old ones."),
     code(About::Person, "unknown-key-kind", "No known model fits `key_kind`.", "Write words of the model's name, or its AAGUID."),
     code(About::Person, "renamed-unconfirmed", "The account has another name than when the job was planned, and nobody confirmed it.", "Run at a terminal and confirm, after checking that it is the same person."),
-
-    code(About::Key, "has-pin", "The key already has a PIN that this bench did not set.", "If it is yours to wipe: `keybench key reset`."),
-    code(About::Key, "never", "The key is on `bench.never`.", "Take it out; it is somebody's own."),
-    code(About::Key, "already-finished", "The ledger knows this key as finished, for somebody else.", "Use another key; the ledger says whose it is: `keybench show SERIAL`."),
-    code(About::Key, "u2f-only", "The key speaks U2F only.", "Use a FIDO2 key."),
-    code(About::Key, "unfit", "The key lacks what Entra asks for (resident keys, a PIN, hmac-secret or ES256).", "Use another model; `keybench key info` shows what it has."),
-    code(About::Key, "full", "No room for another passkey.", "If it is yours to wipe: `keybench key reset`."),
-    code(About::Key, "blocked", "The PIN is blocked.", "Only a reset helps: `keybench key reset`."),
-    code(About::Key, "force-change-unsupported", "`pin.force_change = \"require\"`, and the key can't force a change.", "Use a newer model, or `when-supported`."),
-    code(About::Key, "pin-length", "The key's minimum or maximum PIN length does not fit `[pin]`.", "Change `pin.length`."),
-    code(About::Key, "not-allowed", "The tenant's policy does not allow this model.", "Use another model, or add its AAGUID to the policy."),
-    code(About::Key, "wrong-kind", "Nobody in the queue is to get a key of this kind.", "Put in another."),
-    code(About::Key, "wrong-serial", "The roster gives this person another serial number.", "Put in the key that is named."),
-    code(About::Key, "same-looking", "Two keys can't be told apart, and one of them may hold a PIN of ours.", "Take one out."),
-    code(About::Key, "simulated", "A simulated key, and the tenant is a real one.", "Use real keys, or `keybench sim tenant`."),
-    code(About::Key, "unreadable", "The key answers what no key should.", "Re-insert it; if it stays so, put it aside and report the model."),
-    code(About::Key, "in-use", "Another program holds the key.", "Close that program, or re-insert the key."),
-
-    code(About::Attempt, "pin-unknown", "The key has a PIN, and it is not the one we sealed.", "Put the key aside; the person gets another."),
-    code(About::Attempt, "key-lost", "The key of a begun job was given up by the operator.", "The person gets another key; the PIN stays sealed."),
-    code(About::Attempt, "key-error", "The key refused or broke off a step, and trying again does not help.", "Put it aside; the person gets another."),
-    code(About::Attempt, "touch-timeout", "Nobody touched the key in time; it is asked again.", "Touch the blinking key."),
-    code(About::Attempt, "proof-failed", "The new credential did not sign our challenge properly.", "Put the key aside and report its model."),
-    code(About::Attempt, "answer-unreadable", "The key's attestation can't be read.", "Put the key aside and report its model."),
-    code(About::Attempt, "wrong-site", "The key's answer is for another site.", "Put the key aside and report it."),
-    code(About::Attempt, "wrong-flags", "The credential was not made with touch and PIN, or contradicts itself.", "Put the key aside and report its model."),
-    code(About::Attempt, "other-model", "The attestation names another model than the key itself.", "Put the key aside: it may be a forgery."),
-    code(About::Attempt, "bad-credential-id", "The credential's id is of a wrong length, or known already.", "Put the key aside and report its model."),
-    code(About::Attempt, "bad-public-key", "The credential's public key is not valid.", "Put the key aside and report its model."),
-    code(About::Attempt, "algorithm-not-offered", "The key chose an algorithm that the tenant did not offer.", "Use another model."),
-    code(About::Attempt, "cred-protect", "The key did not apply the protection that was asked for.", "Use another model."),
-    code(About::Attempt, "hmac-secret", "The key did not enable hmac-secret.", "Use another model."),
-    code(About::Attempt, "attestation-invalid", "The attestation's signature or certificate is wrong.", "Put the key aside: it may be a forgery."),
-    code(About::Attempt, "attestation-untrusted", "The attestation's chain leads to no known root.", "Check `bench.mds`; put the key aside if the file is current."),
-    code(About::Attempt, "model-not-listed", "The metadata does not list this model.", "Get a current metadata file, or another model."),
-    code(About::Attempt, "model-defective", "The metadata says that this model is revoked or compromised.", "Don't use it."),
-    code(About::Attempt, "registration-refused", "The tenant refused the registration; the credential is off the key again.", "See the reason shown."),
-
-    code(About::Parked, "left-roster", "The person is no longer on the roster.", "Put the line back to go on."),
-    code(About::Parked, "interrupted", "The run was interrupted.", "Run the same command again."),
-    code(About::Parked, "idle", "No key came for the time of `--idle`.", "Run the same command again."),
-    code(About::Parked, "no-key", "The run ended before a key came for this person.", "Run the same command again."),
-    code(About::Parked, "unplugged", "The key was pulled and did not come back.", "Put the same key in and run the same command: it settles itself."),
-    code(About::Parked, "paused", "The tenant or the network stopped the run.", "Mend that and run the same command again."),
-    code(About::Parked, "held-elsewhere", "Another bench holds the job.", "Let it finish, or wait until its claim expires."),
-    code(About::Parked, "must-ask", "Only a person can decide, and nobody was there to ask.", "Run the same command at a terminal."),
 
     code(About::Tenant, "graph-sign-in", "Signing in failed.", "See the AADSTS number and its remedy in the message."),
     code(About::Tenant, "graph-unauthorized", "The tenant no longer accepts the token.", "Sign in again when asked."),
@@ -200,7 +211,7 @@ pub fn page() -> String {
     for about in About::ALL {
         let (heading, text) = about.heading();
         page.push_str(&format!("\n## {heading}\n\n{text}\n\n| code | what it means | what to do |\n|---|---|---|\n"));
-        for code in ALL.iter().filter(|code| code.about == about) {
+        for code in all().filter(|code| code.about == about) {
             page.push_str(&format!("| `{}` | {} | {} |\n", code.code, code.meaning, code.next));
         }
     }
@@ -224,15 +235,112 @@ mod tests {
 
     #[test]
     fn codes_are_words_and_each_is_there_once() {
-        for (index, code) in ALL.iter().enumerate() {
+        let all: Vec<Code> = all().collect();
+        for (index, code) in all.iter().enumerate() {
             assert!(
                 code.code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
                 "{}",
                 code.code
             );
             assert!(code.meaning.ends_with('.') && code.next.ends_with('.'), "{}", code.code);
-            let twin = ALL.iter().skip(index + 1).find(|other| other.code == code.code && other.about == code.about);
+            let twin = all.iter().skip(index + 1).find(|other| other.code == code.code && other.about == code.about);
             assert_eq!(twin, None);
+        }
+    }
+
+    /// What stands between quotes and looks like a code, in the sources that give codes, is one: a code without a
+    /// sentence and a next step can't come to be unseen.
+    #[test]
+    fn every_code_that_is_given_is_listed() {
+        // Extensions, options, formats and other words with a dash.
+        const OTHER_WORDS: [&str; 3] = ["hmac-secret", "role-assignable", "sim-key"];
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut sources: Vec<std::path::PathBuf> = std::fs::read_dir(root.join("pipeline"))
+            .expect("src/pipeline")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| !["code.rs", "stage.rs"].iter().any(|name| path.ends_with(name)))
+            .filter(|path| !path.to_string_lossy().contains("tests"))
+            .collect();
+        sources.extend(["provision/plan.rs", "provision/run.rs"].map(|name| root.join(name)));
+        let mut found = std::collections::BTreeSet::new();
+        for path in sources.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+            let text = std::fs::read_to_string(path).expect("a source");
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let code_lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            for line in code_lines {
+                let single = line.contains("code:") || line.contains("Some(\"");
+                for word in line.split('"').skip(1).step_by(2) {
+                    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+                    let dashed = word.contains('-') && word.starts_with(|c: char| c.is_ascii_lowercase());
+                    if word.len() > 2 && word.chars().all(plain) && (dashed || single) {
+                        found.insert(word.to_owned());
+                    }
+                }
+            }
+        }
+        assert!(found.len() > 30, "{found:?}");
+        found.extend(checks());
+        let unlisted: Vec<&String> = found
+            .iter()
+            .filter(|word| journey::meaning(word).is_none() && !OTHER_WORDS.contains(&word.as_str()))
+            .collect();
+        assert!(unlisted.is_empty(), "no sentence and no next step for {unlisted:?}");
+    }
+
+    /// The codes of `CheckFailed::code`.
+    fn checks() -> impl Iterator<Item = String> {
+        let text = include_str!("../webauthn/checks.rs");
+        let (_, body) = text.split_once("pub fn code(&self)").expect("CheckFailed::code");
+        let (body, _) = body.split_once("\n    }\n").expect("its end");
+        body.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The codes that commands end with, from every `CliError` in the sources of the command line.
+    #[test]
+    fn every_code_of_a_command_is_listed() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
+        let mut folders = vec![root];
+        let mut found = std::collections::BTreeSet::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("a source");
+                let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+                let conversions = path.ends_with("causes.rs");
+                let mut before = "";
+                for (index, piece) in text.split('"').enumerate() {
+                    let given = before.trim_end();
+                    let after_exit = given.rsplit_once("Exit::").is_some_and(|(_, rest)| {
+                        rest.strip_suffix(',').is_some_and(|exit| exit.chars().all(char::is_alphabetic))
+                    });
+                    let is_given = after_exit || given.ends_with("usage(") || conversions && given.ends_with("=>");
+                    let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+                    if index % 2 == 1 && is_given && piece.contains('-') && piece.chars().all(plain) {
+                        found.insert(piece.to_owned());
+                    }
+                    before = piece;
+                }
+            }
+        }
+        assert!(found.len() > 10, "{found:?}");
+        let unlisted: Vec<&String> = found
+            .iter()
+            .filter(|name| find(About::Command, name).is_none() && find(About::Tenant, name).is_none())
+            .collect();
+        assert!(unlisted.is_empty(), "{unlisted:?}");
+    }
+
+    #[test]
+    fn every_kind_of_trouble_with_graph_is_listed() {
+        let text = include_str!("../graph/error.rs");
+        let (_, body) = text.split_once("pub fn word(self)").expect("ErrorKind::word");
+        let (body, _) = body.split_once("\n    }\n").expect("its end");
+        for word in body.split('"').skip(1).step_by(2) {
+            assert!(find(About::Tenant, word).is_some(), "{word}");
         }
     }
 

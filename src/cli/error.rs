@@ -144,7 +144,7 @@ impl From<RosterError> for CliError {
 }
 
 /// First letter large, a full stop at the end.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let start: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
     format!("{start}{}.", chars.as_str().trim_end_matches('.'))

@@ -149,7 +149,8 @@ pub fn fault(place: &str) {
     );
 }
 
-/// A line for the person at the terminal from where there is no [`Output`]: a signal, a sign-in prompt.
+/// A line on stderr where no [`Output`] is at hand: what a sign-in or a custodian's plugin has to say while it waits for
+/// a person.
 pub fn aside(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

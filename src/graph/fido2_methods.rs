@@ -6,9 +6,9 @@
 use serde_json::{Value, json};
 
 use super::client::{ApiVersion, CallFailure, Graph};
-use super::credential_id;
 use super::error::{ErrorKind, GraphError, one_line};
 use super::http::{Request, escape};
+use crate::model::credential_id;
 use crate::model::{Aaguid, CredentialId, MethodId, UserId};
 
 /// A passkey as Entra lists it. Members nobody needs are dropped, unknown ones ignored.
@@ -48,7 +48,7 @@ impl Fido2Method {
 
     /// Whether this is that credential.
     pub fn is(&self, credential: &CredentialId) -> bool {
-        credential_id::is_method_of(&self.id, credential)
+        credential_id::matches(&self.id, credential)
     }
 }
 

@@ -13,7 +13,6 @@ pub mod batch;
 pub mod cancel;
 pub mod client;
 pub mod cloud;
-pub mod credential_id;
 pub mod display_name;
 pub mod error;
 pub mod fido2_methods;

@@ -61,7 +61,7 @@ text_id! {
     RunId
 }
 text_id! {
-    /// An authentication method's id in Graph: opaque here; see `graph::credential_id` for how it follows from a credential id.
+    /// An authentication method's id in Graph: opaque here; see [`super::credential_id`] for how it follows from a credential id.
     MethodId
 }
 text_id! {

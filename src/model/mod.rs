@@ -1,5 +1,7 @@
 //! The nouns of the bench. No I/O and no protocol here; every other module may use these.
 
+pub mod base64url;
+pub mod credential_id;
 pub mod ids;
 pub mod job;
 pub mod person;

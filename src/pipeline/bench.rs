@@ -31,7 +31,7 @@ use crate::webauthn::trust::Anchors;
 use crate::world::{Clock, Entropy, KeyPorts, Operator, PortEvent, PortsError};
 
 /// How often the bench looks whether the run is over.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 50 });
 
 /// The outside, as one run uses it.
 pub struct Outside<'w> {
@@ -357,6 +357,7 @@ impl<'w> Bench<'w> {
             let mut lanes: HashMap<PortName, Sender<(crate::world::PluggedKey, Stay)>> = HashMap::new();
             let mut stays: HashMap<PlugId, Stay> = HashMap::new();
             let busy = Arc::new(AtomicU64::new(0));
+            let mut idle = false;
             let tenant = Tenant::new(self);
             scope.spawn(move || tenant.keep_options_ready());
             scope.spawn(|| Tenant::new(self).heal_when_paused());
@@ -403,18 +404,20 @@ impl<'w> Bench<'w> {
                     }
                 }
                 let working = busy.load(Ordering::Acquire) > 0;
-                if self.gate.stopping() && !working {
-                    break if interrupted.load(Ordering::Relaxed) { RunEnd::Interrupted } else { RunEnd::Stopped };
-                }
                 if !working && self.queue().is_served() {
                     break RunEnd::Complete;
                 }
-                if self.idle_for() >= self.settings.idle {
+                if self.gate.stopping() && !working {
+                    break match (interrupted.load(Ordering::Relaxed), idle) {
+                        (true, _) => RunEnd::Interrupted,
+                        (false, true) => RunEnd::Idle,
+                        (false, false) => RunEnd::Stopped,
+                    };
+                }
+                if !self.gate.stopping() && self.idle_for() >= self.settings.idle {
                     // Lanes with a key in them end as at Ctrl-C: what needs no hand is finished, the rest parks.
+                    idle = true;
                     self.gate.stop();
-                    if !working {
-                        break RunEnd::Idle;
-                    }
                 }
             };
             self.gate.stop();

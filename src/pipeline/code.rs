@@ -125,54 +125,76 @@ pub const CODES: &[Meaning] = &[
     ),
     attempt("credential-excluded", true, "The key already holds a passkey of this person.", OTHER_KEY),
     attempt("touch-refused", true, "The key reported that the touch was refused.", OTHER_KEY),
-    attempt("not-made", true, "The key refused to make a credential.", OTHER_KEY),
     attempt(
-        "check-malformed",
+        "answer-unreadable",
         true,
-        "The key's attestation can't be read.",
-        "Put the key aside: a genuine key does not do this.",
+        "What the key answered can't be read.",
+        "Put the key aside: a sound key does not do this.",
     ),
     attempt(
-        "check-rp-id",
+        "record-lost",
+        true,
+        "The ledger no longer has what Graph must be sent; the credential was removed from the key.",
+        OTHER_KEY,
+    ),
+    attempt("not-made", true, "The key refused to make a credential.", OTHER_KEY),
+    attempt("touch-timeout", true, "Nobody touched the key in time; it is asked again.", "Touch the blinking key."),
+    attempt(
+        "wrong-site",
         true,
         "The credential is for another site than the one asked for.",
         "Put the key aside: a genuine key does not do this.",
     ),
     attempt(
-        "check-flags",
+        "wrong-flags",
         true,
         "The credential lacks user presence or user verification.",
         "Put the key aside: a genuine key does not do this.",
     ),
     attempt(
-        "check-aaguid",
+        "other-model",
         true,
         "The attestation names another model than the key itself.",
         "Put the key aside: it may not be genuine.",
     ),
     attempt(
-        "check-algorithm",
+        "bad-credential-id",
+        true,
+        "The credential's id is too long, or another credential has it already.",
+        "Put the key aside: a genuine key does not do this.",
+    ),
+    attempt("bad-public-key", true, "The credential's public key is none.", "Put the key aside: it is broken."),
+    attempt(
+        "algorithm-not-offered",
         true,
         "The credential's algorithm was not offered.",
         "Put the key aside: a genuine key does not do this.",
     ),
+    attempt("cred-protect", true, "The key set another protection level than was asked for.", OTHER_KEY),
+    attempt("hmac-secret", true, "The key made no hmac-secret, which Windows needs to unlock offline.", OTHER_KEY),
     attempt(
-        "check-attestation",
+        "attestation-invalid",
         true,
-        "The attestation's signature is wrong.",
+        "The attestation's signature or certificate is wrong.",
         "Put the key aside: it may not be genuine.",
     ),
     attempt(
-        "check-chain",
+        "attestation-untrusted",
         true,
-        "The attestation does not lead to a root that FIDO metadata names for this model.",
+        "The attestation does not lead to a root that is trusted for this model.",
         "Put the key aside: it may not be genuine.",
     ),
     attempt(
-        "check-extensions",
+        "model-not-listed",
         true,
-        "The key did not do what was asked of it (credProtect or hmac-secret).",
-        OTHER_KEY,
+        "The model is not in the FIDO metadata, and the tenant enforces attestation.",
+        "Use a model that is listed, or a newer metadata file.",
+    ),
+    attempt(
+        "model-defective",
+        true,
+        "FIDO metadata reports this model as compromised or revoked.",
+        "Don't deliver keys of this model.",
     ),
     attempt(
         "proof-failed",
@@ -192,6 +214,12 @@ pub const CODES: &[Meaning] = &[
         true,
         "The key accepted the PIN rules but does not show them; its registration was deleted again.",
         OTHER_KEY,
+    ),
+    attempt(
+        "not-removable",
+        true,
+        "A credential that the tenant does not have can't be removed from the key.",
+        "Put the key aside; only a reset cleans it (`keybench key reset`).",
     ),
     attempt(
         "challenge-expired",
@@ -233,7 +261,22 @@ pub const CODES: &[Meaning] = &[
         "Read the cause above, change the policy, then run the same command.",
     ),
     parked("tenant-down", "Microsoft Graph does not answer, or answers with errors only.", SAME_COMMAND),
+    parked(
+        "no-resume-key",
+        "This bench can't open the key's sealed PIN any more, so it can't go on with it.",
+        "A custodian opens the PIN with `keybench escrow open`; or reset the key and start the job again.",
+    ),
     parked("no-entropy", "The operating system gave no random bytes.", "Restart the machine; no PIN was made."),
+    parked(
+        "resume-store",
+        "The store of resume keys can't be written.",
+        "Check the disk and the rights of the bench's data folder, then run the same command again.",
+    ),
+    parked(
+        "sealing-failed",
+        "The PIN could not be sealed to the custodians; the key did not get it.",
+        "Check that the custodians' age plugins are installed, then run the same command again.",
+    ),
     parked(
         "left-roster",
         "The person is not on the roster any more.",
@@ -250,6 +293,34 @@ pub fn meaning(code: &str) -> Option<&'static Meaning> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_offline_check_has_a_meaning_here() {
+        // `CheckFailed::code`, `lane_hands` and `on_key` give these to tries.
+        for code in [
+            "answer-unreadable",
+            "wrong-site",
+            "wrong-flags",
+            "other-model",
+            "bad-credential-id",
+            "bad-public-key",
+            "algorithm-not-offered",
+            "cred-protect",
+            "hmac-secret",
+            "attestation-invalid",
+            "attestation-untrusted",
+            "model-not-listed",
+            "model-defective",
+            "proof-failed",
+            "record-lost",
+            "simulated-key",
+            "pin-not-enough",
+            "key-full",
+            "has-pin",
+        ] {
+            assert!(meaning(code).is_some_and(|meaning| meaning.another_key_helps), "{code}");
+        }
+    }
 
     #[test]
     fn codes_are_unique_and_say_something() {

@@ -106,6 +106,11 @@ impl Journey {
                     if let Some(code) = hands.holds_back(&effect, &self.state) {
                         return Ok(Rest::Parked { code: code.to_owned() });
                     }
+                    if matches!(effect, Effect::MakeCredential) {
+                        // A key may have waited long for its touch, and waits again; the hold on its job must outlast that.
+                        // Taking it again is no more than a look while half of its time is left.
+                        self.claim = ledger.claim(&self.job)?;
+                    }
                     outcome = hands.perform(&effect, &self.state)?;
                 }
             }

@@ -88,6 +88,9 @@ pub enum Event {
     },
     /// The registration was sent and no answer came.
     AnswerLost,
+    /// A registration that may have arrived before was refused, and reads don't show it: the first one may have used up
+    /// the challenge and not be listed yet, so this proves nothing.
+    RefusedAgain,
     /// A read shows the credential.
     MethodFound {
         /// The method's id.

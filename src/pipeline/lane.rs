@@ -25,9 +25,11 @@ use crate::pin::KeyPinPlan;
 use crate::webauthn::record::RegistrationRecord;
 use crate::world::PluggedKey;
 
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 20 });
 /// How long a job that waits for Entra rests before it looks again, while its key stays in the port.
-const LOOK_AGAIN: Duration = Duration::from_secs(15);
+const LOOK_AGAIN: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 15_000 });
+/// The wire may tell that a key is gone before the ports do.
+const HEARSAY: Duration = Duration::from_secs(1);
 
 /// One port's thread.
 pub struct Lane<'b, 'w> {
@@ -191,8 +193,11 @@ impl<'b, 'w> Lane<'b, 'w> {
 
     /// The open job that this key was begun for.
     fn begun_job(&self, hand: &mut KeyHand, key: &KeyRef) -> Result<Option<JobId>, DriveError> {
-        if let Some(job) = self.bench.queue().begun_with(key) {
-            return Ok(Some(job));
+        let resembling = self.bench.queue().begun_with(key);
+        for (job, state) in resembling {
+            if key.serial.is_some() || self.is_the_same(&job, &state, hand, key)? {
+                return Ok(Some(job));
+            }
         }
         if key.serial.is_some() {
             return Ok(None);
@@ -200,14 +205,40 @@ impl<'b, 'w> Lane<'b, 'w> {
         // It tells no serial number and sits in another port: a credential it made can still tell whose it is.
         let candidates = self.bench.queue().begun_without_serial(key);
         for (job, state) in candidates {
-            let Some(made) = state.made() else { continue };
-            let Some(bytes) = self.bench.out.ledger.blob(made.record)? else { continue };
-            let Ok(record) = RegistrationRecord::from_bytes(&bytes) else { continue };
-            if hand.owns(&record, &self.bench.challenge()?) {
+            if self.made_by(&state, hand)? {
                 return Ok(Some(job));
             }
         }
         Ok(None)
+    }
+
+    /// Whether a key without serial number is the one that a job was begun with in this port. It is, unless something
+    /// speaks against it; then a person is asked, and without one it is not: no PIN is tried on a key that may be another.
+    fn is_the_same(&self, job: &JobId, state: &State, hand: &mut KeyHand, key: &KeyRef) -> Result<bool, DriveError> {
+        let doubtful = match (state.pin_on_key(), hand.is_blank()) {
+            // Nothing was done to it, and nothing has been.
+            (Some(false), blank) => return Ok(blank),
+            (None, _) => return Ok(true),
+            (Some(true), true) => "it has no PIN",
+            (Some(true), false) if state.made().is_none() => return Ok(true),
+            (Some(true), false) if self.made_by(state, hand)? => return Ok(true),
+            // Some keys sign nothing while they wait for a new PIN.
+            (Some(true), false) if matches!(state, State::SettingRules { .. }) => return Ok(true),
+            (Some(true), false) => "it does not sign with that job's credential",
+        };
+        let question = format!(
+            "{} looks like the key of job {job}, but {doubtful}. Type `same` if it is that key and was reset meanwhile",
+            key.for_people()
+        );
+        Ok(self.bench.out.operator.confirm(&question, "same"))
+    }
+
+    /// Whether the key in hand made the credential of this state.
+    fn made_by(&self, state: &State, hand: &mut KeyHand) -> Result<bool, DriveError> {
+        let Some(made) = state.made() else { return Ok(false) };
+        let Some(bytes) = self.bench.out.ledger.blob(made.record)? else { return Ok(false) };
+        let Ok(record) = RegistrationRecord::from_bytes(&bytes) else { return Ok(false) };
+        Ok(hand.owns(&record, &self.bench.challenge()?))
     }
 
     fn refuse(&self, refusal: Refusal, stay: &Stay) -> Result<(), DriveError> {
@@ -347,6 +378,10 @@ impl<'b, 'w> Lane<'b, 'w> {
                 give_back(journey.state.clone(), Place::KeyAway);
                 release(&journey)?;
                 work.key.port = self.port.clone();
+                let until = bench.out.clock.monotonic() + HEARSAY;
+                while !stay.is_over() && !bench.gate.stopping() && bench.out.clock.monotonic() < until {
+                    bench.out.clock.sleep(LOOK);
+                }
                 if stay.is_over() {
                     bench.tell(&Progress::PulledEarly { port: self.port.clone(), job, upn, key: work.key });
                 } else {
@@ -356,7 +391,8 @@ impl<'b, 'w> Lane<'b, 'w> {
                         port: Some(self.port.clone()),
                         code: "key-silent".into(),
                     });
-                    self.reject("key-silent", stay);
+                    // No REJECT label: this very key is wanted again.
+                    self.wait_until_out(stay);
                 }
             }
             Rest::Parked { code } => {
@@ -387,6 +423,7 @@ impl<'b, 'w> Lane<'b, 'w> {
             if bench.gate.stopping() || gone() {
                 return Ok(rest);
             }
+            hands.forget_pin();
             if bench.gate.paused().is_some() {
                 if !bench.gate.wait_while_paused(&gone) {
                     return Ok(rest);
@@ -403,6 +440,9 @@ impl<'b, 'w> Lane<'b, 'w> {
             if gone() || bench.gate.stopping() {
                 return Ok(rest);
             }
+            // The wait may have been longer than the hold on the job.
+            journey.claim = bench.out.ledger.claim(&journey.job)?;
+            hands.hold_by(journey.claim.clone());
             event = Event::Resumed;
         }
     }

@@ -24,6 +24,9 @@ use crate::webauthn::checks::{Expected, Trust, Wanted, check_registration};
 use crate::webauthn::creation_options::CreationOptions;
 use crate::webauthn::record::RegistrationRecord;
 
+/// Unreadable answers after which a key is made to make no more credentials.
+const NONSENSE: u32 = 2;
+
 /// What a lane is working on.
 pub struct Work {
     /// The key.
@@ -59,6 +62,8 @@ pub struct LaneHands<'a, 'b, 'w> {
     /// Asked of the key beyond what the record tells; for the checks.
     asked: Option<(Vec<i64>, Option<crate::webauthn::creation_options::CredProtect>, bool)>,
     detail: Option<String>,
+    /// Answers to makeCredential that could not be read.
+    unreadable: u32,
 }
 
 /// Stops a key that waits for a touch when the bench calls touches off.
@@ -97,7 +102,18 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             record: None,
             asked: None,
             detail: None,
+            unreadable: 0,
         }
+    }
+
+    /// Before a long wait: the PIN need not be in memory meanwhile, and the hold on the job is taken anew after it.
+    pub fn forget_pin(&mut self) {
+        self.known = None;
+    }
+
+    /// The hold on the job was taken anew.
+    pub fn hold_by(&mut self, claim: Claim) {
+        self.claim = claim;
     }
 
     /// More words on the last thing that did not go well.
@@ -171,6 +187,10 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
         }
         self.stage(Stage::Options);
         match self.tenant().options(&self.work.person.id) {
+            Ok(options) if !good(&options) => {
+                self.detail = Some("The challenge has less than 90 seconds to live, too few for a touch.".into());
+                Event::OptionsRefused { code: "options-malformed".into() }
+            }
             Ok(options) => {
                 self.options = Some(options);
                 Event::OptionsReady
@@ -190,6 +210,10 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
     fn make_credential(&mut self, state: &State) -> Result<Outcome, DriveError> {
         if let Err(event) = self.known(state)? {
             return Ok(event.into());
+        }
+        if self.hand.nonsense() + self.unreadable > NONSENSE {
+            // What it had made was found and removed before this was asked for again.
+            return Ok(Event::NotMade { code: "answer-unreadable".into() }.into());
         }
         let (bench, stay) = (self.bench, self.stay);
         self.stage(Stage::WaitingForTouch);
@@ -231,9 +255,10 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                // It made something that can't be read: whatever that is has to be found and removed.
+                // It made something that can't be read: whatever that is has to be found and removed first.
+                self.unreadable += 1;
                 self.detail = Some(error.to_string());
-                return Ok(Event::NotMade { code: "answer-unreadable".into() }.into());
+                return Ok(Event::Resumed.into());
             }
         };
         bench.totals.touches.fetch_add(1, Ordering::Relaxed);
@@ -311,6 +336,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
                 checks.extend(proof);
                 Event::Proved { checks }
             }
+            Event::Resumed if self.hand.nonsense() > NONSENSE => Event::CheckFailed { code: "proof-failed".into() },
             other => other,
         })
     }
@@ -364,7 +390,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
         };
         let name = self.bench.display_name(&self.work.key);
         let answer = self.tenant().register(&self.work.person.id, &record, &name, again);
-        if matches!(&answer.event, Event::RegistrationRefused { .. }) {
+        if matches!(&answer.event, Event::RegistrationRefused { code } if code != super::step::EXPIRED) {
             self.bench.registration_was_refused(
                 self.pass.as_ref().is_some_and(Pass::is_first),
                 answer.detail.as_deref().unwrap_or_default(),

@@ -27,3 +27,4 @@ pub mod state;
 pub mod step;
 #[cfg(test)]
 mod tests;
+pub mod watch;

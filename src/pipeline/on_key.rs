@@ -24,6 +24,8 @@ use crate::webauthn::client_data::ClientData;
 use crate::webauthn::creation_options::{CreationOptions, CredProtect, truncate_for_key};
 use crate::webauthn::record::RegistrationRecord;
 
+/// How often one key may answer nonsense, or not at all, before it is treated as gone.
+const NONSENSE: u32 = 4;
 /// PIN tries that are left to the key's owner: fewer are never spent by the bench.
 const FLOOR: u8 = 3;
 
@@ -41,6 +43,8 @@ pub struct KeyHand {
     info: GetInfo,
     /// More words on the last thing that did not go well.
     detail: Option<String>,
+    /// How often the outcome of a command had to be asked for afterwards.
+    nonsense: u32,
 }
 
 /// The facts that the fitness check wants, from getInfo.
@@ -71,12 +75,12 @@ pub fn pin_facts(info: &GetInfo) -> KeyPinFacts {
 impl KeyHand {
     /// A key that was just opened.
     pub fn blank(session: Session<Blank>) -> Self {
-        Self { info: session.info().clone(), held: Held::Blank(session), detail: None }
+        Self { info: session.info().clone(), held: Held::Blank(session), detail: None, nonsense: 0 }
     }
 
     /// A key that was just opened and has a PIN.
     pub fn pin_set(session: Session<PinSet>) -> Self {
-        Self { info: session.info().clone(), held: Held::PinSet(session), detail: None }
+        Self { info: session.info().clone(), held: Held::PinSet(session), detail: None, nonsense: 0 }
     }
 
     /// What the key last said of itself.
@@ -91,6 +95,16 @@ impl KeyHand {
             Held::PinSet(session) => Some(session.key_ref()),
             Held::Lost => None,
         }
+    }
+
+    /// How often its answers could not be made out. A wire may fail once; a key that does it again and again is no use.
+    pub fn nonsense(&self) -> u32 {
+        self.nonsense
+    }
+
+    /// No PIN is set on it.
+    pub fn is_blank(&self) -> bool {
+        matches!(self.held, Held::Blank(_))
     }
 
     /// More words on the last failure; taken once.
@@ -131,7 +145,9 @@ impl KeyHand {
         };
         match settled {
             Ok(opened) => self.hold(opened),
-            Err(unreadable) => self.detail = Some(unreadable.error.to_string()),
+            Err(unreadable) if unreadable.error.is_gone() => self.detail = Some(unreadable.error.to_string()),
+            // One answer may get lost on the way.
+            Err(unreadable) => self.settle(unreadable.session),
         }
         !matches!(self.held, Held::Lost)
     }
@@ -139,7 +155,8 @@ impl KeyHand {
     /// The wire failed or the key talked nonsense, and what it did is unknown: look, so that the question can be asked.
     fn unsure(&mut self, error: &CtapError) -> Event {
         self.detail = Some(error.to_string());
-        if !error.is_gone() && self.look() { Event::Resumed } else { Event::KeyGone }
+        self.nonsense = self.nonsense.saturating_add(1);
+        if !error.is_gone() && self.nonsense <= NONSENSE && self.look() { Event::Resumed } else { Event::KeyGone }
     }
 
     /// setPIN.
@@ -147,8 +164,9 @@ impl KeyHand {
         let session = match std::mem::replace(&mut self.held, Held::Lost) {
             Held::Blank(session) => session,
             Held::PinSet(session) => {
+                // Nothing has been sent, so this PIN is somebody else's, and ours must not be tried on it.
                 self.held = Held::PinSet(session);
-                return Event::PinSeen { present: true };
+                return Event::PinNotSet { code: "has-pin".into() };
             }
             Held::Lost => return Event::KeyGone,
         };

@@ -13,12 +13,12 @@ use crate::webauthn::creation_options::CreationOptions;
 use crate::webauthn::record::RegistrationRecord;
 
 /// First pause between two reads that wait for Entra to show a method; it doubles up to [`LAST_POLL`].
-const FIRST_POLL: Duration = Duration::from_millis(500);
+const FIRST_POLL: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 500 });
 const LAST_POLL: Duration = Duration::from_secs(8);
 /// How often a tenant that is down is asked whether it is back.
-const PROBE: Duration = Duration::from_secs(5);
+const PROBE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 });
 /// How often a waiting thread looks whether the run is over.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 100 });
 
 /// The tenant, as the bench sees it.
 pub struct Tenant<'b, 'w> {
@@ -124,8 +124,11 @@ impl<'b, 'w> Tenant<'b, 'w> {
                 if let Some(blocked) = self.blocked(&error) {
                     return blocked;
                 }
-                if again && let Ok(Some(method)) = self.bench.out.graph.passkey_of(user, &record.credential) {
-                    return Event::MethodFound { method: method.id }.into();
+                if again {
+                    return match self.bench.out.graph.passkey_of(user, &record.credential) {
+                        Ok(Some(method)) => Event::MethodFound { method: method.id }.into(),
+                        _ => Answer { event: Event::RefusedAgain, detail: Some(words(&error)) },
+                    };
                 }
                 let expired = self.bench.out.graph.server_now() >= record.expires;
                 let code = if expired { super::step::EXPIRED } else { "registration-refused" };

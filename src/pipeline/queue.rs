@@ -93,12 +93,14 @@ impl Queue {
         Self { slots, by_job, first_waiting: 0 }
     }
 
-    /// The open job that was begun with this key, if one is. Serial numbers decide; where the key tells none, its port does.
-    pub fn begun_with(&self, key: &KeyRef) -> Option<JobId> {
+    /// The open jobs that may have been begun with this key. A serial number decides, and then there is one at most; where
+    /// the key tells none, there are those of its port.
+    pub fn begun_with(&self, key: &KeyRef) -> Vec<(JobId, State)> {
         self.slots
             .iter()
-            .find(|slot| slot.place == Place::KeyAway && slot.state.current().is_some_and(|at| at.key.resembles(key)))
-            .map(|slot| slot.job.clone())
+            .filter(|slot| slot.place == Place::KeyAway && slot.state.current().is_some_and(|at| at.key.resembles(key)))
+            .map(|slot| (slot.job.clone(), slot.state.clone()))
+            .collect()
     }
 
     /// Open jobs whose keys told no serial number and may have made a credential: a silent assertion can tell whether a
@@ -322,10 +324,10 @@ mod tests {
         let open = Slot::new(JobId::new("J9"), person(9, None), State::PinSet { at });
         let mut queue = Queue::new(vec![waiting(1, None), open]);
         assert_eq!(queue.keys_away(), 1);
-        let job = queue.begun_with(&key(Some("42"), "5")).expect("known");
+        let (job, _) = queue.begun_with(&key(Some("42"), "5")).pop().expect("known");
         assert!(queue.take_begun(&job, &PortName::new("5")).expect("taken").resumed);
         assert!(queue.take_begun(&job, &PortName::new("5")).is_none(), "not twice");
-        assert_eq!(queue.begun_with(&key(Some("43"), "1")), None);
+        assert_eq!(queue.begun_with(&key(Some("43"), "1")), []);
     }
 
     #[test]

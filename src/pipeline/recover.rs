@@ -122,6 +122,13 @@ pub fn apply(state: State, entry: &Entry) -> Result<State, BrokenAccount> {
             State::Finished { at, made, method, resume_key_gone, taken: true }
         }
 
+        // An earlier try's key, destroyed late.
+        (state, Entry::ResumeKeyDestroyed { attempt, .. })
+            if state.current().is_some_and(|at| at.attempt > *attempt) =>
+        {
+            state
+        }
+
         (state, _) => return Err(broken(&state)),
     })
 }

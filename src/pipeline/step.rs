@@ -206,6 +206,23 @@ impl Writer<'_> {
         }
     }
 
+    /// Sent, refused or unanswered, and not listed: only time can tell. Past the challenge's end and a settling time the
+    /// credential goes from the key, and later runs watch for it in Entra.
+    fn wait_or_watch(&self, made: &Made) -> Step {
+        let settled = made.expires.saturating_add(self.ctx.settling).unwrap_or(Timestamp::MAX);
+        if self.ctx.now < settled {
+            let state = State::Registering { at: self.at.clone(), made: made.clone() };
+            return rest(state, Rest::Parked { code: "answer-lost".into() });
+        }
+        let watched = Entry::Watched {
+            job: self.ctx.job.clone(),
+            attempt: self.at.attempt,
+            user: self.ctx.user.clone(),
+            credential: made.credential.clone(),
+        };
+        self.remove(vec![watched], made, None)
+    }
+
     fn finished(&self, made: &Made, method: MethodId, minimum: u32) -> Step {
         let (job, attempt) = (self.ctx.job.clone(), self.at.attempt);
         Step {
@@ -366,23 +383,11 @@ fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
             };
             w.read_back(vec![found], &made, method)
         }
-        (State::Registering { at, made }, Event::MethodMissing) => {
-            let settled = made.expires.saturating_add(w.ctx.settling).unwrap_or(Timestamp::MAX);
-            if w.ctx.now < made.expires {
-                // Not being listed proves nothing: send the very same record again.
-                w.register(Vec::new(), &made, true)
-            } else if w.ctx.now < settled {
-                rest(State::Registering { at, made }, Rest::Parked { code: "answer-lost".into() })
-            } else {
-                let watched = Entry::Watched {
-                    job: w.ctx.job.clone(),
-                    attempt: at.attempt,
-                    user: w.ctx.user.clone(),
-                    credential: made.credential.clone(),
-                };
-                w.remove(vec![watched], &made, None)
-            }
+        // Not being listed proves nothing: send the very same record again.
+        (State::Registering { made, .. }, Event::MethodMissing) if w.ctx.now < made.expires => {
+            w.register(Vec::new(), &made, true)
         }
+        (State::Registering { made, .. }, Event::MethodMissing | Event::RefusedAgain) => w.wait_or_watch(&made),
         (state @ State::Registered { .. }, Event::Resumed) => ask(state, Effect::FindMethod),
         (State::Registered { made, .. }, Event::MethodFound { method }) => w.read_back(Vec::new(), &made, method),
         (state @ State::Registered { .. }, Event::MethodMissing) => {

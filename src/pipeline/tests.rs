@@ -75,6 +75,7 @@ fn outcomes(effect: &Effect) -> Vec<Event> {
             Event::RegistrationRefused { code: code() },
             Event::RegistrationRefused { code: super::step::EXPIRED.into() },
             Event::AnswerLost,
+            Event::RefusedAgain,
             Event::MethodFound { method: method() },
         ],
         Effect::FindMethod => vec![Event::MethodFound { method: method() }, Event::MethodMissing],

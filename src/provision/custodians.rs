@@ -6,11 +6,14 @@ use super::ProvisionError;
 use crate::ledger::{Append, Entry, Ledger};
 use crate::pin::{PinnedSet, Recipients};
 
+/// Fingerprints of the two groups; the second is empty unless PINs are under dual control.
+pub type Pinned = (Vec<String>, Vec<String>);
+
 /// The set that the ledger has pinned; `None` in a new ledger.
 ///
 /// # Errors
 /// When the ledger can't be read.
-pub fn in_force(ledger: &dyn Ledger) -> Result<Option<(Vec<String>, Vec<String>)>, ProvisionError> {
+pub fn in_force(ledger: &dyn Ledger) -> Result<Option<Pinned>, ProvisionError> {
     let mut last = None;
     ledger.visit(1, &mut |recorded| {
         if let Entry::CustodiansSet { first, second, .. } = recorded.entry {

@@ -9,6 +9,7 @@
 
 mod custodians;
 mod directory;
+mod metadata;
 mod plan;
 mod policy;
 mod run;
@@ -23,6 +24,7 @@ use crate::pipeline::bench::BenchError;
 use crate::pipeline::progress::{Progress, Summary};
 use crate::roster::{Refusal, Warning};
 
+pub use metadata::MetadataFiles;
 pub use run::{Bounds, Machine, Request, provision};
 
 /// What a run tells before and after its keys; the keys themselves are [`Progress`].

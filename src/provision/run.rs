@@ -1,13 +1,13 @@
 //! The run itself.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
+use super::metadata::{self, MetadataFiles};
 use super::policy::Known;
 use super::{Listener, ProvisionError, Report, Start, custodians, directory, plan, policy};
 use crate::graph::Graph;
@@ -20,7 +20,6 @@ use crate::pipeline::progress::{Progress, Summary};
 use crate::roster::check::{Refusal, RefusalCode, Rules, check};
 use crate::roster::plan::batch_of;
 use crate::roster::{CheckedRoster, Roster};
-use crate::webauthn::metadata::Metadata;
 use crate::webauthn::trust::Anchors;
 use crate::world::{Clock, Entropy, KeyPorts, Operator};
 
@@ -86,7 +85,7 @@ pub struct Request<'a> {
     /// `[bench] key_name`.
     pub key_name: &'a str,
     /// `[bench] mds`.
-    pub mds: Option<&'a std::path::Path>,
+    pub mds: Option<MetadataFiles>,
     /// The file, unless only a group is asked for.
     pub roster: Option<Roster>,
     /// `--group`.
@@ -124,7 +123,17 @@ pub fn provision(
     let name = NameTemplate::parse(request.key_name).map_err(|error| ProvisionError::KeyName(error.to_string()))?;
     resume.probe()?;
     escrow::probe(&request.recipients)?;
-    let metadata = request.mds.map(|path| read_metadata(path, machine, loopback)).transpose()?;
+    let metadata = match &request.mds {
+        None => None,
+        Some(files) => {
+            // The simulator's root may sign metadata on loopback only.
+            let mut anchors = Anchors::fido();
+            for root in machine.simulator_roots.iter().filter(|_| loopback) {
+                anchors = anchors.and(root.to_vec());
+            }
+            Some(metadata::read(files, &anchors, machine.clock.now(), listener)?)
+        }
+    };
 
     let account = graph.sign_in()?;
     if let Some(found) = account.tenant.as_ref().filter(|found| {
@@ -338,18 +347,4 @@ fn ask_about_renamed(
     Err(ProvisionError::Renamed(
         todo.renamed.iter().map(|renamed| (renamed.was.clone(), renamed.now.clone())).collect(),
     ))
-}
-
-/// Reads the FIDO metadata. The simulator's root may sign it on loopback only.
-fn read_metadata(path: &std::path::Path, machine: &Machine<'_>, loopback: bool) -> Result<Metadata, ProvisionError> {
-    let wrong =
-        |what: String, next: &str| ProvisionError::Metadata { path: path.to_owned(), what, next: next.to_owned() };
-    let blob = fs::read(path).map_err(|error| wrong(error.to_string(), "Check the path in [bench] mds."))?;
-    let mut anchors = Anchors::fido();
-    if loopback {
-        for root in machine.simulator_roots.iter() {
-            anchors = anchors.and(root.to_vec());
-        }
-    }
-    Metadata::open(&blob, &anchors, Timestamp::now(), None).map_err(|error| wrong(error.to_string(), error.next()))
 }

@@ -352,6 +352,9 @@ impl Hands {
             Action::TakeOut(port, fate) => {
                 self.held.remove(&port);
                 if let Some(key) = self.ports.unplug(&port) {
+                    if fate != Fate::Left {
+                        key.give_away();
+                    }
                     self.day.keys.push((key, fate));
                 }
                 self.clock.sleep(self.timings.unplug);

@@ -123,7 +123,7 @@ impl AttestationObject {
 #[cfg(test)]
 pub(in crate::webauthn) mod samples {
     use super::*;
-    use crate::webauthn::base64url;
+    use crate::model::base64url;
 
     pub(in crate::webauthn) fn json() -> serde_json::Value {
         serde_json::from_str(include_str!("../../fixtures/webauthn/accepted-attestation.json")).expect("JSON")
@@ -142,9 +142,9 @@ pub(in crate::webauthn) mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::credential_id;
     use crate::model::{CredentialId, MethodId};
     use crate::webauthn::auth_data::AuthenticatorData;
-    use crate::webauthn::credential_id;
     use proptest::prelude::*;
 
     #[test]

@@ -5,7 +5,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::base64url;
+use crate::model::base64url;
 
 /// The client data of one ceremony, as JSON, with its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use unicode_normalization::char::is_combining_mark;
 
-use super::base64url;
 use super::client_data::ClientData;
-use super::credential_id::{self, NotAnId};
 use super::public_key::Algorithm;
 use crate::model::CredentialId;
+use crate::model::base64url;
+use crate::model::credential_id::{self, NotAnId};
 
 /// The longest answer that is read; real ones have about 8 kB.
 pub const MAX_BYTES: usize = 1024 * 1024;

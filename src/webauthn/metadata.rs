@@ -15,10 +15,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use super::base64url;
 use super::public_key::{Algorithm, verify_with_certificate};
 use super::trust::{Anchors, ChainError, validate};
 use crate::model::Aaguid;
+use crate::model::base64url;
 
 /// The largest BLOB that is read; in 2026 it has about 5 MB.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;

@@ -9,7 +9,7 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | what the tenant wants | [`creation_options`], ids in [`credential_id`] |
+//! | what the tenant wants | [`creation_options`], ids in [`crate::model::credential_id`] |
 //! | what is signed over | [`client_data`] |
 //! | what the key answered | [`attestation`], [`auth_data`], [`statement`], [`public_key`] |
 //! | may it go to Graph? | [`checks`], with [`certificate`], [`trust`] and [`metadata`] |
@@ -19,13 +19,11 @@
 pub mod assertion;
 pub mod attestation;
 pub mod auth_data;
-mod base64url;
 mod cbor_item;
 pub mod certificate;
 pub mod checks;
 pub mod client_data;
 pub mod creation_options;
-pub mod credential_id;
 pub mod metadata;
 pub mod public_key;
 pub mod record;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::attestation::{AttestationObject, KeyAnswer};
 use super::auth_data::AuthenticatorData;
-use super::base64url;
 use super::client_data::ClientData;
+use crate::model::base64url;
 use crate::model::{Aaguid, CredentialId};
 
 /// One registration, as it goes to Graph and as it is kept. Nothing in it is secret.
@@ -14,15 +14,15 @@ use crate::model::{Aaguid, CredentialId};
 #[serde(rename_all = "camelCase")]
 pub struct RegistrationRecord {
     /// clientDataJSON: UTF-8; base64url when kept.
-    #[serde(rename = "clientDataJSON", with = "base64url::text")]
+    #[serde(rename = "clientDataJSON", with = "crate::model::base64url::text")]
     pub client_data_json: Vec<u8>,
     /// The attestation object: CBOR; base64url when kept.
-    #[serde(with = "base64url::text")]
+    #[serde(with = "crate::model::base64url::text")]
     pub attestation_object: Vec<u8>,
     /// The credential.
     pub credential: CredentialId,
     /// Its public key: COSE_Key; base64url when kept.
-    #[serde(with = "base64url::text")]
+    #[serde(with = "crate::model::base64url::text")]
     pub public_key_cose: Vec<u8>,
     /// The RP ID it was made for.
     pub rp_id: String,

@@ -25,7 +25,7 @@ use crate::pin::{DirResumeStore, PinPolicy, Recipients};
 use crate::pipeline::bench::Ports;
 use crate::pipeline::progress::Summary;
 use crate::platform::who;
-use crate::provision::{Bounds, Machine, Report, Request, provision};
+use crate::provision::{Bounds, Machine, MetadataFiles, Report, Request, provision};
 use crate::roster::Roster;
 use crate::roster::decode::LARGEST;
 use crate::webauthn::trust::Anchors;
@@ -252,7 +252,7 @@ pub fn execute(
         allowed_group: tenant.allowed_group.as_deref(),
         never: settings.bench.never.iter().cloned().collect::<BTreeSet<_>>(),
         key_name: &settings.bench.key_name,
-        mds: settings.bench.mds.as_deref(),
+        mds: settings.bench.mds.clone().map(|blob| MetadataFiles { blob, seen: settings.data.join("metadata-number") }),
         roster,
         group: asked.group,
         source,

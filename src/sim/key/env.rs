@@ -150,6 +150,12 @@ impl HidConnection for SimEnv {
     }
 }
 
+/// Its file can't be written: the key's flash has failed.
+fn broken(error: std::io::Error) -> Ctap2StatusCode {
+    tracing::error!(%error, "a simulated key can't be kept");
+    Ctap2StatusCode::CTAP2_ERR_VENDOR_HARDWARE_FAILURE
+}
+
 impl Persist for SimEnv {
     fn find(&self, key: usize) -> CtapResult<Option<Vec<u8>>> {
         Ok(self.shared.flash.get(key))
@@ -157,14 +163,12 @@ impl Persist for SimEnv {
 
     fn insert(&mut self, key: usize, value: &[u8]) -> CtapResult<()> {
         self.powered()?;
-        self.shared.flash.put(key, value);
-        Ok(())
+        self.shared.flash.put(key, value).map_err(broken)
     }
 
     fn remove(&mut self, key: usize) -> CtapResult<()> {
         self.powered()?;
-        self.shared.flash.remove(key);
-        Ok(())
+        self.shared.flash.remove(key).map_err(broken)
     }
 
     fn iter(&self) -> CtapResult<PersistIter<'_>> {

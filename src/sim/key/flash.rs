@@ -1,17 +1,40 @@
-//! What a simulated key remembers without power: OpenSK's own storage keys and values.
+//! What a simulated key remembers without power: OpenSK's own storage keys and values. A key from a drawer writes every change
+//! to its file first.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use ciborium::Value;
 use opensk::api::persist::keys;
 
+use super::drawer::Page;
 use super::line::lock;
 use crate::model::CredentialId;
 
 /// The memory of one key; clones are the same memory.
 #[derive(Clone, Default)]
-pub(super) struct Flash(Arc<Mutex<BTreeMap<usize, Vec<u8>>>>);
+pub(super) struct Flash(Arc<Mutex<Memory>>);
+
+#[derive(Default)]
+struct Memory {
+    cells: BTreeMap<usize, Vec<u8>>,
+    page: Option<Page>,
+}
+
+impl Memory {
+    fn change(&mut self, change: impl FnOnce(&mut BTreeMap<usize, Vec<u8>>)) -> io::Result<()> {
+        let Some(page) = &self.page else {
+            change(&mut self.cells);
+            return Ok(());
+        };
+        let mut cells = self.cells.clone();
+        change(&mut cells);
+        page.write(&cells)?;
+        self.cells = cells;
+        Ok(())
+    }
+}
 
 /// A discoverable credential as it lies on a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,17 +50,39 @@ pub struct Resident {
 }
 
 impl Flash {
+    pub(super) fn of(cells: BTreeMap<usize, Vec<u8>>) -> Self {
+        Self(Arc::new(Mutex::new(Memory { cells, page: None })))
+    }
+    /// Everything is written there, now and at each change.
+    pub(super) fn keep_on(&self, page: Page) -> io::Result<()> {
+        let mut memory = lock(&self.0);
+        page.write(&memory.cells)?;
+        memory.page = Some(page);
+        Ok(())
+    }
+    /// The file goes; the memory stays.
+    pub(super) fn give_away(&self) -> io::Result<()> {
+        lock(&self.0).page.take().map_or(Ok(()), |page| page.remove())
+    }
+
+    /// Writes a cell before the key has a file.
+    pub(super) fn burn(&self, key: usize, value: &[u8]) {
+        lock(&self.0).cells.insert(key, value.to_vec());
+    }
     pub(super) fn get(&self, key: usize) -> Option<Vec<u8>> {
-        lock(&self.0).get(&key).cloned()
+        lock(&self.0).cells.get(&key).cloned()
     }
-    pub(super) fn put(&self, key: usize, value: &[u8]) {
-        lock(&self.0).insert(key, value.to_vec());
+    /// Writes a cell; nothing is changed when its file can't be written.
+    pub(super) fn put(&self, key: usize, value: &[u8]) -> io::Result<()> {
+        lock(&self.0).change(|cells| drop(cells.insert(key, value.to_vec())))
     }
-    pub(super) fn remove(&self, key: usize) {
-        lock(&self.0).remove(&key);
+    /// Empties a cell, as [`Self::put`] writes one.
+    pub(super) fn remove(&self, key: usize) -> io::Result<()> {
+        let mut memory = lock(&self.0);
+        if memory.cells.contains_key(&key) { memory.change(|cells| drop(cells.remove(&key))) } else { Ok(()) }
     }
     pub(super) fn keys(&self) -> Vec<usize> {
-        lock(&self.0).keys().copied().collect()
+        lock(&self.0).cells.keys().copied().collect()
     }
 
     pub(super) fn pin_is_set(&self) -> bool {
@@ -60,8 +105,8 @@ impl Flash {
 
     /// As [`Self::residents`], each with the storage key it lies under.
     pub(super) fn slots(&self) -> Vec<(usize, Resident)> {
-        let flash = lock(&self.0);
-        flash.range(keys::CREDENTIALS).filter_map(|(slot, bytes)| Some((*slot, read_resident(bytes)?))).collect()
+        let memory = lock(&self.0);
+        memory.cells.range(keys::CREDENTIALS).filter_map(|(slot, bytes)| Some((*slot, read_resident(bytes)?))).collect()
     }
 }
 

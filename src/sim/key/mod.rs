@@ -5,6 +5,7 @@
 
 pub mod attestation;
 mod device;
+mod drawer;
 mod env;
 mod fault;
 mod filter;
@@ -20,6 +21,7 @@ mod preview;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -30,6 +32,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::attestation::{SIMULATOR_ROOT_SPKI_SHA256, is_simulator_root, simulator_root_der};
 pub use self::device::{FromKey, Powered, SimDevice, ToKey};
+pub use self::drawer::Drawer;
 pub use self::fault::Fault;
 pub use self::finger::{Finger, Touch};
 use self::flash::Flash;
@@ -109,6 +112,47 @@ impl SimKey {
 
     /// The `unit`-th key of a model, with a past.
     pub fn born(model: &Arc<Model>, unit: u32, birth: &Birth) -> Self {
+        let u2f_only = birth.u2f_only || model.ctap.u2f_only;
+        let capacity = if birth.full { FULL_KEY_SLOTS } else { model.ctap.capacity };
+        let key = Self::with_flash(model, unit, u2f_only, capacity, BTreeMap::new());
+        let shared = &key.shared;
+        let batch = attestation::batch(&model.name, model.aaguid);
+        shared.flash.burn(keys::AAGUID, &model.aaguid.0);
+        shared.flash.burn(keys::ATTESTATION_PRIVATE_KEY, &batch.scalar);
+        shared.flash.burn(keys::ATTESTATION_CERTIFICATE, &batch.certificate);
+        shared.flash.burn(keys::ATTESTATION_ID, &[1]);
+        let mut relying_parties = birth.credentials.clone();
+        if birth.full {
+            let more = FULL_KEY_SLOTS.saturating_sub(relying_parties.len());
+            relying_parties.extend((0..more).map(|n| format!("old-{n}.example")));
+        }
+        device::remember(shared, &relying_parties);
+        let pin = birth.pin.clone().or_else(|| (birth.blocked || birth.force_change).then(|| "271828".to_owned()));
+        if let Some(pin) = pin {
+            let mut properties = vec![u8::try_from(pin.chars().count()).unwrap_or(63)];
+            properties.extend_from_slice(&Sha256::digest(pin.as_bytes())[..16]);
+            shared.flash.burn(keys::PIN_PROPERTIES, &properties);
+        }
+        if birth.blocked {
+            shared.flash.burn(keys::PIN_RETRIES, &[8]);
+        }
+        if birth.force_change {
+            shared.flash.burn(keys::FORCE_PIN_CHANGE, &[]);
+        }
+        if birth.always_uv {
+            shared.flash.burn(keys::ALWAYS_UV, &[]);
+        }
+        key
+    }
+
+    /// A key with this memory.
+    fn with_flash(
+        model: &Arc<Model>,
+        unit: u32,
+        u2f_only: bool,
+        capacity: usize,
+        cells: BTreeMap<usize, Vec<u8>>,
+    ) -> Self {
         let number = model.first_serial.wrapping_add(unit);
         let serial = match model.serial_by {
             SerialBy::Yubikey => Some(number.to_string()),
@@ -116,46 +160,19 @@ impl SimKey {
             SerialBy::Uuid => Some(uuid_of(number).iter().map(|byte| format!("{byte:02X}")).collect()),
             SerialBy::None => None,
         };
-        let flash = Flash::default();
-        let batch = attestation::batch(&model.name, model.aaguid);
-        flash.put(keys::AAGUID, &model.aaguid.0);
-        flash.put(keys::ATTESTATION_PRIVATE_KEY, &batch.scalar);
-        flash.put(keys::ATTESTATION_CERTIFICATE, &batch.certificate);
-        flash.put(keys::ATTESTATION_ID, &[1]);
         let shared = Arc::new(Shared {
             model: Arc::clone(model),
             serial,
             unit: number,
-            u2f_only: birth.u2f_only || model.ctap.u2f_only,
-            capacity: if birth.full { FULL_KEY_SLOTS } else { model.ctap.capacity },
-            flash,
+            u2f_only,
+            capacity,
+            flash: Flash::of(cells),
             finger: Finger::default(),
             faults: Mutex::default(),
             started: Instant::now(),
             ahead_ms: AtomicU64::new(0),
             touch_timeout: Mutex::new(Duration::from_secs(30)),
         });
-        let mut relying_parties = birth.credentials.clone();
-        if birth.full {
-            let more = FULL_KEY_SLOTS.saturating_sub(relying_parties.len());
-            relying_parties.extend((0..more).map(|n| format!("old-{n}.example")));
-        }
-        device::remember(&shared, &relying_parties);
-        let pin = birth.pin.clone().or_else(|| (birth.blocked || birth.force_change).then(|| "271828".to_owned()));
-        if let Some(pin) = pin {
-            let mut properties = vec![u8::try_from(pin.chars().count()).unwrap_or(63)];
-            properties.extend_from_slice(&Sha256::digest(pin.as_bytes())[..16]);
-            shared.flash.put(keys::PIN_PROPERTIES, &properties);
-        }
-        if birth.blocked {
-            shared.flash.put(keys::PIN_RETRIES, &[8]);
-        }
-        if birth.force_change {
-            shared.flash.put(keys::FORCE_PIN_CHANGE, &[]);
-        }
-        if birth.always_uv {
-            shared.flash.put(keys::ALWAYS_UV, &[]);
-        }
         Self { shared }
     }
 
@@ -167,6 +184,13 @@ impl SimKey {
     /// The serial number, if the model tells one in any way: decimal for YubiKeys, else hexadecimal in capitals.
     pub fn serial(&self) -> Option<Serial> {
         self.shared.serial.as_deref().map(Serial::new)
+    }
+
+    /// It leaves the bench for good: the drawer it came from, if any, keeps it no longer.
+    pub fn give_away(&self) {
+        if let Err(error) = self.shared.flash.give_away() {
+            tracing::warn!(%error, "a simulated key's file could not be removed");
+        }
     }
 
     /// A look inside that stays valid whatever becomes of the key.

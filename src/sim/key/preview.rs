@@ -12,6 +12,7 @@ use super::filter::{INVALID_COMMAND, member, with_status};
 use super::flash::{Flash, Resident};
 
 const MISSING_PARAMETER: u8 = 0x14;
+const HARDWARE_FAILURE: u8 = 0xf1;
 const NO_CREDENTIALS: u8 = 0x2e;
 const NOT_ALLOWED: u8 = 0x30;
 const PIN_AUTH_INVALID: u8 = 0x33;
@@ -70,7 +71,7 @@ impl Preview {
                 let id = id.iter().find(|(name, _)| *name == "id".into()).and_then(|(_, id)| id.as_bytes());
                 let id = id.ok_or(MISSING_PARAMETER)?;
                 let slot = self.flash.slots().into_iter().find(|(_, resident)| resident.credential_id.as_bytes() == id);
-                self.flash.remove(slot.ok_or(NO_CREDENTIALS)?.0);
+                self.flash.remove(slot.ok_or(NO_CREDENTIALS)?.0).map_err(|_| HARDWARE_FAILURE)?;
                 Ok(vec![0])
             }
             _ => Err(INVALID_COMMAND),

@@ -4,7 +4,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 
 use super::*;
-use crate::webauthn::base64url;
+use crate::model::base64url;
 use crate::webauthn::public_key::Algorithm;
 use crate::webauthn::testing::{P256, RP_ID};
 

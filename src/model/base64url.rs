@@ -14,12 +14,12 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// base64url without padding.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// Either alphabet, with or without padding.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let standard: Vec<u8> = text
         .bytes()
         .map(|byte| match byte {
@@ -32,14 +32,22 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// For `#[serde(with)]`: bytes as base64url text.
-pub(super) mod text {
+pub mod text {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes.
+    ///
+    /// # Errors
+    /// As the serializer says.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&super::encode(bytes))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    /// Reads.
+    ///
+    /// # Errors
+    /// For anything but base64.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
         super::decode(&text).ok_or_else(|| serde::de::Error::custom("not base64url"))
     }

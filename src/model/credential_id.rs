@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 
 use super::base64url;
-use crate::model::{CredentialId, MethodId};
+use super::{CredentialId, MethodId};
 
 /// A text that is no base64 in any of the forms.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,75 @@
+//! The FIDO metadata of a run, and the highest number ever seen: an older BLOB is refused, because it may lack a report
+//! that a newer one had.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{Listener, ProvisionError};
+use crate::platform::private::{Readers, write_atomic};
+use crate::webauthn::metadata::Metadata;
+use crate::webauthn::trust::Anchors;
+
+/// Where the BLOB is, and where its number is remembered.
+#[derive(Debug, Clone)]
+pub struct MetadataFiles {
+    /// The BLOB.
+    pub blob: PathBuf,
+    /// A text file with the highest number seen; made when there is none.
+    pub seen: PathBuf,
+}
+
+/// Reads and checks the BLOB, tells its warnings, and remembers its number.
+///
+/// # Errors
+/// [`ProvisionError::Metadata`].
+pub fn read(
+    files: &MetadataFiles,
+    anchors: &Anchors,
+    now: Timestamp,
+    listener: &dyn Listener,
+) -> Result<Metadata, ProvisionError> {
+    let wrong =
+        |what: String, next: &str| ProvisionError::Metadata { path: files.blob.clone(), what, next: next.to_owned() };
+    let blob = fs::read(&files.blob).map_err(|error| wrong(error.to_string(), "check the path in [bench] mds."))?;
+    let seen = number_in(&files.seen)
+        .map_err(|what| wrong(what, &format!("remove {} if you know why it is damaged.", files.seen.display())))?;
+    let metadata = Metadata::open(&blob, anchors, now, seen).map_err(|error| wrong(error.to_string(), error.next()))?;
+    for warning in metadata.warnings(now) {
+        listener.note(&format!("FIDO metadata: {warning}"));
+    }
+    if seen.is_none_or(|seen| metadata.number() > seen) {
+        let text = format!("{}\n", metadata.number());
+        write_atomic(&files.seen, text.as_bytes(), Readers::OnlyMe)
+            .map_err(|error| wrong(error.to_string(), "make the bench's data folder writable."))?;
+    }
+    Ok(metadata)
+}
+
+fn number_in(path: &Path) -> Result<Option<u64>, String> {
+    match fs::read_to_string(path) {
+        Ok(text) => match text.trim().parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(format!("{} holds no number", path.display())),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_is_remembered_and_damage_is_told() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("seen");
+        assert_eq!(number_in(&path), Ok(None));
+        fs::write(&path, "285\n").expect("written");
+        assert_eq!(number_in(&path), Ok(Some(285)));
+        fs::write(&path, "many").expect("written");
+        assert!(number_in(&path).is_err());
+    }
+}

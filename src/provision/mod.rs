@@ -22,6 +22,7 @@ use crate::model::{JobId, Upn};
 use crate::pin::{ResumeError, SealError};
 use crate::pipeline::bench::BenchError;
 use crate::pipeline::progress::{Progress, Summary};
+use crate::pipeline::watch::SettleError;
 use crate::roster::{Refusal, Warning};
 
 pub use metadata::MetadataFiles;
@@ -69,6 +70,16 @@ pub struct Report {
     pub stopped_by: Option<(String, String)>,
     /// Nobody was planned: everybody was refused, or the roster is empty.
     pub nothing_to_do: bool,
+}
+
+impl From<SettleError> for ProvisionError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Ledger(error) => error.into(),
+            SettleError::Resume(error) => error.into(),
+            SettleError::Graph(error) => error.into(),
+        }
+    }
 }
 
 /// Why a run did not start, or had to stop.

@@ -17,6 +17,7 @@ use crate::model::{RunId, TenantId, Upn};
 use crate::pin::{PinPolicy, Recipients, ResumeStore, escrow};
 use crate::pipeline::bench::{Bench, Outside, Ports, RunSettings};
 use crate::pipeline::progress::{Progress, Summary};
+use crate::pipeline::watch::settle_before_run;
 use crate::roster::check::{Refusal, RefusalCode, Rules, check};
 use crate::roster::plan::batch_of;
 use crate::roster::{CheckedRoster, Roster};
@@ -218,6 +219,14 @@ pub fn provision(
         planned: todo.jobs.len() as u64 + refused,
         pin_bits: pin_bits(&request.pins),
     });
+
+    let settled = settle_before_run(ledger, resume, graph, machine.clock.now())?;
+    for (job, method) in &settled.deleted {
+        listener.note(&format!("A registration of job {job} had turned up late and was deleted again ({method})."));
+    }
+    if settled.still_watched > 0 {
+        listener.note(&format!("{} lost registrations are still being watched for.", settled.still_watched));
+    }
 
     let queue = plan::queue(ledger, &checked, &todo)?;
     let watcher = |progress: &Progress| {

@@ -172,6 +172,32 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<Exit, CliError> {
     }
 }
 
+#[cfg(feature = "sim")]
+fn simulated(context: &Context<'_>, prepared: Prepared, asked: Asked<'_>, count: u32) -> Result<Exit, CliError> {
+    use crate::rehearsal::Rehearsal;
+    let count = usize::try_from(count).unwrap_or(1);
+    let mut keys = prepared.settings.ledger.path.clone().into_os_string();
+    keys.push(".sim-keys");
+    if !crate::config::is_loopback(&prepared.tenant.graph_url) {
+        return Err(crate::provision::ProvisionError::SimulatedKeys.into());
+    }
+    let hands = Rehearsal::with_blank_keys(count, crate::rehearsal::FAST, Some(Path::new(&keys))).map_err(|error| {
+        CliError::new(
+            Exit::Usage,
+            "sim-keys",
+            "The simulated keys can't be kept.",
+            format!("make {} a folder that this account can write.", Path::new(&keys).display()),
+        )
+        .because(error.to_string())
+    })?;
+    let stand =
+        Stand { ports: hands.ports(), heard: &|progress| hands.heard(progress), roots: Rehearsal::roots(), count };
+    let outcome = execute(context, prepared, Asked { stand: Some(stand), ports: Ports::All, ..asked });
+    hands.finish();
+    outcome.map(|(exit, _)| exit)
+}
+
+#[cfg(not(feature = "sim"))]
 fn simulated(_: &Context<'_>, _: Prepared, _: Asked<'_>, _: u32) -> Result<Exit, CliError> {
     Err(CliError::new(
         Exit::Usage,

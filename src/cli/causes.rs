@@ -19,7 +19,7 @@ pub(super) fn told(exit: Exit, code: &'static str, text: &str, otherwise: &str) 
 }
 
 /// What follows "Next: ": small at the start, a full stop at the end.
-pub(super) fn step(text: &str) -> String {
+fn step(text: &str) -> String {
     const NAMES: [&str; 6] = ["Graph", "Microsoft", "Entra", "Linux", "Windows", "Report"];
     let text = text.trim().trim_end_matches('.');
     let first = text.split([' ', ',', ';']).next().unwrap_or_default();

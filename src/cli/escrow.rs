@@ -1,8 +1,22 @@
-//! `keybench escrow`.
+//! `keybench escrow`: the custodian's commands.
+//!
+//! Promise: a PIN is shown only after the ledger, and its mirror, hold who opened it and why; it goes to stdout alone, and to a
+//! pipe or a file only where that was asked for.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::prompt::Custodian;
+use super::{CliError, Context, Exit, ledger};
+use crate::ledger::{Append, Attempt, Entry, Ledger, LedgerError};
+use crate::model::JobId;
+use crate::pin::{Identities, OpenedPin, Prompts, keygen, open};
+use crate::platform::private::{PrivateError, create_private, sync_dir_of};
 
 /// `keybench escrow …`
 #[derive(Debug, Subcommand)]
@@ -40,6 +54,9 @@ pub struct OpenArgs {
     /// Which job's PIN
     #[arg(long, value_name = "ID")]
     pub job: String,
+    /// Which try, from 1 [else the last]
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<u32>,
     /// Who opens it
     #[arg(long = "as", value_name = "NAME")]
     pub by: String,
@@ -49,4 +66,134 @@ pub struct OpenArgs {
     /// Print it even where stdout is not a terminal
     #[arg(long)]
     pub to_stdout: bool,
+}
+
+pub(super) fn run(context: &Context<'_>, command: &EscrowCommand) -> Result<Exit, CliError> {
+    match command {
+        EscrowCommand::Keygen(args) => make_identity(context, args),
+        EscrowCommand::Open(args) => open_pin(context, args),
+    }
+}
+
+fn make_identity(context: &Context<'_>, args: &KeygenArgs) -> Result<Exit, CliError> {
+    use std::io::Write as _;
+
+    let mut file = create_private(&args.out).map_err(|error| match error {
+        PrivateError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            let fact = format!("{} exists already; nothing was changed.", args.out.display());
+            CliError::new(Exit::Usage, "file-exists", fact, "choose another name: whoever lost an identity lost its PINs.")
+        }
+        other => other.into(),
+    })?;
+    let made = keygen(Timestamp::now());
+    let written = file.write_all(made.expose_file().as_bytes()).and_then(|()| file.sync_all());
+    drop(file);
+    let kept = written.map_err(|source| PrivateError::Io { what: "writing", path: args.out.clone(), source });
+    kept.and_then(|()| sync_dir_of(&args.out)).inspect_err(|_| {
+        // Half an identity is worse than none: somebody could seal to it.
+        let _ = std::fs::remove_file(&args.out);
+    })?;
+    context.output.answer(made.recipient());
+    context.output.json(&json!({
+        "event": "identity", "recipient": made.recipient(), "file": args.out.display().to_string(),
+    }));
+    context.output.progress(&format!(
+        "{} is the secret half: keep it off the bench, and keep a copy. The line above goes into [escrow] recipients.",
+        args.out.display()
+    ));
+    Ok(Exit::Done)
+}
+
+fn open_pin(context: &Context<'_>, args: &OpenArgs) -> Result<Exit, CliError> {
+    let (by, reason) = (line("--as", &args.by)?, line("--reason", &args.reason)?);
+    if args.identity.len() > 2 {
+        let fact = "More than two identities were given.";
+        return Err(CliError::new(Exit::Usage, "usage", fact, "give one, or under dual control one of each group."));
+    }
+    if !args.to_stdout && !context.output.style().stdout_is_terminal {
+        let fact = "stdout is not a terminal; the PIN would go to a pipe or a file.";
+        let next = "run it at a terminal, or add --to-stdout if that is meant.";
+        return Err(CliError::new(Exit::Usage, "not-a-terminal", fact, next).because("Nothing was opened."));
+    }
+    let settings = context.settings()?;
+    let ledger = ledger::to_write(&settings).map_err(|error| match error.code {
+        "ledger-in-use" => error.because(
+            "Opening a PIN is written to the ledger before it is shown, and one keybench writes at a time; a run would have to \
+             end first. Nothing was opened.",
+        ),
+        _ => error,
+    })?;
+    let mut identities = Identities::new();
+    let prompts: Arc<dyn Prompts> = Arc::new(Custodian::new(context.output.style().stderr_is_terminal));
+    for path in &args.identity {
+        identities.add_file(path, Arc::clone(&prompts))?;
+    }
+    let job = JobId::new(args.job.trim().to_ascii_uppercase());
+    let opened = open_recorded(&ledger, &job, args.attempt, &identities, by, reason)?;
+    let pin = opened.pin.expose();
+    // One allocation of the full size: growing would leave a copy behind.
+    let mut shown = Zeroizing::new(Vec::with_capacity(pin.len() + 1));
+    shown.extend_from_slice(pin.as_bytes());
+    shown.push(b'\n');
+    context.output.raw(&shown)?;
+    Ok(Exit::Done)
+}
+
+/// Opens the PIN and writes who did; the PIN is given only when that is kept.
+fn open_recorded(
+    ledger: &dyn Ledger,
+    job: &JobId,
+    attempt: Option<Attempt>,
+    identities: &Identities,
+    by: &str,
+    reason: &str,
+) -> Result<OpenedPin, CliError> {
+    if ledger.job(job)?.is_none() {
+        let fact = format!("The ledger has no job {job}.");
+        return Err(CliError::new(Exit::Usage, "unknown-job", fact, "`keybench status` lists the jobs."));
+    }
+    let sealed_tries = ledger.entries_of(job)?.into_iter().filter_map(|recorded| match recorded.entry {
+        Entry::PinSealed { attempt, .. } => Some(attempt),
+        _ => None,
+    });
+    let last = match attempt {
+        Some(wanted) => sealed_tries.filter(|sealed| *sealed == wanted).max(),
+        None => sealed_tries.max(),
+    };
+    let nothing = |why: &str| {
+        let fact = format!("There is no sealed PIN to open for job {job}.");
+        let next = format!("see `keybench show {job}`.");
+        CliError::new(Exit::Usage, "nothing-sealed", fact, next).because(why)
+    };
+    let Some(attempt) = last else { return Err(nothing("No key was begun, or not at this try.")) };
+    let sealed = ledger.envelope(job, attempt)?.ok_or_else(|| nothing("The person was forgotten."))?;
+    let opened = open(&sealed.custodian, sealed.dual, identities, job)?;
+    if opened.attempt != attempt {
+        let fact = format!("The envelope kept for try {attempt} of job {job} belongs to try {}.", opened.attempt);
+        let next = "don't use this PIN; run `keybench ledger verify` and compare the ledger with its mirror.";
+        return Err(CliError::new(Exit::Ledger, "ledger-damaged", fact, next));
+    }
+    // What is written here is written for good.
+    if [by, reason].iter().any(|text| text.contains(opened.pin.expose())) {
+        let fact = "The name or the reason holds something that may not stand in the ledger.";
+        return Err(CliError::new(Exit::Usage, "usage", fact, "write them without numbers.").because("Nothing was shown."));
+    }
+    let entry =
+        Entry::PinOpened { job: job.clone(), attempt, by: by.to_owned(), reason: reason.to_owned() };
+    ledger.append(Append::entry(entry)).map_err(not_recorded)?;
+    Ok(opened)
+}
+
+fn not_recorded(error: LedgerError) -> CliError {
+    CliError::from(error).because("The PIN is not shown, because the ledger could not be told who opened it.")
+}
+
+/// One line of text with something in it.
+fn line<'a>(option: &str, text: &'a str) -> Result<&'a str, CliError> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().any(char::is_control) || text.chars().count() > 200 {
+        let fact = format!("{option} must be one line of at most 200 characters, and not empty.");
+        return Err(CliError::new(Exit::Usage, "usage", fact, "it stands in the ledger for good: write who, and why."));
+    }
+    Ok(text)
 }

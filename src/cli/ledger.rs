@@ -1,8 +1,18 @@
-//! `keybench ledger`.
+//! `keybench ledger`, and opening the ledger for the other commands.
 
-use std::path::PathBuf;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{CliError, Context, Exit};
+use crate::config::Settings;
+use crate::ledger::{Ledger as _, LedgerError, Opening, SeenHead, SqliteLedger, open_reader, open_writer, restore};
+use crate::model::BenchId;
+use crate::platform::who;
+use crate::world::{Clock, SystemClock, SystemEntropy};
 
 /// `keybench ledger …`
 #[derive(Debug, Subcommand)]
@@ -17,11 +27,11 @@ pub enum LedgerCommand {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench ledger verify
-  keybench ledger verify --head 5b1c…  a run's summary printed it")]
+  keybench ledger verify --head 412:5b1c09ae77d0f3e2   as a run's summary printed it")]
 pub struct VerifyArgs {
-    /// A head hash noted earlier, which must be in the chain
-    #[arg(long, value_name = "HASH")]
-    pub head: Option<String>,
+    /// A head noted earlier, which must still be in the chain
+    #[arg(long, value_name = "N:HASH", value_parser = seen_head)]
+    pub head: Option<SeenHead>,
 }
 
 /// `keybench ledger restore`
@@ -35,4 +45,133 @@ pub struct RestoreArgs {
     /// The mirror [else [ledger] mirror of the settings]
     #[arg(long, value_name = "PATH")]
     pub mirror: Option<PathBuf>,
+}
+
+fn seen_head(text: &str) -> Result<SeenHead, String> {
+    SeenHead::parse(text).ok_or_else(|| "write it as a summary prints it, e.g. 412:5b1c09ae77d0f3e2".to_owned())
+}
+
+pub(super) fn run(context: &Context<'_>, command: &LedgerCommand) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    match command {
+        LedgerCommand::Verify(args) => verify(context, &settings, args.head),
+        LedgerCommand::Restore(args) => restore_from_mirror(context, &settings, args.mirror.as_deref()),
+    }
+}
+
+/// The ledger of the settings, for reading; works beside a running bench.
+pub(super) fn to_read(settings: &Settings) -> Result<SqliteLedger, CliError> {
+    Ok(open_reader(&settings.ledger.path)?)
+}
+
+/// The ledger of the settings, for writing to one that is there already.
+pub(super) fn to_write(settings: &Settings) -> Result<SqliteLedger, CliError> {
+    let path = &settings.ledger.path;
+    // Only a run makes a ledger: anything else that finds none was pointed at the wrong place.
+    if !path.exists() {
+        return Err(LedgerError::Missing { path: path.clone() }.into());
+    }
+    Ok(open_writer(&Opening {
+        path: path.clone(),
+        mirror: settings.ledger.mirror.clone(),
+        bench: bench(settings),
+        clock: Arc::new(SystemClock::new()),
+        entropy: &SystemEntropy,
+    })?)
+}
+
+/// What the ledger calls this bench.
+pub(super) fn bench(settings: &Settings) -> BenchId {
+    BenchId::new(settings.bench.name.clone().unwrap_or_else(who::host))
+}
+
+fn verify(context: &Context<'_>, settings: &Settings, seen: Option<SeenHead>) -> Result<Exit, CliError> {
+    let head = to_read(settings)?.verify(seen)?;
+    let path = settings.ledger.path.display();
+    context.output.answer(&format!("{path} is whole: {} entries, head {head}.", head.seq));
+    if seen.is_some() {
+        context.output.answer("The head noted earlier is in it.");
+    }
+    context.output.json(&json!({
+        "event": "verified", "ledger": path.to_string(), "entries": head.seq, "head": head.to_string(),
+        "seen": seen.map(|seen| seen.to_string()),
+    }));
+    Ok(Exit::Done)
+}
+
+fn restore_from_mirror(context: &Context<'_>, settings: &Settings, mirror: Option<&Path>) -> Result<Exit, CliError> {
+    let Some(mirror) = mirror.or(settings.ledger.mirror.as_deref()) else {
+        let fact = "There is no mirror to restore from: the settings name none.";
+        return Err(CliError::new(Exit::Usage, "config-missing", fact, "name it with --mirror."));
+    };
+    if !mirror.is_file() {
+        return Err(LedgerError::Missing { path: mirror.to_owned() }.into());
+    }
+    let path = &settings.ledger.path;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let kept = if path.exists() { Some(set_aside(path, &*clock)?) } else { None };
+    let head = match restore(mirror, path, &bench(settings), &clock) {
+        Ok(head) => head,
+        Err(error) => {
+            if let Some(kept) = &kept {
+                rename_all(kept, path)?;
+            }
+            return Err(error.into());
+        }
+    };
+    context.output.answer(&format!(
+        "{} is rebuilt from {}: {} entries, head {head}.",
+        path.display(),
+        mirror.display(),
+        head.seq
+    ));
+    if let Some(kept) = &kept {
+        context.output.answer(&format!("The ledger that was there is kept as {}.", kept.display()));
+    }
+    context.output.json(&json!({
+        "event": "restored", "ledger": path.display().to_string(), "mirror": mirror.display().to_string(),
+        "entries": head.seq, "head": head.to_string(), "kept": kept.map(|kept| kept.display().to_string()),
+    }));
+    context.output.progress("Names and addresses are not in a mirror; the next `keybench run` brings them back from the roster.");
+    Ok(Exit::Done)
+}
+
+/// Gives the old ledger another name, unless a bench is at work on it.
+fn set_aside(path: &Path, clock: &dyn Clock) -> Result<PathBuf, CliError> {
+    let lock = beside(path, ".lock");
+    let held = match File::open(&lock) {
+        Ok(file) => match file.try_lock() {
+            Ok(()) => Some(file),
+            Err(TryLockError::WouldBlock) => {
+                return Err(LedgerError::InUse { path: path.to_owned(), holder: None }.into());
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
+        },
+        Err(_) => None,
+    };
+    let kept = beside(path, &format!(".before-{}", clock.now().strftime("%Y%m%dT%H%M%SZ")));
+    rename_all(path, &kept)?;
+    drop(held);
+    Ok(kept)
+}
+
+/// The write-ahead log holds what is not in the file yet: the two belong together.
+fn rename_all(from: &Path, to: &Path) -> Result<(), CliError> {
+    for suffix in ["-wal", "-shm", ""] {
+        let (from, to) = (beside(from, suffix), beside(to, suffix));
+        if from.exists() {
+            fs::rename(&from, &to).map_err(|error| unusable(&from, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn unusable(path: &Path, error: &std::io::Error) -> CliError {
+    LedgerError::Io { path: path.to_owned(), what: error.to_string() }.into()
 }

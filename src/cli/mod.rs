@@ -23,6 +23,7 @@ pub mod sim;
 #[cfg(feature = "sim")]
 pub mod sim_key;
 pub mod status;
+mod story;
 
 #[cfg(feature = "sim")]
 pub mod demo;
@@ -227,21 +228,16 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Config(command) => config::run(context, command),
         Command::Doctor(_) => Err(not_yet("doctor")),
         Command::Run(args) => run::run(context, args),
-        Command::Status(_) => Err(not_yet("status")),
-        Command::Show(_) => Err(not_yet("show")),
+        Command::Status(args) => status::run(context, args),
+        Command::Show(args) => show::run(context, args),
         Command::Key(key::KeyCommand::List(_)) => Err(not_yet("key list")),
         Command::Key(key::KeyCommand::Info(_)) => Err(not_yet("key info")),
         Command::Key(key::KeyCommand::Reset(_)) => Err(not_yet("key reset")),
-        Command::Escrow(escrow::EscrowCommand::Keygen(_)) => Err(not_yet("escrow keygen")),
-        Command::Escrow(escrow::EscrowCommand::Open(_)) => Err(not_yet("escrow open")),
-        Command::Export(export::ExportCommand::Manifest(_)) => Err(not_yet("export manifest")),
-        Command::Export(export::ExportCommand::Audit(_)) => Err(not_yet("export audit")),
-        Command::Ledger(ledger::LedgerCommand::Verify(_)) => Err(not_yet("ledger verify")),
-        Command::Ledger(ledger::LedgerCommand::Restore(_)) => Err(not_yet("ledger restore")),
+        Command::Escrow(command) => escrow::run(context, command),
+        Command::Export(command) => export::run(context, command),
+        Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]
-        Command::Sim(sim::SimCommand::Tenant(_)) => Err(not_yet("sim tenant")),
-        #[cfg(feature = "sim")]
-        Command::Sim(sim::SimCommand::Key(args)) => sim_key::run(context, args),
+        Command::Sim(command) => sim::run(context, command),
         Command::Completions(args) => completions::run(context, args),
         Command::Man(args) => man::run(context, args),
     }

@@ -10,7 +10,9 @@ use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use zeroize::Zeroizing;
 
 use super::Output;
+use super::output::aside;
 use crate::model::Secret;
+use crate::pin::Prompts;
 use crate::world::Operator;
 
 /// The person at this process's terminal, if there is one.
@@ -30,27 +32,88 @@ impl<'a> Terminal<'a> {
             return None;
         }
         self.output.progress(&format!("{what} (not shown; Enter when done):"));
-        enable_raw_mode().ok()?;
-        let _restore = Restore;
-        // Room for any client secret, so that growing leaves no unwiped copy behind.
-        let mut typed = Zeroizing::new(String::with_capacity(1024));
-        loop {
-            let Ok(Event::Key(key)) = read() else { continue };
-            if key.kind == KeyEventKind::Release {
-                continue;
+        read_secret()
+    }
+}
+
+fn read_secret() -> Option<Secret<String>> {
+    enable_raw_mode().ok()?;
+    let _restore = Restore;
+    // Room for any client secret, so that growing leaves no unwiped copy behind.
+    let mut typed = Zeroizing::new(String::with_capacity(1024));
+    loop {
+        // A terminal that can't be read any more gives no answer.
+        let Event::Key(key) = read().ok()? else { continue };
+        if key.kind == KeyEventKind::Release {
+            continue;
+        }
+        match key.code {
+            KeyCode::Enter => break,
+            KeyCode::Esc => return None,
+            KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return None,
+            KeyCode::Backspace => {
+                typed.pop();
             }
-            match key.code {
-                KeyCode::Enter => break,
-                KeyCode::Esc => return None,
-                KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return None,
-                KeyCode::Backspace => {
-                    typed.pop();
-                }
-                KeyCode::Char(c) if typed.len() < 1000 => typed.push(c),
+            KeyCode::Char(c) if typed.len() < 1000 => typed.push(c),
+            _ => {}
+        }
+    }
+    (!typed.is_empty()).then(|| Secret::new(std::mem::take(&mut *typed)))
+}
+
+/// A custodian at this process's terminal: what an age plugin or a locked identity asks, on stderr.
+#[derive(Debug, Clone, Copy)]
+pub struct Custodian {
+    present: bool,
+}
+
+impl Custodian {
+    /// Somebody is there only where both stdin and stderr are a terminal.
+    pub fn new(stderr_is_terminal: bool) -> Self {
+        Self { present: stderr_is_terminal && std::io::stdin().is_terminal() }
+    }
+
+    fn line(self) -> Option<String> {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).ok().filter(|read| *read > 0)?;
+        Some(line.trim().to_owned())
+    }
+}
+
+impl Prompts for Custodian {
+    fn tell(&self, message: &str) {
+        aside(message);
+    }
+
+    fn confirm(&self, question: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        if !self.present {
+            return None;
+        }
+        let no = no.unwrap_or("no");
+        loop {
+            aside(&format!("{question} Type {yes} or {no}:"));
+            match self.line()?.as_str() {
+                answer if answer.eq_ignore_ascii_case(yes) => return Some(true),
+                answer if answer.eq_ignore_ascii_case(no) => return Some(false),
                 _ => {}
             }
         }
-        (!typed.is_empty()).then(|| Secret::new(std::mem::take(&mut *typed)))
+    }
+
+    fn ask(&self, question: &str) -> Option<String> {
+        if !self.present {
+            return None;
+        }
+        aside(&format!("{question}:"));
+        self.line()
+    }
+
+    fn ask_secret(&self, question: &str) -> Option<Secret<String>> {
+        if !self.present {
+            return None;
+        }
+        aside(&format!("{question} (not shown; Enter when done):"));
+        read_secret()
     }
 }
 

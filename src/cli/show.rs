@@ -1,15 +1,153 @@
-//! `keybench show`.
+//! `keybench show`: the whole story of one job, key or person.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use clap::Args;
+use serde_json::json;
+
+use super::status::word;
+use super::story::in_words;
+use super::{CliError, Context, Exit, Level, ledger};
+use crate::ledger::{BlobHash, Entry, JobFilter, JobLine, Ledger, Recorded};
+use crate::model::{JobId, Upn, UserId};
 
 /// `keybench show`
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench show 7H2KQ0M4XA             a job
   keybench show 19283746               a key, by serial number
-  keybench show kim@contoso.com        a person")]
+  keybench show kim@contoso.com        a person
+
+A PIN is never shown: keybench escrow open does that.")]
 pub struct ShowArgs {
-    /// A job's id, a key's serial number, or a person's user principal name or object id
+    /// A job's id, a key's serial number or credential id, or a person's user principal name or object id
     #[arg(value_name = "JOB|SERIAL|UPN")]
     pub what: String,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &ShowArgs) -> Result<Exit, CliError> {
+    let ledger = ledger::to_read(&context.settings()?)?;
+    tell(context, args.what.trim(), &ledger)
+}
+
+fn tell(context: &Context<'_>, what: &str, ledger: &dyn Ledger) -> Result<Exit, CliError> {
+    let found = find(ledger, what)?;
+    if found.jobs.is_empty() && found.others.is_empty() {
+        let fact = format!("The ledger knows no job, key or person {what}.");
+        let next = "`keybench status` lists the jobs; a key is named by its serial number.";
+        return Err(CliError::new(Exit::Usage, "unknown-job", fact, next));
+    }
+    for recorded in &found.others {
+        entry(context, recorded, None);
+    }
+    for (index, line) in found.jobs.iter().enumerate() {
+        if index > 0 || !found.others.is_empty() {
+            context.output.answer("");
+        }
+        job(context, ledger, line)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What a name stands for.
+#[derive(Default)]
+struct Found {
+    jobs: Vec<JobLine>,
+    /// Entries that belong to no job: a key that was refused, a person who was forgotten.
+    others: Vec<Recorded>,
+}
+
+fn find(ledger: &dyn Ledger, what: &str) -> Result<Found, CliError> {
+    if let Some(line) = ledger.job(&JobId::new(what.to_ascii_uppercase()))? {
+        return Ok(Found { jobs: vec![line], others: Vec::new() });
+    }
+    let upn = Upn::parse(what);
+    let person = ledger
+        .people()?
+        .into_iter()
+        .find(|person| upn.as_ref() == Some(&person.upn) || person.id.as_str().eq_ignore_ascii_case(what))
+        .map(|person| person.id);
+    let user = person.unwrap_or_else(|| UserId::new(what));
+    let jobs = ledger.jobs(&JobFilter { user: Some(user), ..JobFilter::all() })?;
+    if !jobs.is_empty() {
+        return Ok(Found { jobs, others: Vec::new() });
+    }
+    by_key(ledger, what)
+}
+
+/// One pass over everything: a key's serial number or credential, or a forgotten person's object id.
+fn by_key(ledger: &dyn Ledger, what: &str) -> Result<Found, CliError> {
+    let mut jobs: BTreeSet<JobId> = BTreeSet::new();
+    let mut others = Vec::new();
+    ledger.visit(1, &mut |recorded| {
+        match &recorded.entry {
+            Entry::AttemptStarted { job, key, .. }
+                if key.serial.as_ref().is_some_and(|serial| serial.as_str().eq_ignore_ascii_case(what)) =>
+            {
+                jobs.insert(job.clone());
+            }
+            Entry::KeyRefused { key, .. }
+                if key.serial.as_ref().is_some_and(|serial| serial.as_str().eq_ignore_ascii_case(what)) =>
+            {
+                others.push(recorded);
+            }
+            Entry::CredentialMade { job, credential, .. } if credential.to_base64url() == what => {
+                jobs.insert(job.clone());
+            }
+            Entry::Registered { job, method, .. } if method.as_str() == what => {
+                jobs.insert(job.clone());
+            }
+            Entry::Forgotten { user, .. } if user.as_str().eq_ignore_ascii_case(what) => others.push(recorded),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    let mut lines = Vec::new();
+    for job in jobs {
+        lines.extend(ledger.job(&job)?);
+    }
+    lines.sort_by_key(|line| line.at);
+    Ok(Found { jobs: lines, others })
+}
+
+fn job(context: &Context<'_>, ledger: &dyn Ledger, line: &JobLine) -> Result<(), CliError> {
+    let person = ledger.person(&line.user)?;
+    let upn = person.as_ref().map(|person| &person.upn);
+    context.output.json(&json!({
+        "event": "job", "job": line.job, "upn": upn, "user": line.user, "key_number": line.ordinal, "batch": line.batch,
+        "status": line.status, "attempt": line.attempt, "in_flight": line.in_flight, "code": line.code,
+        "next": super::status::what_to_do(line), "at": line.at,
+    }));
+    let name = person.as_ref().map_or_else(
+        || format!("{} (forgotten, or known by object id only)", line.user),
+        |person| format!("{} ({})", person.upn, person.display_name),
+    );
+    context.output.answer(&format!("Job {}: {name}, key {}", line.job, line.ordinal));
+    let mut stands = format!("  Now: {}", word(line.status));
+    if line.in_flight {
+        stands.push_str("; a key may hold its PIN");
+    }
+    context.output.answer(&stands);
+    if let Some(next) = super::status::what_to_do(line) {
+        context.output.answer(&format!("  Next: {next}"));
+    }
+    for recorded in ledger.entries_of(&line.job)? {
+        entry(context, &recorded, upn);
+    }
+    Ok(())
+}
+
+fn entry(context: &Context<'_>, recorded: &Recorded, upn: Option<&Upn>) {
+    let words = in_words(&recorded.entry);
+    context.output.json(&json!({
+        "event": "entry", "seq": recorded.seq, "at": recorded.at, "bench": recorded.bench, "job": recorded.entry.job(),
+        "upn": upn, "entry": recorded.entry, "hash": BlobHash(recorded.hash), "words": words,
+    }));
+    // Holds matter to benches, not to people.
+    let dull = matches!(recorded.entry, Entry::Claimed { .. }) && context.output.style().level < Level::Detailed;
+    if !dull {
+        let at = recorded.at.strftime("%Y-%m-%d %H:%M:%SZ");
+        context.output.answer(&format!("  {at}  {words}"));
+    }
 }

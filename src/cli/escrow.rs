@@ -81,7 +81,12 @@ fn make_identity(context: &Context<'_>, args: &KeygenArgs) -> Result<Exit, CliEr
     let mut file = create_private(&args.out).map_err(|error| match error {
         PrivateError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
             let fact = format!("{} exists already; nothing was changed.", args.out.display());
-            CliError::new(Exit::Usage, "file-exists", fact, "choose another name: whoever lost an identity lost its PINs.")
+            CliError::new(
+                Exit::Usage,
+                "file-exists",
+                fact,
+                "choose another name: whoever lost an identity lost its PINs.",
+            )
         }
         other => other.into(),
     })?;
@@ -176,10 +181,11 @@ fn open_recorded(
     // What is written here is written for good.
     if [by, reason].iter().any(|text| text.contains(opened.pin.expose())) {
         let fact = "The name or the reason holds something that may not stand in the ledger.";
-        return Err(CliError::new(Exit::Usage, "usage", fact, "write them without numbers.").because("Nothing was shown."));
+        return Err(
+            CliError::new(Exit::Usage, "usage", fact, "write them without numbers.").because("Nothing was shown.")
+        );
     }
-    let entry =
-        Entry::PinOpened { job: job.clone(), attempt, by: by.to_owned(), reason: reason.to_owned() };
+    let entry = Entry::PinOpened { job: job.clone(), attempt, by: by.to_owned(), reason: reason.to_owned() };
     ledger.append(Append::entry(entry)).map_err(not_recorded)?;
     Ok(opened)
 }

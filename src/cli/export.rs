@@ -91,8 +91,25 @@ fn write(out: &Path, content: &[u8]) -> Result<(), CliError> {
 }
 
 const COLUMNS: [&str; 19] = [
-    "upn", "display_name", "job", "key_number", "serial", "model", "aaguid", "firmware", "credential_id", "method_id",
-    "force_change", "minimum_pin_length", "finished", "taken", "revoked", "batch", "tenant", "address", "country",
+    "upn",
+    "display_name",
+    "job",
+    "key_number",
+    "serial",
+    "model",
+    "aaguid",
+    "firmware",
+    "credential_id",
+    "method_id",
+    "force_change",
+    "minimum_pin_length",
+    "finished",
+    "taken",
+    "revoked",
+    "batch",
+    "tenant",
+    "address",
+    "country",
 ];
 
 /// What the entries tell of one job's last key.
@@ -185,9 +202,8 @@ fn forced_word(forced: ForcedChange) -> &'static str {
 /// spreadsheets of East Asian systems read them so).
 fn guarded(cell: &str) -> String {
     let one_line: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let starts = |text: &str| {
-        text.starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '|', '%'])
-    };
+    let starts =
+        |text: &str| text.starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '|', '%']);
     if starts(&one_line) || starts(one_line.trim_start()) || cell.starts_with(['\t', '\r', '\n']) {
         format!("'{one_line}")
     } else {

@@ -132,7 +132,9 @@ fn restore_from_mirror(context: &Context<'_>, settings: &Settings, mirror: Optio
         "event": "restored", "ledger": path.display().to_string(), "mirror": mirror.display().to_string(),
         "entries": head.seq, "head": head.to_string(), "kept": kept.map(|kept| kept.display().to_string()),
     }));
-    context.output.progress("Names and addresses are not in a mirror; the next `keybench run` brings them back from the roster.");
+    context
+        .output
+        .progress("Names and addresses are not in a mirror; the next `keybench run` brings them back from the roster.");
     Ok(Exit::Done)
 }
 

@@ -4,7 +4,7 @@
 //! `cargo test` runs this too; without uhid every trial is counted as skipped, with the reason. `hw-tests/vm/run` brings the machine.
 //!
 //! ```text
-//! cargo test --test hw -- [--only NAME]… [--full] [--seed N] [--list]
+//! cargo test --test hw -- [--only NAME]… [--full] [--seed N] [--trace] [--list]
 //! ```
 
 #![allow(clippy::print_stdout, reason = "a test harness that reports to people")]
@@ -54,6 +54,7 @@ fn main() -> ExitCode {
             "--full" => full = true,
             "--seed" => seed = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(seed),
             "--list" => list = true,
+            "--trace" => rig::program::TRACE.store(true, std::sync::atomic::Ordering::Relaxed),
             // Options that `cargo test` hands to every test program.
             other if other.starts_with('-') => {}
             other => filters.push(other.to_owned()),

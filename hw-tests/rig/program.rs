@@ -3,11 +3,15 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+/// Whether every line that is read is shown as well, with the seconds since its program started.
+pub static TRACE: AtomicBool = AtomicBool::new(false);
 
 /// What a program came to.
 #[derive(Debug)]
@@ -84,6 +88,7 @@ pub struct Live {
     child: Child,
     lines: Receiver<String>,
     stderr: Arc<Mutex<String>>,
+    started: Instant,
     /// What was read so far.
     pub heard: Vec<Value>,
 }
@@ -115,7 +120,7 @@ impl Live {
                 }
             });
         }
-        Ok(Self { child, lines, stderr, heard: Vec::new() })
+        Ok(Self { child, lines, stderr, started: Instant::now(), heard: Vec::new() })
     }
 
     /// The next line of JSON; `None` when none came in time, or it has ended.
@@ -124,6 +129,9 @@ impl Live {
         loop {
             match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
+                    if TRACE.load(Ordering::Relaxed) {
+                        println!("{:7.2} {line}", self.started.elapsed().as_secs_f64());
+                    }
                     if let Ok(value) = serde_json::from_str::<Value>(&line) {
                         self.heard.push(value.clone());
                         return Some(value);

@@ -49,7 +49,7 @@ fn many(rig: &Rig) -> Result<String, String> {
     let roster = bench.roster("people.csv", 0..keys)?;
     let mut run = bench.run(&roster)?;
     let end = Instant::now() + Duration::from_secs(180);
-    let (mut pulled, mut refused, mut done) = (false, false, BTreeSet::new());
+    let (mut pulled, mut back, mut refused, mut done) = (false, false, false, BTreeSet::new());
     while let Some(event) = run.next(end.saturating_duration_since(Instant::now())) {
         let port = event["port"].as_str().unwrap_or_default().to_owned();
         match event["event"].as_str().unwrap_or_default() {
@@ -58,8 +58,9 @@ fn many(rig: &Rig) -> Result<String, String> {
                 hub.ask("touch 3 after 50")?;
                 pulled = true;
             }
-            "unplugged" if port == "sim-3" && pulled => {
+            "unplugged" if port == "sim-3" && pulled && !back => {
                 hub.ask("plug 3")?;
+                back = true;
             }
             "key-refused" => {
                 ensure(event["code"] == "has-pin" && port == "sim-100", || format!("a key was refused: {event}"))?;

@@ -17,7 +17,6 @@ pub const RP_ID: &str = "login.microsoft.com";
 #[derive(Debug, Clone, Default)]
 pub struct Finished {
     pub job: String,
-    pub user: String,
     pub serial: String,
     /// The credential's id.
     pub credential: Vec<u8>,
@@ -65,7 +64,7 @@ pub fn inspect(bench: &Bench, keys: &mut Keys, want: usize) -> Result<Vec<Finish
         })?;
         ensure(attempt.sealed, || format!("job {job} is finished without a sealed PIN"))?;
         let pin = bench.open_pin(job)?;
-        finished.push(Finished { job: job.clone(), user, serial: attempt.serial.clone(), credential, pin });
+        finished.push(Finished { job: job.clone(), serial: attempt.serial.clone(), credential, pin });
     }
     let jobs: BTreeSet<&str> = finished.iter().map(|one| one.job.as_str()).collect();
     ensure(jobs.len() == finished.len(), || "a job is finished twice".to_owned())?;

@@ -64,7 +64,9 @@ fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
     ensure(std::env::var_os("HW_GUEST").is_some(), || "only in the guest: it would change this machine".to_owned())?;
     let udev = std::env::var_os("HW_UDEV").unwrap_or_default();
     // A machine with udev, as far as that goes: its files, the group, our rule with the line for a group switched on.
-    run(Command::new("cp").arg("-a").arg(Path::new(&udev).join(".")).arg("/"), PATIENCE)?.good()?;
+    // `/lib` may be a link there and a folder here.
+    let unpack = "tar -c . | tar -x -C / --keep-directory-symlink";
+    run(Command::new("sh").args(["-c", unpack]).current_dir(&udev), PATIENCE)?.good()?;
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/linux/70-keybench.rules");
     let rule = fs::read_to_string(shipped).map_err(|error| error.to_string())?;
     let switched = rule.replace("#ENV{ID_SECURITY_TOKEN}", "ENV{ID_SECURITY_TOKEN}");

@@ -351,6 +351,26 @@ mod tests {
     }
 
     #[test]
+    fn a_scenarios_keys_are_not_taken_from_the_box_twice() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let keep = directory.path().join("keys");
+        let mut day = Scenario::generated(3, 1, 7);
+        day.hands.scale = 0.001;
+        let mut serials = Vec::new();
+        for _ in 0..3 {
+            let rehearsal = Rehearsal::of_scenario(&day, Some(&keep)).expect("begins");
+            let events = rehearsal.ports().watch().expect("ports");
+            rehearsal.heard(&ready(3, 0));
+            let key = plugged(&events);
+            serials.push(rehearsal.ports().probe(&key.port).expect("there").model().id.clone());
+            rehearsal.heard(&take_out(&key.port));
+            while !matches!(events.recv_timeout(Duration::from_secs(10)), Ok(PortEvent::Unplugged { .. })) {}
+        }
+        let boxed: Vec<_> = day.keys.iter().map(|keys| keys.model.clone()).collect();
+        assert_eq!(serials, boxed);
+    }
+
+    #[test]
     fn a_key_that_looks_finished_comes_back_only_when_a_job_may_need_it() {
         use crate::sim::key::Birth;
         let keys = || {

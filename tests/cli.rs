@@ -162,3 +162,33 @@ fn the_program_says_what_the_transcripts_say() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+/// One line of JSON with exactly these members, then it serves until it is told to end, and ends as it should.
+#[cfg(unix)]
+#[test]
+fn a_simulated_tenant_says_where_it_is_and_ends_at_a_signal() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    let mut tenant = Command::new(env!("CARGO_BIN_EXE_keybench"))
+        .args(["sim", "tenant", "--listen", "127.0.0.1:0", "--people", "3"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    let mut stdout = BufReader::new(tenant.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let members: Vec<&str> = line.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(members, ["graph_url", "login_url", "tenant_id", "client_id", "client_secret", "upns"]);
+    assert_eq!(line["upns"].as_array().map(Vec::len), Some(3));
+    let address = line["graph_url"].as_str().and_then(|url| url.strip_prefix("http://")).expect("no version in it");
+    assert!(std::net::TcpStream::connect(address).is_ok(), "it serves");
+
+    let told = Command::new("kill").args(["-INT", &tenant.id().to_string()]).status().expect("kill");
+    assert!(told.success());
+    assert_eq!(tenant.wait().expect("it ends").code(), Some(0));
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).expect("the rest");
+    assert_eq!(rest, "", "one line and no more");
+}

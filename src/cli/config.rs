@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{CliError, Context, Exit};
-use crate::config::{ConfigError, Places, settings_file, template};
+use crate::config::{ConfigError, settings_file, template};
+use crate::platform::places::Places;
 
 /// `keybench config …`
 #[derive(Debug, Subcommand)]

@@ -42,7 +42,7 @@ pub struct VerifyArgs {
 
 The ledger that is there is kept beside the new one.")]
 pub struct RestoreArgs {
-    /// The mirror [else [ledger] mirror of the settings]
+    /// The mirror [else the one of the settings]
     #[arg(long, value_name = "PATH")]
     pub mirror: Option<PathBuf>,
 }

@@ -13,6 +13,8 @@ pub mod export;
 pub mod interrupt;
 pub mod key;
 pub mod ledger;
+#[cfg(all(test, unix))]
+mod ledger_tests;
 pub mod man;
 pub mod output;
 pub mod prompt;
@@ -24,6 +26,8 @@ pub mod sim;
 pub mod sim_key;
 pub mod status;
 mod story;
+#[cfg(test)]
+mod testing;
 
 #[cfg(feature = "sim")]
 pub mod demo;
@@ -224,15 +228,13 @@ fn not_a_command(error: &clap::Error, output: &Output) -> Exit {
 fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> {
     match command {
         #[cfg(feature = "sim")]
-        Command::Demo(_) => Err(not_yet("demo")),
+        Command::Demo(args) => demo::run(context, args),
         Command::Config(command) => config::run(context, command),
-        Command::Doctor(_) => Err(not_yet("doctor")),
+        Command::Doctor(args) => doctor::run(context, args),
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
-        Command::Key(key::KeyCommand::List(_)) => Err(not_yet("key list")),
-        Command::Key(key::KeyCommand::Info(_)) => Err(not_yet("key info")),
-        Command::Key(key::KeyCommand::Reset(_)) => Err(not_yet("key reset")),
+        Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
@@ -241,16 +243,6 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Completions(args) => completions::run(context, args),
         Command::Man(args) => man::run(context, args),
     }
-}
-
-/// A command that this version lists and can't do.
-fn not_yet(command: &'static str) -> CliError {
-    CliError::new(
-        Exit::Usage,
-        "not-built",
-        format!("`keybench {command}` is not part of this build; nothing was done."),
-        "use a newer version.",
-    )
 }
 
 /// The command tree, for completions and the manual.

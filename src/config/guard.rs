@@ -1,16 +1,16 @@
 //! Who else could have written, or could read, a file we rely on.
 //!
-//! Promise: on Unix a settings file is believed only when nobody but its owner (this account or root) can change it, and a
-//! secret's file only when nobody else can read it. Exception: on Windows the folder's inherited access list is relied
-//! on; it is not read here.
+//! Promise: a settings file is believed only when nobody but its owner (this account or an administrator) can change or
+//! replace it, and a secret's file only when nobody else can read it; `platform::private` knows how each system tells.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::problem::ConfigError;
+use crate::platform::private::{self, PrivateError, Readers};
 
 /// The most bytes a settings or secret file may have.
 const LARGEST: u64 = 1024 * 1024;
@@ -24,7 +24,7 @@ pub(super) enum Guard {
     Read,
 }
 
-/// Opens, checks the open file (so that it can't be swapped in between), and reads it.
+/// Opens, checks and reads it.
 pub(super) fn read_guarded(path: &Path, guard: Guard) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
     let unreadable = |cause: String| ConfigError::Unreadable { path: path.to_owned(), cause };
     let mut file = File::open(path).map_err(|error| match error.kind() {
@@ -38,7 +38,7 @@ pub(super) fn read_guarded(path: &Path, guard: Guard) -> Result<Zeroizing<Vec<u8
     if metadata.len() > LARGEST {
         return Err(unreadable("it is larger than 1 MiB".to_owned()));
     }
-    check(path, &metadata, guard)?;
+    check(path, guard)?;
     // Room for all of it beforehand, so that growing leaves no unwiped copy behind.
     let room = usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
@@ -46,81 +46,32 @@ pub(super) fn read_guarded(path: &Path, guard: Guard) -> Result<Zeroizing<Vec<u8
     Ok(bytes)
 }
 
-#[cfg(unix)]
-fn check(path: &Path, metadata: &Metadata, guard: Guard) -> Result<(), ConfigError> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let mode = metadata.mode() & 0o777;
-    let (forbidden, right) = match guard {
-        Guard::Change => (0o022, "go-w"),
-        Guard::Read => (0o077, "go="),
-    };
-    if mode & forbidden != 0 {
-        return Err(ConfigError::Exposed {
-            path: path.to_owned(),
-            why: format!("its mode is {mode:04o}"),
-            fix: format!("chmod {right} {}", path.display()),
-        });
+fn check(path: &Path, guard: Guard) -> Result<(), ConfigError> {
+    if guard == Guard::Read {
+        private::check_private(path).map_err(|error| exposed(path, error))?;
     }
-    #[cfg(target_os = "linux")]
-    {
-        let me = rustix::process::geteuid().as_raw();
-        if metadata.uid() != me && metadata.uid() != 0 {
-            return Err(ConfigError::Exposed {
-                path: path.to_owned(),
-                why: format!("it belongs to user {} and not to you", metadata.uid()),
-                fix: "make a file of your own with keybench config init".to_owned(),
-            });
+    private::check_not_writable_by_others(path).map_err(|error| exposed(path, error))
+}
+
+fn exposed(path: &Path, error: PrivateError) -> ConfigError {
+    match error {
+        PrivateError::Exposed { path, detail, remedy } | PrivateError::WritableByOthers { path, detail, remedy } => {
+            ConfigError::Exposed { path, why: detail, fix: remedy }
         }
+        other => ConfigError::Unreadable { path: path.to_owned(), cause: other.to_string() },
     }
-    // Whoever may write the folder may put another file in its place; the sticky bit (as on /tmp) forbids just that.
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if let Ok(about) = std::fs::metadata(folder)
-        && about.mode() & 0o002 != 0
-        && about.mode() & 0o1000 == 0
-    {
-        return Err(ConfigError::Exposed {
-            path: folder.to_owned(),
-            why: "everybody may put files there".to_owned(),
-            fix: format!("chmod o-w {}", folder.display()),
-        });
-    }
-    Ok(())
 }
 
-#[cfg(not(unix))]
-fn check(_path: &Path, _metadata: &Metadata, _guard: Guard) -> Result<(), ConfigError> {
-    Ok(())
-}
-
-/// Writes a file that only this account can read; `replace` allows an existing one to be overwritten.
+/// Writes a file that only this account can read, all of it or nothing; `replace` allows an existing one to be overwritten.
 pub(super) fn write_private(path: &Path, content: &[u8], replace: bool) -> Result<(), ConfigError> {
-    use std::io::Write as _;
-
-    let unwritable =
-        |error: std::io::Error| ConfigError::Unwritable { path: path.to_owned(), cause: error.to_string() };
+    let unwritable = |cause: String| ConfigError::Unwritable { path: path.to_owned(), cause };
+    if !replace && path.symlink_metadata().is_ok() {
+        return Err(ConfigError::Exists { path: path.to_owned() });
+    }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(unwritable)?;
+        std::fs::create_dir_all(folder).map_err(|error| unwritable(error.to_string()))?;
     }
-    if replace {
-        // Removed rather than truncated: an old file keeps its mode, and may be a link to somewhere else.
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritable(error)),
-            _ => {}
-        }
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => ConfigError::Exists { path: path.to_owned() },
-        _ => unwritable(error),
-    })?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(unwritable)
+    private::write_atomic(path, content, Readers::OnlyMe).map_err(|error| unwritable(error.to_string()))
 }
 
 #[cfg(all(test, unix))]

@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use crate::model::{Serial, TenantId};
+use crate::platform::places::Places;
 
-pub use place::Places;
+pub use crate::pin::{Alphabet, ForceChange};
 pub use problem::{ConfigError, Origin, Problem, Problems, SecretError};
 pub use reader::{Environment, Overrides};
 pub use section::is_loopback;
@@ -118,26 +119,6 @@ pub struct Tenant {
     pub allowed_group: Option<String>,
 }
 
-/// What PINs are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Alphabet {
-    /// 0 to 9.
-    Digits,
-    /// Digits and lower-case letters that are on the same key of every usual keyboard layout.
-    Alphanumeric,
-}
-
-/// Whether the user must change the PIN at first use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForceChange {
-    /// Where the key can; otherwise it is recorded as unsupported.
-    WhenSupported,
-    /// A key that can't is refused.
-    Require,
-    /// Never.
-    Never,
-}
-
 /// What to do for a person whose first device can't change a PIN by force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstDevicePolicy {
@@ -229,15 +210,8 @@ impl PinSettings {
     pub fn to_policy(&self) -> crate::pin::PinSettings {
         crate::pin::PinSettings {
             length: Some(self.length),
-            alphabet: match self.alphabet {
-                Alphabet::Digits => crate::pin::Alphabet::Digits,
-                Alphabet::Alphanumeric => crate::pin::Alphabet::Alphanumeric,
-            },
-            force_change: match self.force_change {
-                ForceChange::WhenSupported => crate::pin::ForceChange::WhenSupported,
-                ForceChange::Require => crate::pin::ForceChange::Require,
-                ForceChange::Never => crate::pin::ForceChange::Never,
-            },
+            alphabet: self.alphabet,
+            force_change: self.force_change,
             minimum: Some(self.minimum),
         }
     }
@@ -256,7 +230,8 @@ impl Settings {
             None => return Err(ConfigError::NoHome),
         };
         // Without a home there is still a settings file by name; what is kept goes beside it.
-        let data = places.map_or_else(|_| place::beside(Some(&file), "keybench-data"), |places| places.data);
+        let data =
+            places.map_or_else(|_| place::beside(Some(&file), "keybench-data"), |places| places.data().to_owned());
         let text = match guard::read_guarded(&file, Guard::Change) {
             Ok(bytes) => Some(
                 std::str::from_utf8(&bytes)
@@ -366,6 +341,6 @@ pub fn settings_file(
     }
     match environment("KEYBENCH_CONFIG").filter(|path| !path.is_empty()) {
         Some(path) => Some((PathBuf::from(path), true)),
-        None => places.map(|places| (places.settings.clone(), false)),
+        None => places.map(|places| (places.config_file(), false)),
     }
 }

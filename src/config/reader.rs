@@ -42,8 +42,7 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
 /// Values given by options of the command line: `section.key` to (option's name, text).
 pub type Overrides = BTreeMap<String, (String, String)>;
 
-/// What the environment holds under a name.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub use crate::platform::places::Environment;
 
 pub(super) struct Reader<'a> {
     text: &'a str,

@@ -12,6 +12,7 @@ use super::{
     LedgerSettings, PinSettings, TenantSettings,
 };
 use crate::model::{Serial, TenantId};
+use crate::pin::PinPolicy;
 
 /// The cloud pairs, Graph and sign-in; see <https://learn.microsoft.com/graph/deployments>.
 const CLOUDS: &[(&str, &str)] = &[
@@ -143,11 +144,20 @@ pub(super) fn pin(reader: &mut Reader<'_>) -> PinSettings {
         ],
     );
     let minimum = reader.number("pin", "minimum", 4..=63);
-    if let Some(minimum) = &minimum
-        && minimum.value > length
+    let wanted = crate::pin::PinSettings {
+        length: Some(length),
+        alphabet: alphabet.as_ref().map_or(Alphabet::Digits, |found| found.value),
+        force_change: force_change.as_ref().map_or(ForceChange::WhenSupported, |found| found.value),
+        minimum: minimum.as_ref().map(|found| found.value),
+    };
+    // What fits each by itself may not fit together: the PIN policy's own rules, said at the setting's line.
+    if let Err(errors) = PinPolicy::check(&wanted)
+        && let Some(origin) = minimum.as_ref().map(|found| found.origin.clone())
     {
-        let what = format!("the key's minimum can't be above the length of the PINs we set ({length})");
-        reader.note(minimum.origin.clone(), "pin.minimum", what);
+        for error in errors {
+            let text = error.to_string();
+            reader.note(origin.clone(), "pin.minimum", text.strip_prefix("[pin] ").unwrap_or(&text));
+        }
     }
     let first_device = reader.choice(
         "pin",
@@ -222,7 +232,7 @@ fn recipients(reader: &mut Reader<'_>, key: &str) -> Vec<Found<String>> {
 }
 
 pub(super) fn ledger(reader: &mut Reader<'_>, file: &Path, data: &Path) -> LedgerSettings {
-    let mut path_of_ledger = data.join("ledger.db");
+    let mut path_of_ledger = crate::platform::places::ledger_file(data);
     if let Some(found) = reader.text("ledger", "url") {
         let base = match found.origin {
             Origin::File { .. } | Origin::WholeFile => Some(file),

@@ -26,6 +26,8 @@ pub mod transport;
 mod against_models;
 #[cfg(all(test, feature = "sim"))]
 mod against_opensk;
+#[cfg(all(test, feature = "sim"))]
+mod recordings;
 
 pub use command::Command;
 pub use error::{CtapError, Malformed};

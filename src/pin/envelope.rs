@@ -41,7 +41,7 @@ pub(super) fn write(job: &JobId, attempt: u32, pin: &Pin) -> Option<Zeroizing<St
     Some(text)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 pub(super) fn read(bytes: &[u8]) -> Result<(JobId, u32, Pin), EnvelopeError> {
     let text = std::str::from_utf8(bytes).map_err(|_| EnvelopeError::Unknown)?;
     let rest = text.strip_prefix(FIRST_LINE).ok_or(EnvelopeError::Unknown)?;

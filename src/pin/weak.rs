@@ -127,7 +127,7 @@ pub fn allowed(alphabet: Alphabet, length: u32) -> f64 {
     (sound - patterned).max(0.0)
 }
 
-/// The entropy of a PIN drawn by [`super::generate`], in bits: log2 of [`allowed`].
+/// The entropy of a PIN drawn by [`super::generate()`], in bits: log2 of [`allowed`].
 pub fn entropy_bits(alphabet: Alphabet, length: u32) -> f64 {
     allowed(alphabet, length).max(1.0).log2()
 }

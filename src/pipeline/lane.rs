@@ -65,7 +65,7 @@ impl<'b, 'w> Lane<'b, 'w> {
         let (mut hand, key) = match self.identify(plugged) {
             Ok(known) => known,
             Err(None) => return Ok(()),
-            Err(Some(refusal)) => return self.refuse(refusal, stay),
+            Err(Some(refusal)) => return self.refuse(*refusal, stay),
         };
         self.bench.tell(&Progress::Identified { key: key.clone() });
         match self.choose(&mut hand, &key)? {
@@ -75,7 +75,7 @@ impl<'b, 'w> Lane<'b, 'w> {
     }
 
     /// Opens the key and reads who it is. `Err(None)` when it is gone already.
-    fn identify(&self, plugged: &PluggedKey) -> Result<(KeyHand, KeyRef), Option<Refusal>> {
+    fn identify(&self, plugged: &PluggedKey) -> Result<(KeyHand, KeyRef), Option<Box<Refusal>>> {
         let bench = self.bench;
         // As much as USB tells; the rest is filled in as it becomes known.
         let mut key = KeyRef {
@@ -85,7 +85,8 @@ impl<'b, 'w> Lane<'b, 'w> {
             model: (!plugged.product.is_empty()).then(|| plugged.product.clone()),
             port: self.port.clone(),
         };
-        let refusal = |key: &KeyRef, code, detail: Option<String>| Some(Refusal { key: key.clone(), code, detail });
+        let refusal =
+            |key: &KeyRef, code, detail: Option<String>| Some(Box::new(Refusal { key: key.clone(), code, detail }));
         if plugged.present_at_start && !bench.settings.ports.confirm_what_is_there() {
             let question = format!(
                 "{} was in port {} before this run began. Type `use` to provision it",
@@ -142,12 +143,13 @@ impl<'b, 'w> Lane<'b, 'w> {
         if key.serial.as_ref().is_some_and(|serial| bench.settings.never.contains(serial)) {
             return refuse("never-list", None);
         }
-        if let Some(job) = self.begun_job(hand, key)? {
-            if let Some(assignment) = bench.queue().take_begun(&job, &self.port) {
-                return Ok(Ok((assignment, None)));
-            }
+        if let Some(job) = self.begun_job(hand, key)?
+            && let Some(assignment) = bench.queue().take_begun(&job, &self.port)
+        {
+            return Ok(Ok((assignment, None)));
         }
         if let Err(code) = fit(&facts(hand.info()), bench.settings.require_hmac_secret) {
+            let code = if code == "has-pin" && hand.is_blocked() { "pin-blocked" } else { code };
             let detail = match code {
                 "has-pin" => bench
                     .queue()

@@ -25,7 +25,7 @@ use crate::webauthn::creation_options::CreationOptions;
 use crate::webauthn::record::RegistrationRecord;
 
 /// Unreadable answers after which a key is made to make no more credentials.
-const NONSENSE: u32 = 2;
+const NONSENSE: u32 = 1;
 
 /// What a lane is working on.
 pub struct Work {

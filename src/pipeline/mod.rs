@@ -9,22 +9,35 @@ pub mod bench;
 mod bench_tests;
 pub mod canary;
 pub mod code;
+#[cfg(all(test, feature = "sim"))]
+mod crash_tests;
 pub mod driver;
 pub mod effect;
 pub mod event;
 pub mod fitness;
 pub mod gate;
+#[cfg(all(test, feature = "sim"))]
+mod hands_tests;
 mod lane;
 mod lane_hands;
+#[cfg(all(test, feature = "sim"))]
+mod model_tests;
 mod on_key;
 mod on_tenant;
 pub mod progress;
 pub mod queue;
 pub mod recover;
 #[cfg(all(test, feature = "sim"))]
+mod secrets_tests;
+#[cfg(all(test, feature = "sim"))]
 mod stage;
 pub mod state;
 pub mod step;
+pub use on_key::{facts, pin_facts};
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, feature = "sim"))]
+mod unplug_tests;
 pub mod watch;
+#[cfg(all(test, feature = "sim"))]
+mod watch_tests;

@@ -102,6 +102,14 @@ impl KeyHand {
         self.nonsense
     }
 
+    /// Its PIN's tries are used up. Asks the key.
+    pub fn is_blocked(&mut self) -> bool {
+        match &mut self.held {
+            Held::PinSet(session) => session.pin_retries().is_ok_and(|retries| retries.left == 0),
+            Held::Blank(_) | Held::Lost => false,
+        }
+    }
+
     /// No PIN is set on it.
     pub fn is_blank(&self) -> bool {
         matches!(self.held, Held::Blank(_))

@@ -40,8 +40,8 @@ impl Stage {
     pub fn for_people(self) -> &'static str {
         match self {
             Self::Identifying => "reading the key",
-            Self::WaitingForFirst => "waiting for the first key of this model",
-            Self::Settling => "settling what was left open",
+            Self::WaitingForFirst => "waits for the first key",
+            Self::Settling => "settling what was left",
             Self::SettingPin => "setting the PIN",
             Self::Options => "fetching options",
             Self::WaitingForTouch => "ready, not blinking yet",

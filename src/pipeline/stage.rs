@@ -4,28 +4,32 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::bench::{Bench, BenchError, Outcome, Outside, Ports, RunSettings};
+use super::bench::{Bench, BenchError, ModelPolicy, Outcome, Outside, Ports, RunSettings};
 use super::progress::Progress;
 use super::queue::{Queue, Slot};
 use super::recover::recover;
+use super::state::State;
+use super::watch::{Settled, settle_before_run};
+use crate::ctap2::transport::Limits;
 use crate::graph::auth::{Flow, SignIn, SignInPrompt, SignInSettings};
 use crate::graph::cloud::Cloud;
 use crate::graph::display_name::NameTemplate;
+use crate::graph::retry::Budget;
 use crate::graph::{DevicePrompt, Graph, GraphSettings};
 use crate::ledger::{Append, Entry, Ledger, Opening, SqliteLedger, open_writer};
-use crate::model::{BatchId, BenchId, JobId, Person, RunId, Secret, TenantId, Upn, UserId};
+use crate::model::{BatchId, BenchId, JobId, Person, PortName, RunId, Secret, TenantId, Upn, UserId};
 use crate::pin::{DirResumeStore, Identities, NoPrompts, PinPolicy, Recipients, keygen};
-use crate::sim::key::simulator_root_der;
+use crate::sim::key::{Probe, simulator_root_der};
 use crate::sim::operator::{BoxedKey, Cue, Day, Hands, Timings};
 use crate::sim::ports::SimPorts;
 use crate::sim::tenant::{RunningTenant, TenantSpec, people_default, start};
 use crate::webauthn::trust::Anchors;
-use crate::world::{Clock as _, Operator, SystemClock, SystemEntropy};
+use crate::world::{Operator, SystemClock, SystemEntropy};
 
 struct NoPrompt;
 impl SignInPrompt for NoPrompt {
@@ -47,24 +51,71 @@ impl Operator for Nobody {
 pub struct Stage {
     pub dir: tempfile::TempDir,
     pub tenant: RunningTenant,
-    pub ports: SimPorts,
+    pub ports: Vec<PortName>,
     pub recipients: Recipients,
     pub identity: String,
     pub events: Arc<Mutex<Vec<Progress>>>,
     pub pins: PinPolicy,
     people: Vec<Person>,
+    graph: OnceLock<Graph>,
 }
+
+/// Called with everything the bench tells, from the lane's own thread.
+pub type Onlooker<'a> = Box<dyn Fn(&Progress, &SimPorts) + Send + Sync + 'a>;
 
 /// What one run is given.
-pub struct Play {
+pub struct Play<'a> {
     pub boxed: Vec<BoxedKey>,
+    /// Only these people's jobs; everybody's when empty.
+    pub people: Vec<usize>,
     pub idle: Duration,
     pub list_lag: Duration,
+    pub outage: Duration,
+    pub blink: usize,
+    pub limits: Limits,
+    pub model_policy: Option<Box<ModelPolicy>>,
+    /// The person does not hear that a key is asked for again.
+    pub deaf: bool,
+    /// Presses Ctrl-C when true.
+    pub interrupt: Option<&'a AtomicBool>,
+    pub onlooker: Option<Onlooker<'a>>,
 }
 
-impl Play {
+impl<'a> Play<'a> {
     pub fn of(boxed: Vec<BoxedKey>) -> Self {
-        Self { boxed, idle: Duration::from_millis(1500), list_lag: Duration::from_secs(5) }
+        Self {
+            boxed,
+            people: Vec::new(),
+            idle: Duration::from_secs(20),
+            list_lag: Duration::from_secs(5),
+            outage: Duration::from_secs(5),
+            blink: 2,
+            limits: Limits::default(),
+            model_policy: None,
+            deaf: false,
+            interrupt: None,
+            onlooker: None,
+        }
+    }
+
+    pub fn only(mut self, person: usize) -> Self {
+        self.people = vec![person];
+        self
+    }
+
+    pub fn idle(mut self, ms: u64) -> Self {
+        self.idle = Duration::from_millis(ms);
+        self
+    }
+
+    pub fn lag(mut self, ms: u64) -> Self {
+        self.list_lag = Duration::from_millis(ms);
+        self
+    }
+
+    pub fn watched_by(mut self, onlooker: impl Fn(&Progress, &SimPorts) + Send + Sync + 'a) -> Self {
+        self.onlooker = Some(Box::new(onlooker));
+        self
     }
 }
 
@@ -97,12 +148,13 @@ impl Stage {
         Self {
             dir: tempfile::tempdir().expect("a directory"),
             tenant,
-            ports: SimPorts::numbered(ports),
+            ports: SimPorts::numbered(ports).names().to_vec(),
             recipients,
             identity: identity.expose_file().to_owned(),
             events: Arc::default(),
             pins: PinPolicy::default(),
             people,
+            graph: OnceLock::new(),
         }
     }
 
@@ -133,10 +185,21 @@ impl Stage {
         .expect("a ledger")
     }
 
-    pub fn graph(&self) -> Graph {
+    /// One client for all runs: what takes time is to make one.
+    pub fn graph(&self) -> &Graph {
+        self.graph.get_or_init(|| self.connect())
+    }
+
+    fn connect(&self) -> Graph {
         let clock = Arc::new(SystemClock::new());
         let cloud = Cloud::from_settings(Some(&self.tenant.graph_url), Some(&self.tenant.login_url)).expect("loopback");
-        let settings = GraphSettings::new(cloud.clone());
+        let mut settings = GraphSettings::new(cloud.clone());
+        // Tests don't wait out an outage inside one call.
+        settings.budget = Budget {
+            outage: Duration::from_millis(100),
+            connect: Duration::from_millis(100),
+            throttle: Duration::from_secs(3),
+        };
         let sign_in = SignIn::new(
             SignInSettings {
                 cloud,
@@ -176,36 +239,60 @@ impl Stage {
         ledger.append(append).expect("planned");
     }
 
-    pub fn queue(&self, ledger: &dyn Ledger) -> Queue {
+    pub fn queue(&self, ledger: &dyn Ledger, only: &[usize]) -> Queue {
         let slots = self
             .people
             .iter()
-            .map(|person| {
+            .enumerate()
+            .filter(|(index, _)| only.is_empty() || only.contains(index))
+            .map(|(_, person)| {
                 let job = self.job_of(person);
-                let entries: Vec<Entry> =
-                    ledger.entries_of(&job).expect("entries").into_iter().map(|recorded| recorded.entry).collect();
-                Slot::new(job, person.clone(), recover(&entries).expect("an account that makes sense"))
+                Slot::new(job.clone(), person.clone(), self.state_of(ledger, &job))
             })
             .collect();
         Queue::new(slots)
+    }
+
+    /// Where the ledger says that a job is.
+    pub fn state_of(&self, ledger: &dyn Ledger, job: &JobId) -> State {
+        let entries: Vec<Entry> =
+            ledger.entries_of(job).expect("entries").into_iter().map(|recorded| recorded.entry).collect();
+        recover(&entries).expect("an account that makes sense")
+    }
+
+    /// What the bench does before each run.
+    pub fn settle(&self, ledger: &dyn Ledger) -> Settled {
+        let resume = DirResumeStore::open(self.resume_dir()).expect("a store");
+        settle_before_run(ledger, &resume, self.graph(), Timestamp::now()).expect("settled")
     }
 
     /// One run over this ledger, with a person at the ports.
     pub fn run(&self, ledger: &dyn Ledger, play: Play) -> (Result<Outcome, BenchError>, Day) {
         let clock = Arc::new(SystemClock::new());
         let graph = self.graph();
+        let ports = SimPorts::new(self.ports.clone());
+        let never = AtomicBool::new(false);
+        let interrupt = play.interrupt.unwrap_or(&never);
         let resume = DirResumeStore::open(self.resume_dir()).expect("a store");
-        let hands = Hands::new(self.ports.clone(), QUICK, play.boxed);
+        let hands = Hands::new(ports.clone(), QUICK, play.boxed);
         let cues = hands.cues();
         let events = Arc::clone(&self.events);
+        let onlooker = play.onlooker;
         let watcher = {
-            let cues = Mutex::new(cues.clone());
+            let (cues, hub) = (Mutex::new(cues.clone()), ports.clone());
             move |progress: &Progress| {
+                if let Some(onlooker) = &onlooker {
+                    onlooker(progress, &hub);
+                }
                 events.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
                 let cue = match progress {
                     Progress::TakeOut { port, .. } => Cue::TakeOut { port: port.clone() },
                     Progress::Reject { port, .. } => Cue::Reject { port: port.clone() },
-                    Progress::PulledEarly { port, .. } => Cue::PutBack { port: port.clone() },
+                    // Somebody takes it out to put it in again: in these tests, in the next run.
+                    Progress::Parked { port: Some(port), code, .. } if code == "key-silent" => {
+                        Cue::Reject { port: port.clone() }
+                    }
+                    Progress::PulledEarly { port, .. } if !play.deaf => Cue::PutBack { port: port.clone() },
                     _ => return,
                 };
                 cues.lock().unwrap_or_else(PoisonError::into_inner).send(cue);
@@ -215,8 +302,8 @@ impl Stage {
             Outside {
                 clock: clock.clone(),
                 entropy: Arc::new(SystemEntropy),
-                ports: &self.ports,
-                graph: &graph,
+                ports: &ports,
+                graph,
                 ledger,
                 resume: &resume,
                 operator: &Nobody,
@@ -231,24 +318,23 @@ impl Stage {
                 require_hmac_secret: true,
                 display_name: NameTemplate::default(),
                 change_possible: |_| true,
-                model_policy: Box::new(|_, _| Ok(())),
+                model_policy: play.model_policy.unwrap_or_else(|| Box::new(|_, _| Ok(()))),
                 metadata: None,
                 extra_anchors: Anchors::none().and(simulator_root_der().to_vec()),
                 attestation_enforced: false,
                 allow_simulated: true,
-                blink: 2,
+                blink: play.blink,
                 idle: play.idle,
                 settling: SignedDuration::from_secs(0),
                 list_lag: play.list_lag,
-                outage: Duration::from_secs(5),
-                limits: Default::default(),
+                outage: play.outage,
+                limits: play.limits,
             },
-            self.queue(ledger),
+            self.queue(ledger, &play.people),
         );
         let person = hands.start().expect("a person");
-        let outcome = bench.run(&AtomicBool::new(false));
+        let outcome = bench.run(interrupt);
         cues.send(Cue::Done);
-        let _ = clock.monotonic();
         (outcome, person.join().expect("went home"))
     }
 
@@ -259,6 +345,44 @@ impl Stage {
         identities.add("test", self.identity.as_bytes(), Arc::new(NoPrompts)).expect("an identity");
         let opened = crate::pin::escrow::open(&sealed.custodian, sealed.dual, &identities, job).expect("opens");
         Some(opened.pin.expose().to_owned())
+    }
+
+    /// Everything agrees on this person: the job is finished; Entra has exactly one passkey, and it is the ledger's; of all
+    /// these keys exactly one holds it, it alone, under the PIN that the custodian can open, with the change forced where
+    /// the key can; no other key holds anything; and the bench can't read the PIN any more.
+    pub fn assert_finished(&self, ledger: &dyn Ledger, person: usize, keys: &[Probe], case: &str) {
+        let person = &self.people[person];
+        let job = self.job_of(person);
+        let state = self.state_of(ledger, &job);
+        let State::Finished { at, made, method, resume_key_gone: true, .. } = &state else {
+            panic!("{case}: the job stands at {state:?}\n{:#?}", self.events_of(&job));
+        };
+        let tenant = self.tenant.state();
+        let people = tenant["people"].as_array().expect("people");
+        let theirs = people.iter().find(|p| p["id"] == person.id.as_str()).expect("the person");
+        let methods = theirs["methods"].as_array().expect("methods");
+        assert_eq!(methods.len(), 1, "{case}: passkeys in Entra");
+        assert_eq!(methods[0]["credential_id"], made.credential.to_base64url().as_str(), "{case}");
+        assert_eq!(methods[0]["id"], method.as_str(), "{case}");
+        let pin = self.open_pin(ledger, &job, at.attempt).expect("a sealed PIN");
+        let holders: Vec<&Probe> = keys.iter().filter(|key| !key.residents().is_empty()).collect();
+        assert_eq!(holders.len(), 1, "{case}: keys that hold a passkey");
+        let residents = holders[0].residents();
+        assert_eq!(residents.len(), 1, "{case}: passkeys on the key");
+        assert_eq!(residents[0].credential_id, made.credential, "{case}");
+        assert!(holders[0].pin_is(&pin), "{case}: the custodian's PIN is the key's");
+        assert_eq!(holders[0].retries(), 8, "{case}: no try was wasted");
+        let can_force = !holders[0].model().ctap.options_removed.iter().any(|gone| gone == "setMinPINLength");
+        assert_eq!(holders[0].change_is_forced(), can_force, "{case}: forced change");
+        let store = DirResumeStore::open(self.resume_dir()).expect("a store");
+        let left = crate::pin::ResumeStore::list(&store).expect("a list");
+        assert!(left.iter().all(|(other, _)| *other != job), "{case}: resume keys {left:?}");
+    }
+
+    /// What the bench told of one job, for messages.
+    pub fn events_of(&self, job: &JobId) -> Vec<Progress> {
+        let of = |progress: &Progress| format!("{progress:?}").contains(job.as_str());
+        self.events().into_iter().filter(of).collect()
     }
 
     pub fn events(&self) -> Vec<Progress> {

@@ -1,15 +1,17 @@
-//! Where things are kept unless the settings say otherwise.
+//! Where settings and bench data live on each system unless somebody says otherwise.
 //!
 //! | | settings | ledger, resume keys | logs |
 //! |---|---|---|---|
-//! | Linux | `$XDG_CONFIG_HOME/keybench` (`~/.config/keybench`) | `$XDG_DATA_HOME/keybench` (`~/.local/share/keybench`) | `$XDG_STATE_HOME/keybench` (`~/.local/state/keybench`) |
-//! | macOS | `~/Library/Application Support/keybench` | the same | the same |
+//! | Linux, macOS | `$XDG_CONFIG_HOME/keybench` (`~/.config/keybench`) | `$XDG_DATA_HOME/keybench` (`~/.local/share/keybench`) | `$XDG_STATE_HOME/keybench` (`~/.local/state/keybench`) |
 //! | Windows | `%ProgramData%\keybench` | the same | the same |
 //!
 //! On Windows there is one place for the whole machine: the bench runs elevated, often under another account than the one
 //! that is signed in, and two ledgers on one bench would be the worst outcome.
 
 use std::path::{Path, PathBuf};
+
+/// What the environment holds under a name.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The default places of this account, or of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,19 +22,32 @@ pub struct Places {
 }
 
 /// There is no place to keep anything.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "there is no folder for the bench's data: {0}. Next: name the places in a settings file and pass it with --config"
-)]
-pub struct NoPlace(pub String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no folder for the bench's data: {0} is not set. Next: name a settings file with --config")]
+pub struct NoPlace(pub &'static str);
+
+const NAME: &str = "keybench";
 
 impl Places {
-    /// This account's, by the system's custom.
+    /// By the system's custom.
     ///
     /// # Errors
-    /// [`NoPlace`] when there is no home folder, or on Windows no `ProgramData`.
-    pub fn find() -> Result<Self, NoPlace> {
-        find()
+    /// [`NoPlace`] when neither `HOME` nor the XDG variables are set, or on Windows no `ProgramData`.
+    pub fn find(environment: Environment<'_>) -> Result<Self, NoPlace> {
+        if cfg!(windows) {
+            let machine = absolute(environment, "ProgramData").ok_or(NoPlace("ProgramData"))?;
+            return Ok(Self::under(&machine.join(NAME)));
+        }
+        let home = absolute(environment, "HOME");
+        let below = |variable: &str, rest: &str| {
+            let base = absolute(environment, variable).or_else(|| home.as_ref().map(|home| home.join(rest)));
+            base.map(|base| base.join(NAME)).ok_or(NoPlace("HOME"))
+        };
+        Ok(Self {
+            config: below("XDG_CONFIG_HOME", ".config")?,
+            data: below("XDG_DATA_HOME", ".local/share")?,
+            state: below("XDG_STATE_HOME", ".local/state")?,
+        })
     }
 
     /// Everything under one folder: for simulated benches and tests.
@@ -50,46 +65,26 @@ impl Places {
         &self.data
     }
 
-    /// The ledger.
-    pub fn ledger_file(&self) -> PathBuf {
-        self.data.join("ledger.sqlite")
-    }
-
-    /// The store of resume keys. Leave it out of backups: a copy of it and of the ledger together opens PINs.
-    pub fn resume_dir(&self) -> PathBuf {
-        self.data.join("resume")
-    }
-
     /// Logs and records of traffic.
     pub fn log_dir(&self) -> PathBuf {
         self.state.join("logs")
     }
 }
 
-const NAME: &str = "keybench";
-
-#[cfg(not(any(windows, target_os = "macos")))]
-fn find() -> Result<Places, NoPlace> {
-    use etcetera::BaseStrategy as _;
-    let base = etcetera::base_strategy::Xdg::new().map_err(|error| NoPlace(error.to_string()))?;
-    let state = base.state_dir().unwrap_or_else(|| base.data_dir());
-    Ok(Places { config: base.config_dir().join(NAME), data: base.data_dir().join(NAME), state: state.join(NAME) })
+/// The ledger among the bench's data.
+pub fn ledger_file(data: &Path) -> PathBuf {
+    data.join("ledger.db")
 }
 
-#[cfg(target_os = "macos")]
-fn find() -> Result<Places, NoPlace> {
-    use etcetera::BaseStrategy as _;
-    let base = etcetera::base_strategy::Apple::new().map_err(|error| NoPlace(error.to_string()))?;
-    Ok(Places::under(&base.data_dir().join(NAME)))
+/// The store of resume keys among the bench's data. Leave it out of backups: a copy of it and of the ledger together opens
+/// PINs.
+pub fn resume_dir(data: &Path) -> PathBuf {
+    data.join("resume")
 }
 
-#[cfg(windows)]
-fn find() -> Result<Places, NoPlace> {
-    std::env::var_os("ProgramData")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .map(|path| Places::under(&path.join(NAME)))
-        .ok_or_else(|| NoPlace("%ProgramData% is not set".to_owned()))
+/// A path from the environment. Relative ones are ignored, as the XDG base directory specification asks.
+fn absolute(environment: Environment<'_>, name: &str) -> Option<PathBuf> {
+    environment(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 #[cfg(test)]
@@ -99,19 +94,32 @@ mod tests {
     #[test]
     fn every_place_is_apart_and_under_ours() {
         let places = Places::under(Path::new("bench"));
-        let all = [places.config_file(), places.ledger_file(), places.resume_dir(), places.log_dir()];
+        let data = places.data();
+        let all = [places.config_file(), ledger_file(data), resume_dir(data), places.log_dir()];
         let different: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());
         assert!(all.iter().all(|path| path.starts_with("bench")));
         // The store of resume keys is a folder of its own: it is private, and left out of backups.
-        assert!(!places.ledger_file().starts_with(places.resume_dir()));
+        assert!(!ledger_file(data).starts_with(resume_dir(data)));
     }
 
+    #[cfg(not(windows))]
     #[test]
-    fn the_systems_places_are_absolute() {
-        if let Ok(places) = Places::find() {
-            assert!(places.config_file().is_absolute() && places.data().is_absolute());
-            assert!(places.data().ends_with(NAME));
-        }
+    fn xdg_variables_come_before_home() {
+        let home = |name: &str| (name == "HOME").then(|| "/home/kim".to_owned());
+        let places = Places::find(&home).expect("places");
+        assert_eq!(places.config_file(), PathBuf::from("/home/kim/.config/keybench/config.toml"));
+        assert_eq!(places.data(), Path::new("/home/kim/.local/share/keybench"));
+        assert_eq!(places.log_dir(), PathBuf::from("/home/kim/.local/state/keybench/logs"));
+        let xdg = |name: &str| match name {
+            "XDG_CONFIG_HOME" => Some("/etc/bench".to_owned()),
+            "XDG_DATA_HOME" => Some("relative/is/ignored".to_owned()),
+            "HOME" => Some("/home/kim".to_owned()),
+            _ => None,
+        };
+        let places = Places::find(&xdg).expect("places");
+        assert_eq!(places.config_file(), PathBuf::from("/etc/bench/keybench/config.toml"));
+        assert_eq!(places.data(), Path::new("/home/kim/.local/share/keybench"));
+        assert_eq!(Places::find(&|_| None), Err(NoPlace("HOME")));
     }
 }

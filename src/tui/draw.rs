@@ -93,13 +93,40 @@ fn foot(board: &Board, now: Duration, palette: Palette) -> Line<'static> {
         text.push_str(&format!(", {} failed", board.failed));
     }
     if board.keys_refused > 0 {
-        text.push_str(&format!(", {} keys refused", board.keys_refused));
+        let keys = if board.keys_refused == 1 { "key" } else { "keys" };
+        text.push_str(&format!(", {} {keys} refused", board.keys_refused));
     }
     text.push_str(&format!("   {}", clock(now.saturating_sub(board.started))));
     if let Some(rate) = board.keys_per_hour() {
         text.push_str(&format!("   {rate:.0} keys/h"));
     }
     Line::styled(text, Style::default().add_modifier(Modifier::BOLD))
+}
+
+/// A sentence as lines no wider than the terminal; what follows on is indented like the line it follows.
+pub fn fold(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(20);
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let indent: String = line.chars().take_while(|c| *c == ' ').collect();
+        let mut now = indent.clone();
+        let mut wide = indent.len();
+        for word in line.split_whitespace() {
+            let word_wide = Span::raw(word).width();
+            let gap = usize::from(wide > indent.len());
+            if gap == 1 && wide + gap + word_wide > width {
+                lines.push(std::mem::replace(&mut now, format!("{indent}  ")));
+                wide = indent.len() + 2;
+            } else if gap == 1 {
+                now.push(' ');
+                wide += 1;
+            }
+            now.push_str(word);
+            wide += word_wide;
+        }
+        lines.push(now);
+    }
+    lines
 }
 
 /// Minutes and seconds; hours once there are any.
@@ -119,6 +146,20 @@ mod tests {
 
     fn text(board: &Board, now: Duration) -> String {
         draw(board, now, Palette { colour: false }).iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn long_sentences_are_folded_between_words_and_stay_indented() {
+        let text =
+            "Stopped: port 2 was unplugged before the key was finished.\n  Next: put the same key back in any port.";
+        let lines = fold(text, 40);
+        assert!(lines.iter().all(|line| line.chars().count() <= 40), "{lines:#?}");
+        assert_eq!(lines[0], "Stopped: port 2 was unplugged before the");
+        assert_eq!(lines[1], "  key was finished.");
+        assert!(lines[2].starts_with("  Next: put"), "{lines:#?}");
+        assert!(lines[3].starts_with("    "), "{lines:#?}");
+        // A word that is wider than the terminal stands alone.
+        assert_eq!(fold(&"x".repeat(50), 30).len(), 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use ratatui::widgets::{Paragraph, Widget as _};
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::board::Board;
-use super::draw::{Palette, draw};
+use super::draw::{Palette, draw, fold};
 use super::say::say;
 use crate::pipeline::progress::{Progress, Watcher};
 use crate::world::Clock;
@@ -98,7 +98,9 @@ fn paint(
                     board.apply(&progress, at);
                     if let Some(said) = say(&progress) {
                         let style = palette.tone(said.tone);
-                        let text: Text<'_> = said.text.lines().map(|line| Line::styled(line, style)).collect();
+                        let width = terminal.size().map_or(80, |size| usize::from(size.width));
+                        let text: Text<'_> =
+                            fold(&said.text, width).into_iter().map(|line| Line::styled(line, style)).collect();
                         let height = u16::try_from(text.lines.len()).unwrap_or(1);
                         let _ =
                             terminal.insert_before(height, |buffer| Paragraph::new(text).render(buffer.area, buffer));

@@ -42,6 +42,17 @@ pub(super) fn check_not_writable_by_others(path: &Path) -> Result<(), PrivateErr
             remedy: format!("chmod go-w '{}'", path.display()),
         });
     }
+    #[cfg(target_os = "linux")]
+    {
+        let me = rustix::process::geteuid().as_raw();
+        if found.uid() != me && found.uid() != 0 {
+            return Err(PrivateError::WritableByOthers {
+                path: path.to_owned(),
+                detail: format!("it belongs to user {} and not to you", found.uid()),
+                remedy: "make a file of your own, e.g. with keybench config init".to_owned(),
+            });
+        }
+    }
     // Where everybody may rename and nothing is sticky, anybody can put another file in its place.
     let dir = parent_of(path);
     let around = fs::metadata(dir).map_err(|error| PrivateError::io("looking at", dir, error))?;

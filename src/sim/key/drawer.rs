@@ -172,8 +172,7 @@ mod tests {
         assert_eq!(host.make_credential("login.example", Some(&token)).0, 0);
         assert_eq!(host.token("000000", None).expect_err("wrong"), 0x31);
         let residents = key.probe().residents();
-        // Nothing is said good-bye to: what a killed program leaves is its files.
-        std::mem::forget(powered);
+        // The key stays under power: what a killed program leaves is its files.
         drop((key, drawer));
         other.give_away();
 

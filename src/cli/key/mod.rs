@@ -1,0 +1,206 @@
+//! `keybench key`: the keys in the ports of this machine.
+
+mod info;
+pub(super) mod look;
+mod reset;
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use self::look::{Look, Seen};
+use super::interrupt::interrupted;
+use super::prompt::Terminal;
+use super::{CliError, Context, Exit};
+use crate::ctap2::Limits;
+use crate::ctap2::hid::usb::UsbPorts;
+use crate::ctap2::session::Tools;
+use crate::world::{KeyPorts, PluggedKey, SystemClock, SystemEntropy};
+
+/// `keybench key …`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// The keys in the ports
+    List(ListArgs),
+    /// What one key can do and what state it is in
+    Info(InfoArgs),
+    /// Wipe a key: PIN and all passkeys on it are gone
+    ///
+    /// Asks for the last four characters of the serial number (or the port's name), then for a re-plug and a touch.
+    Reset(ResetArgs),
+}
+
+/// `keybench key list`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench key list
+  keybench key list --json")]
+pub struct ListArgs {}
+
+/// `keybench key info`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench key info                    the only key there is
+  keybench key info --port 1-4.2")]
+pub struct InfoArgs {
+    /// Which key
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// `keybench key reset`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench key reset --serial 19283746
+  keybench key reset --port 1-4.2
+
+The key must be named. A serial number on [bench] never is refused.")]
+pub struct ResetArgs {
+    /// Which key
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// One key, by port or serial number.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = false)]
+pub struct Which {
+    /// The key in this port
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<String>,
+    /// The key with this serial number
+    #[arg(long, value_name = "SERIAL")]
+    pub serial: Option<String>,
+}
+
+impl Which {
+    fn is_named(&self) -> bool {
+        self.port.is_some() || self.serial.is_some()
+    }
+}
+
+pub(super) fn run(context: &Context<'_>, command: &KeyCommand) -> Result<Exit, CliError> {
+    if let KeyCommand::Reset(args) = command
+        && !args.which.is_named()
+    {
+        let fact = "Which key is to be wiped has to be said.";
+        return Err(CliError::new(
+            Exit::Usage,
+            "usage",
+            fact,
+            "name it with --serial or --port; see `keybench key list`.",
+        ));
+    }
+    let ports = UsbPorts::new()?;
+    match command {
+        KeyCommand::List(_) => list(context, &ports),
+        KeyCommand::Info(args) => info(context, &ports, &args.which),
+        KeyCommand::Reset(args) => {
+            let settings = context.settings()?;
+            let terminal = Terminal::new(context.output);
+            reset::run(context, &settings, &ports, &terminal, &tools(), &args.which, &interrupted())
+        }
+    }
+}
+
+/// What talking to a key takes.
+pub(super) fn tools() -> Tools {
+    Tools { clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy), limits: Limits::default() }
+}
+
+fn list(context: &Context<'_>, ports: &dyn KeyPorts) -> Result<Exit, CliError> {
+    let plugged = ports.list()?;
+    if plugged.is_empty() {
+        return Err(no_key());
+    }
+    for key in &plugged {
+        let look = Look::at(ports, key, &tools());
+        let (serial, aaguid) = (look.serial(), look.aaguid());
+        context.output.json(&json!({
+            "event": "key", "port": key.port, "serial": serial, "aaguid": aaguid, "model": look.model(),
+            "vendor_id": format!("{:04x}", key.vendor_id), "product_id": format!("{:04x}", key.product_id),
+            "fit": look.unfit().is_none(), "code": look.unfit().map(|unfit| unfit.0),
+        }));
+        let named = serial.map_or_else(|| "no serial number".to_owned(), |serial| format!("serial {serial}"));
+        let stands = look.unfit().map_or_else(|| "blank, fit for use".to_owned(), |(_, why)| why);
+        context.output.answer(&format!("{:<10} {}, {named}\n           {stands}", key.port.as_str(), look.model()));
+    }
+    Ok(Exit::Done)
+}
+
+fn info(context: &Context<'_>, ports: &dyn KeyPorts, which: &Which) -> Result<Exit, CliError> {
+    let tools = tools();
+    let (key, look) = choose(ports, which, &tools)?;
+    info::show(context, &key, look)
+}
+
+/// The key that is meant, opened.
+pub(super) fn choose(ports: &dyn KeyPorts, which: &Which, tools: &Tools) -> Result<(PluggedKey, Look), CliError> {
+    let plugged = ports.list()?;
+    if plugged.is_empty() {
+        return Err(no_key());
+    }
+    let seen = |keys: &[PluggedKey]| {
+        keys.iter().map(|key| format!("port {}: {}", key.port, key.product.trim())).collect::<Vec<_>>()
+    };
+    let wrong = |fact: String| {
+        let mut error = CliError::new(Exit::Keys, "which-key", fact, "name one with --port or --serial.");
+        error.causes = seen(&plugged);
+        error
+    };
+    if let Some(port) = &which.port {
+        let key = plugged.iter().find(|key| key.port.as_str() == port);
+        let key = key.ok_or_else(|| wrong(format!("There is no key in port {port}.")))?;
+        return Ok((key.clone(), Look::at(ports, key, tools)));
+    }
+    if let Some(serial) = &which.serial {
+        // Only the keys themselves know their serial numbers; each is let go again at once.
+        for key in &plugged {
+            let look = Look::at(ports, key, tools);
+            if look.serial().is_some_and(|found| found.as_str().eq_ignore_ascii_case(serial)) {
+                return Ok((key.clone(), look));
+            }
+        }
+        return Err(wrong(format!("No key tells the serial number {serial}.")));
+    }
+    match plugged.as_slice() {
+        [only] => Ok((only.clone(), Look::at(ports, only, tools))),
+        many => Err(wrong(format!("There are {} keys.", many.len()))),
+    }
+}
+
+fn no_key() -> CliError {
+    let error = CliError::new(Exit::Keys, "no-key", "There is no security key in any port.", "put one in.");
+    match crate::platform::rights::before_the_first_key() {
+        Some(advice) => CliError { next: format!("{}.", advice.next), ..error }
+            .because(format!("{}. {}", advice.fact, advice.cause)),
+        None => error,
+    }
+}
+
+/// Why a key can't be talked to, as an error.
+pub(super) fn closed(seen: &Seen, key: &PluggedKey) -> CliError {
+    let Seen::Closed { code, what } = seen else {
+        let fact = format!("The key in port {} does not speak CTAP2.", key.port);
+        return CliError::new(Exit::Keys, "key-trouble", fact, "use a FIDO2 key.");
+    };
+    let fact = format!("The key in port {} can't be opened.", key.port);
+    match *code {
+        "no-right" => {
+            let advice = crate::platform::rights::no_right_to_open();
+            CliError::new(Exit::Keys, "no-right", fact, format!("{}.", advice.next)).because(advice.cause)
+        }
+        "in-use" => {
+            let next = "close that program (or the running bench), then try again.";
+            CliError::new(Exit::Keys, "key-in-use", fact, next).because(what.clone())
+        }
+        _ => {
+            let next = "re-plug it and try again; if it stays so, put it aside.";
+            CliError::new(Exit::Keys, "key-trouble", fact, next).because(what.clone())
+        }
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests;

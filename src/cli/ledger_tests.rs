@@ -1,0 +1,275 @@
+//! The commands that read the ledger, on one story: kim's key is finished, sam's try failed, lee waits, a guest is refused.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::Exit;
+use super::testing::{Desk, PIN, kinds};
+use crate::ledger::Entry;
+
+#[test]
+fn status_counts_everybody_and_says_what_to_do() {
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let people = desk.run(&["status"]);
+    assert_eq!(people.exit, Exit::Done);
+    assert!(people.out.contains("4 jobs: 1 finished, 1 waiting, 1 failed, 1 refused"), "{}", people.out);
+    assert!(
+        people.out.contains("sam@contoso.example") && people.out.contains("Next: Put the key aside"),
+        "{}",
+        people.out
+    );
+    assert!(!people.out.contains("lee@"), "who only waits is counted: {}", people.out);
+    let waiting = desk.run(&["status", "--only", "waiting"]);
+    assert!(waiting.out.contains("lee@") && !waiting.out.contains("sam@"), "{}", waiting.out);
+
+    let lines = desk.run(&["status", "--json"]).lines();
+    assert_eq!(lines.len(), 5);
+    assert_eq!(
+        (lines[0]["upn"].as_str(), lines[0]["status"].as_str()),
+        (Some("kim@contoso.example"), Some("finished"))
+    );
+    assert_eq!(lines[1]["job"].as_str(), Some(jobs[1].as_str()));
+    assert_eq!(lines[1]["code"].as_str(), Some("proof-failed"));
+    assert_eq!(lines[4]["event"].as_str(), Some("status"));
+    assert_eq!((lines[4]["jobs"].as_u64(), lines[4]["failed"].as_u64()), (Some(4), Some(1)));
+    assert!(people.out.contains(lines[4]["head"].as_str().expect("a head")));
+    assert_eq!(desk.run(&["status", "--json", "--batch", "another"]).lines()[0]["jobs"].as_u64(), Some(0));
+}
+
+#[test]
+fn status_works_beside_a_running_bench() {
+    let desk = Desk::new(1);
+    desk.story();
+    let _running = desk.ledger();
+    assert_eq!(desk.run(&["status"]).exit, Exit::Done);
+    assert_eq!(desk.run(&["show", "kim@contoso.example"]).exit, Exit::Done);
+    assert_eq!(desk.run(&["ledger", "verify"]).exit, Exit::Done);
+}
+
+#[test]
+fn a_job_a_key_and_a_person_each_have_their_story() {
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let by_upn = desk.run(&["show", "KIM@contoso.example"]);
+    assert!(by_upn.out.contains("Try 1 began with YubiKey 5 NFC, serial 19283746"), "{}", by_upn.out);
+    assert!(by_upn.out.contains("registered in the tenant as method-1") && by_upn.out.contains("Finished."));
+    for name in [&jobs[0].as_str().to_lowercase(), "id-of-kim", "19283746", "method-1", "----AQ"] {
+        let found = desk.run(&["show", "--", name]);
+        assert_eq!((found.exit, &found.out), (Exit::Done, &by_upn.out), "{name}");
+    }
+    let refused = desk.run(&["show", "555"]);
+    assert!(refused.out.contains("was refused. The key already has a PIN"), "{}", refused.out);
+    let lines = desk.run(&["show", "sam@contoso.example", "--json"]).lines();
+    assert_eq!(lines[0]["event"].as_str(), Some("job"));
+    assert!(lines.iter().any(|line| line["entry"]["kind"].as_str() == Some("attempt-failed")), "{lines:?}");
+    let nobody = desk.run(&["show", "nobody@contoso.example"]);
+    assert_eq!(nobody.exit, Exit::Usage);
+    assert!(nobody.err.contains("knows no job, key or person nobody@contoso.example"), "{}", nobody.err);
+}
+
+#[test]
+fn no_list_holds_a_pin() {
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let (manifest, audit) = (desk.path("m.csv"), desk.path("a.jsonl"));
+    assert_eq!(desk.run(&["export", "manifest", "--out", &manifest.display().to_string()]).exit, Exit::Done);
+    let text = std::fs::read_to_string(&manifest).expect("a manifest");
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    let headers = table.headers().expect("a header").clone();
+    let rows: Vec<csv::StringRecord> = table.records().collect::<Result<_, _>>().expect("rows");
+    assert_eq!(rows.len(), 1, "one row a finished key: {text}");
+    let cell = |name: &str| rows[0].get(headers.iter().position(|header| header == name).expect(name)).expect("a cell");
+    assert_eq!((cell("upn"), cell("job"), cell("serial")), ("kim@contoso.example", jobs[0].as_str(), "19283746"));
+    assert_eq!(cell("display_name"), "'=Kim \"the\" Lee", "a formula is guarded");
+    assert_eq!(cell("credential_id"), "'----AQ", "base64url may begin with a dash");
+    assert_eq!((cell("force_change"), cell("minimum_pin_length"), cell("taken")), ("true", "6", "yes"));
+    assert_eq!((cell("address"), cell("country")), ("1 Main St, Town", "CZ"));
+    let mode = std::fs::metadata(&manifest).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+
+    assert_eq!(desk.run(&["export", "audit", "--out", &audit.display().to_string()]).exit, Exit::Done);
+    let lines = std::fs::read_to_string(&audit).expect("an audit");
+    assert_eq!(lines.lines().count(), kinds(&desk.path("ledger.db")).len());
+    for line in lines.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert!(row["seq"].is_u64() && row["kind"].is_string() && row["detail"].is_object(), "{line}");
+    }
+    assert!(!text.contains(PIN) && !lines.contains(PIN));
+    let nowhere = desk.path("no/such/folder/m.csv");
+    assert_eq!(desk.run(&["export", "manifest", "--out", &nowhere.display().to_string()]).exit, Exit::Usage);
+}
+
+#[test]
+fn a_pin_is_opened_on_the_record_and_nowhere_else() {
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let identity = desk.path("custodian-0.txt").display().to_string();
+    let open = |more: &[&str]| {
+        let job = jobs[0].as_str();
+        let mut line =
+            vec!["escrow", "open", "--identity", &identity, "--job", job, "--as", "Kim", "--reason", "letter"];
+        line.extend(more);
+        desk.run(&line)
+    };
+    let before = kinds(&desk.path("ledger.db")).len();
+    let piped = open(&[]);
+    assert_eq!((piped.exit, piped.out.as_str()), (Exit::Usage, ""), "not to a pipe unasked");
+    assert_eq!(kinds(&desk.path("ledger.db")).len(), before, "and nothing was opened");
+
+    let opened = open(&["--to-stdout"]);
+    assert_eq!((opened.exit, opened.out), (Exit::Done, format!("{PIN}\n")), "{}", opened.err);
+    assert!(!opened.err.contains(PIN));
+    let last = kinds(&desk.path("ledger.db")).pop();
+    assert!(
+        matches!(&last, Some(Entry::PinOpened { by, reason, attempt: 1, .. }) if by == "Kim" && reason == "letter"),
+        "{last:?}"
+    );
+    assert_eq!(open(&["--to-stdout", "--json"]).out, format!("{PIN}\n"), "the PIN and only the PIN");
+    assert!(!desk.run(&["show", jobs[0].as_str()]).out.contains(PIN));
+
+    // The failed try's PIN is on a key somewhere: it can be opened as well.
+    let failed = desk.run(&[
+        "escrow",
+        "open",
+        "--identity",
+        &identity,
+        "--job",
+        jobs[1].as_str(),
+        "--as",
+        "K",
+        "--reason",
+        "r",
+        "--to-stdout",
+    ]);
+    assert_eq!(failed.exit, Exit::Done, "{}", failed.err);
+    for (job, code) in [(jobs[2].as_str(), "no sealed PIN"), ("0000000000", "no job 0000000000")] {
+        let line =
+            ["escrow", "open", "--identity", &identity, "--job", job, "--as", "K", "--reason", "r", "--to-stdout"];
+        let nothing = desk.run(&line);
+        assert_eq!((nothing.exit, nothing.out.as_str()), (Exit::Usage, ""));
+        assert!(nothing.err.contains(code), "{}", nothing.err);
+    }
+}
+
+#[test]
+fn nothing_is_shown_that_is_not_recorded() {
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let identity = desk.path("custodian-0.txt").display().to_string();
+    let job = jobs[0].as_str();
+    let open = |by: &str, reason: &str| {
+        desk.run(&[
+            "escrow",
+            "open",
+            "--identity",
+            &identity,
+            "--job",
+            job,
+            "--as",
+            by,
+            "--reason",
+            reason,
+            "--to-stdout",
+        ])
+    };
+    assert_eq!(open(" ", "letter").exit, Exit::Usage);
+    assert_eq!(open("Kim", "two\nlines").exit, Exit::Usage);
+    let told = open("Kim", &format!("the PIN is {PIN}"));
+    assert_eq!((told.exit, told.out.as_str()), (Exit::Usage, ""), "a PIN may not stand in the ledger");
+    assert!(!told.err.contains(PIN));
+    {
+        let _running = desk.ledger();
+        let busy = open("Kim", "letter");
+        assert_eq!((busy.exit, busy.out.as_str()), (Exit::Ledger, ""));
+        assert!(busy.err.contains("in use") && busy.err.contains("before it is shown"), "{}", busy.err);
+    }
+    let before = kinds(&desk.path("ledger.db")).len();
+    desk.write("stranger.txt", crate::pin::keygen(jiff::Timestamp::UNIX_EPOCH).expose_file());
+    let stranger = desk.path("stranger.txt").display().to_string();
+    let line = ["escrow", "open", "--identity", &stranger, "--job", job, "--as", "K", "--reason", "r", "--to-stdout"];
+    let closed = desk.run(&line);
+    assert_eq!((closed.exit, closed.out.as_str()), (Exit::Usage, ""));
+    assert_eq!(kinds(&desk.path("ledger.db")).len(), before);
+}
+
+#[test]
+fn dual_control_takes_one_of_each_group() {
+    let desk = Desk::new(2);
+    let jobs = desk.story();
+    let identity = |number: usize| desk.path(&format!("custodian-{number}.txt")).display().to_string();
+    let (first, second) = (identity(0), identity(1));
+    let open = |identities: &[&String]| {
+        let mut line = vec!["escrow", "open", "--job", jobs[0].as_str(), "--as", "K", "--reason", "r", "--to-stdout"];
+        for identity in identities {
+            line.extend(["--identity", identity.as_str()]);
+        }
+        desk.run(&line)
+    };
+    for one in [&first, &second] {
+        let alone = open(&[one]);
+        assert_eq!((alone.exit, alone.out.as_str()), (Exit::Usage, ""), "{}", alone.err);
+    }
+    assert_eq!(open(&[&first, &second]).out, format!("{PIN}\n"));
+    assert_eq!(open(&[&first, &second, &second]).exit, Exit::Usage);
+}
+
+#[test]
+fn an_identity_is_made_once_and_privately() {
+    let desk = Desk::new(1);
+    let out = desk.path("kim.txt").display().to_string();
+    let made = desk.run(&["escrow", "keygen", "--out", &out]);
+    assert_eq!(made.exit, Exit::Done);
+    assert!(made.out.starts_with("age1") && made.out.lines().count() == 1, "{}", made.out);
+    let content = std::fs::read_to_string(&out).expect("an identity");
+    assert!(content.contains(made.out.trim()) && content.contains("AGE-SECRET-KEY-1"));
+    assert_eq!(std::fs::metadata(&out).expect("there").permissions().mode() & 0o777, 0o600);
+    let again = desk.run(&["escrow", "keygen", "--out", &out]);
+    assert_eq!((again.exit, again.out.as_str()), (Exit::Usage, ""));
+    assert_eq!(std::fs::read_to_string(&out).expect("still there"), content);
+    let json = desk.run(&["escrow", "keygen", "--json", "--out", &desk.path("sam.txt").display().to_string()]);
+    assert!(json.lines()[0]["recipient"].as_str().is_some_and(|text| text.starts_with("age1")));
+}
+
+#[test]
+fn a_ledger_is_verified_and_rebuilt_from_its_mirror() {
+    let desk = Desk::new(1);
+    desk.story();
+    let good = desk.run(&["ledger", "verify", "--json"]).lines();
+    let head = good[0]["head"].as_str().expect("a head").to_owned();
+    assert_eq!(desk.run(&["ledger", "verify", "--head", &head]).exit, Exit::Done);
+    assert_eq!(desk.run(&["ledger", "verify", "--head", "3:0000000000000000"]).exit, Exit::Ledger);
+
+    // A key got a PIN, and then the disk was put back to before that: the mirror knows.
+    let identity = desk.path("custodian-0.txt").display().to_string();
+    std::fs::write(desk.path("ledger.db"), b"not a ledger at all, and long enough to be looked at as one ......")
+        .expect("spoilt");
+    for rest in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(desk.path(&format!("ledger.db{rest}")));
+    }
+    assert_eq!(desk.run(&["status"]).exit, Exit::Ledger);
+    let rebuilt = desk.run(&["ledger", "restore", "--json"]);
+    assert_eq!(rebuilt.exit, Exit::Done, "{}", rebuilt.err);
+    let kept = rebuilt.lines()[0]["kept"].as_str().expect("kept").to_owned();
+    assert!(std::path::Path::new(&kept).is_file());
+    assert_eq!(desk.run(&["ledger", "verify"]).exit, Exit::Done);
+    let jobs = desk.run(&["status", "--json"]).lines();
+    let job = jobs[0]["job"].as_str().expect("a job");
+    let line = ["escrow", "open", "--identity", &identity, "--job", job, "--as", "K", "--reason", "r", "--to-stdout"];
+    assert_eq!(desk.run(&line).out, format!("{PIN}\n"), "sealed PINs are in the mirror too");
+}
+
+#[test]
+fn nothing_is_restored_from_nothing_or_under_a_running_bench() {
+    let desk = Desk::new(1);
+    desk.story();
+    let missing = desk.run(&["ledger", "restore", "--mirror", "/no/such/mirror"]);
+    assert_eq!(missing.exit, Exit::Ledger);
+    desk.write("torn", "{\"seq\":");
+    let torn = desk.run(&["ledger", "restore", "--mirror", &desk.path("torn").display().to_string()]);
+    assert_eq!(torn.exit, Exit::Ledger);
+    assert_eq!(desk.run(&["status"]).exit, Exit::Done, "the ledger is back in its place: {}", torn.err);
+    let _running = desk.ledger();
+    let busy = desk.run(&["ledger", "restore"]);
+    assert_eq!(busy.exit, Exit::Ledger);
+    assert!(busy.err.contains("in use"), "{}", busy.err);
+}

@@ -22,6 +22,8 @@ pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
 pub mod sim;
+#[cfg(feature = "sim")]
+pub mod sim_key;
 pub mod status;
 mod story;
 #[cfg(test)]

@@ -18,6 +18,10 @@ pub enum SimCommand {
     ///
     /// Prints one JSON line with what a client needs: graph_url, login_url, tenant_id, client_id, client_secret, upns.
     Tenant(TenantArgs),
+    /// Simulated keys as USB devices of this machine, until Ctrl-C
+    ///
+    /// Any program sees them as ordinary keys. Prints one JSON line with what was plugged in.
+    Key(super::sim_key::KeyArgs),
 }
 
 /// `keybench sim tenant`
@@ -52,7 +56,10 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn run(context: &Context<'_>, command: &SimCommand) -> Result<Exit, CliError> {
-    let SimCommand::Tenant(args) = command;
+    let args = match command {
+        SimCommand::Tenant(args) => args,
+        SimCommand::Key(args) => return super::sim_key::run(context, args),
+    };
     let stop = interrupted();
     let tenant = start(spec(args)?, args.listen).map_err(|error| wrong(&error.to_string()))?;
     context.output.raw(format!("{}\n", startup_line(&tenant)).as_bytes())?;

@@ -136,6 +136,8 @@ pub struct Totals {
     refusals: AtomicU64,
     /// Keys in ports.
     keys_in: AtomicU64,
+    /// Refused keys that nobody has taken out yet.
+    pub rejects_in: AtomicU64,
 }
 
 /// Everything the lanes share.
@@ -403,8 +405,10 @@ impl<'w> Bench<'w> {
                         std::thread::sleep(LOOK);
                     }
                 }
-                let working = busy.load(Ordering::Acquire) > 0;
-                if !working && self.queue().is_served() {
+                let busy = busy.load(Ordering::Acquire);
+                let working = busy > 0;
+                // A refused key that is left in its port keeps nobody waiting.
+                if busy <= self.totals.rejects_in.load(Ordering::Acquire) && self.queue().is_served() {
                     break RunEnd::Complete;
                 }
                 if self.gate.stopping() && !working {

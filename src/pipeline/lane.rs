@@ -269,7 +269,9 @@ impl<'b, 'w> Lane<'b, 'w> {
 
     fn reject(&self, code: &str, stay: &Stay) {
         self.bench.tell(&Progress::Reject { port: self.port.clone(), code: code.to_owned() });
+        self.bench.totals.rejects_in.fetch_add(1, Ordering::AcqRel);
         self.wait_until_out(stay);
+        self.bench.totals.rejects_in.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Waits until the key is taken out, or the run ends.

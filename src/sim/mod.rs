@@ -11,3 +11,5 @@ pub mod operator;
 pub mod ports;
 pub mod scenario;
 pub mod tenant;
+#[cfg(target_os = "linux")]
+pub mod uhid;

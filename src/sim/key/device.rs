@@ -108,12 +108,19 @@ pub struct SimDevice {
     reports: Receiver<Packet>,
 }
 
-impl PacketDevice for SimDevice {
-    fn write(&mut self, packet: &Packet) -> Result<(), DeviceError> {
-        if self.line.host_says(packet) { Ok(()) } else { Err(DeviceError::Gone) }
+/// The host's half of a [`SimDevice`]: reports to the key.
+pub struct ToKey(Arc<Line>);
+
+/// The key's half of a [`SimDevice`]: reports from the key.
+pub struct FromKey(SimDevice);
+
+impl SimDevice {
+    /// The two directions apart, for a thread each.
+    pub fn split(self) -> (ToKey, FromKey) {
+        (ToKey(Arc::clone(&self.line)), FromKey(self))
     }
 
-    fn read(&mut self, timeout: Duration) -> Result<Option<Packet>, DeviceError> {
+    fn next(&self, timeout: Duration) -> Result<Option<Packet>, DeviceError> {
         if self.line.is_gone() {
             return Err(DeviceError::Gone);
         }
@@ -123,6 +130,36 @@ impl PacketDevice for SimDevice {
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(DeviceError::Gone),
         }
+    }
+}
+
+impl ToKey {
+    /// As [`PacketDevice::write`].
+    ///
+    /// # Errors
+    /// [`DeviceError::Gone`].
+    pub fn write(&self, packet: &Packet) -> Result<(), DeviceError> {
+        if self.0.host_says(packet) { Ok(()) } else { Err(DeviceError::Gone) }
+    }
+}
+
+impl FromKey {
+    /// As [`PacketDevice::read`].
+    ///
+    /// # Errors
+    /// [`DeviceError::Gone`].
+    pub fn read(&self, timeout: Duration) -> Result<Option<Packet>, DeviceError> {
+        self.0.next(timeout)
+    }
+}
+
+impl PacketDevice for SimDevice {
+    fn write(&mut self, packet: &Packet) -> Result<(), DeviceError> {
+        if self.line.host_says(packet) { Ok(()) } else { Err(DeviceError::Gone) }
+    }
+
+    fn read(&mut self, timeout: Duration) -> Result<Option<Packet>, DeviceError> {
+        self.next(timeout)
     }
 }
 

@@ -31,7 +31,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 pub use self::attestation::{SIMULATOR_ROOT_SPKI_SHA256, is_simulator_root, simulator_root_der};
-pub use self::device::{Powered, SimDevice};
+pub use self::device::{FromKey, Powered, SimDevice, ToKey};
 pub use self::drawer::Drawer;
 pub use self::fault::Fault;
 pub use self::finger::{Finger, Touch};

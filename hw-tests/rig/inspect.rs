@@ -1,0 +1,139 @@
+//! The world after a trial: ledger, tenant and keys must tell one story.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::bench::{Bench, PATIENCE};
+use super::ensure;
+use super::keys::Keys;
+
+/// Entra's relying party, as the simulated tenant has it.
+pub const RP_ID: &str = "login.microsoft.com";
+
+/// A finished job.
+#[derive(Debug, Clone, Default)]
+pub struct Finished {
+    pub job: String,
+    pub serial: String,
+    /// The credential's id.
+    pub credential: Vec<u8>,
+    /// The PIN that the custodian opened.
+    pub pin: String,
+}
+
+/// One attempt, as the ledger tells it.
+#[derive(Debug, Clone, Default)]
+struct Attempt {
+    serial: String,
+    sealed: bool,
+    credential: Option<Vec<u8>>,
+    finished: bool,
+}
+
+/// Holds ledger, tenant and keys against each other; the finished jobs. `want` is how many there must be.
+pub fn inspect(bench: &Bench, keys: &mut Keys, want: usize) -> Result<Vec<Finished>, String> {
+    bench
+        .keybench(&["ledger", "verify"], PATIENCE)?
+        .good()
+        .map_err(|error| format!("the ledger does not verify: {error}"))?;
+    let entries = bench.entries()?;
+    let (users, attempts) = attempts_of(&entries)?;
+    let state = bench.state()?;
+
+    // Tenant: nobody with two; who holds what.
+    let mut in_tenant = BTreeMap::new();
+    for person in state["people"].as_array().into_iter().flatten() {
+        let methods = person["methods"].as_array().cloned().unwrap_or_default();
+        ensure(methods.len() < 2, || format!("{} has {} passkeys in the tenant", person["upn"], methods.len()))?;
+        for method in methods {
+            in_tenant.insert(decode(&method["credential_id"])?, person["id"].as_str().unwrap_or_default().to_owned());
+        }
+    }
+
+    // Ledger: every finished job's credential is its user's in the tenant, and the custodian opens its PIN.
+    let mut finished = Vec::new();
+    for ((job, _), attempt) in attempts.iter().filter(|(_, attempt)| attempt.finished) {
+        let user = users.get(job).cloned().unwrap_or_default();
+        let credential =
+            attempt.credential.clone().ok_or_else(|| format!("job {job} is finished without a credential"))?;
+        ensure(in_tenant.get(&credential) == Some(&user), || {
+            format!("job {job} is finished, and the tenant does not have its credential for {user}")
+        })?;
+        ensure(attempt.sealed, || format!("job {job} is finished without a sealed PIN"))?;
+        let pin = bench.open_pin(job)?;
+        finished.push(Finished { job: job.clone(), serial: attempt.serial.clone(), credential, pin });
+    }
+    let jobs: BTreeSet<&str> = finished.iter().map(|one| one.job.as_str()).collect();
+    ensure(jobs.len() == finished.len(), || "a job is finished twice".to_owned())?;
+    ensure(finished.len() == want, || format!("{} of {want} jobs are finished", finished.len()))?;
+    let known: BTreeSet<&Vec<u8>> = finished.iter().map(|one| &one.credential).collect();
+    if let Some(orphan) = in_tenant.keys().find(|credential| !known.contains(credential)) {
+        return Err(format!("an orphan in the tenant: {}", hex(orphan)));
+    }
+
+    // Keys: what is on them is known, and the PIN is the one that was opened.
+    for number in 1..=keys.count() {
+        let (inside, serial) = (keys.ask(&format!("inspect {number}"))?, keys.serial(number)?);
+        let job = finished.iter().find(|one| one.serial == serial);
+        let residents = inside["residents"].as_array().cloned().unwrap_or_default();
+        for resident in residents.iter().filter(|resident| resident["rp_id"] == RP_ID) {
+            let known = job.is_some_and(|job| resident["credential_id"] == hex(&job.credential).as_str());
+            ensure(known, || format!("an orphan on key {number} ({serial}): {resident}"))?;
+        }
+        match job {
+            Some(job) => {
+                ensure(residents.len() == 1, || format!("key {number} holds {} credentials", residents.len()))?;
+                let is = keys.ask(&format!("pin-is {number} {}", job.pin))?["pin_is"] == true;
+                ensure(is, || format!("key {number} has another PIN than the custodian opened"))?;
+                ensure(inside["change_is_forced"] == true, || format!("key {number} forces no PIN change"))?;
+                ensure(inside["retries"] == 8, || format!("key {number} has {} tries left", inside["retries"]))?;
+            }
+            // A PIN on a key that is not finished is sealed for some attempt on it.
+            None if inside["pin_is_set"] == true => {
+                let sealed = attempts.values().any(|attempt| attempt.serial == serial && attempt.sealed);
+                ensure(sealed, || format!("key {number} has a PIN that the ledger knows nothing of"))?;
+            }
+            None => {}
+        }
+    }
+    Ok(finished)
+}
+
+/// Who a job is for, and its attempts.
+type Story = (BTreeMap<String, String>, BTreeMap<(String, u64), Attempt>);
+
+fn attempts_of(entries: &[Value]) -> Result<Story, String> {
+    let mut users = BTreeMap::new();
+    let mut attempts = BTreeMap::<(String, u64), Attempt>::new();
+    for entry in entries {
+        let job = entry["job"].as_str().unwrap_or_default().to_owned();
+        let kind = entry["kind"].as_str().unwrap_or_default();
+        if kind == "job-planned" {
+            users.insert(job, entry["user"].as_str().unwrap_or_default().to_owned());
+            continue;
+        }
+        let Some(number) = entry["attempt"].as_u64() else { continue };
+        let attempt = attempts.entry((job, number)).or_default();
+        match kind {
+            "attempt-started" => entry["key"]["serial"].as_str().unwrap_or_default().clone_into(&mut attempt.serial),
+            "pin-sealed" => attempt.sealed = true,
+            "credential-made" => attempt.credential = Some(decode(&entry["credential"])?),
+            "finished" => attempt.finished = true,
+            _ => {}
+        }
+    }
+    Ok((users, attempts))
+}
+
+fn decode(value: &Value) -> Result<Vec<u8>, String> {
+    URL_SAFE_NO_PAD
+        .decode(value.as_str().unwrap_or_default().trim_end_matches('='))
+        .map_err(|error| format!("{value} is no base64url: {error}"))
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

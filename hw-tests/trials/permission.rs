@@ -1,0 +1,102 @@
+//! Another account: without a udev rule it learns why it can't open the keys and what to do; with the shipped rule, started by systemd's
+//! own udev, it works, also for keys that come later.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Trial;
+use crate::rig::bench::{Bench, PATIENCE};
+use crate::rig::inspect::inspect;
+use crate::rig::keys::Keys;
+use crate::rig::program::{Live, run};
+use crate::rig::{Need, Rig, ensure, eventually};
+
+pub const WITHOUT: Trial =
+    Trial { name: "permission", destroys: "nothing", needs: &[Need::Uhid, Need::Root], run: without_a_rule };
+pub const UDEV: Trial = Trial {
+    name: "udev-rule",
+    destroys: "a key",
+    needs: &[Need::Uhid, Need::Root, Need::Udev],
+    run: with_the_shipped_rule,
+};
+
+/// `nobody`.
+const NOBODY: u32 = 65534;
+/// The group of the rule's commented line.
+const GROUP: u32 = 4711;
+
+fn without_a_rule(rig: &Rig) -> Result<String, String> {
+    let mut keys = Keys::plugged(rig, 1)?;
+    let node = keys.node(1)?;
+    let list = |json: bool| {
+        let mut command = Command::new(&rig.keybench);
+        command
+            .args(["key", "info"])
+            .args(json.then_some("--json"))
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .current_dir("/")
+            .env("HOME", "/");
+        run(&mut command, PATIENCE)
+    };
+    fs::set_permissions(&node, fs::Permissions::from_mode(0o600)).map_err(|error| error.to_string())?;
+    let refused = list(false)?;
+    ensure(refused.code == Some(4), || {
+        format!("without the right the exit code is {:?}: {}", refused.code, refused.stderr)
+    })?;
+    ensure(refused.stderr.contains("udev") && refused.stderr.contains("Next:"), || {
+        format!("it does not say what is missing: {}", refused.stderr)
+    })?;
+    ensure(!refused.stderr.contains("no key"), || {
+        format!("a key that may not be opened is no missing key: {}", refused.stderr)
+    })?;
+    fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).map_err(|error| error.to_string())?;
+    let told = list(true)?.good()?;
+    ensure(told.contains("30000001"), || format!("with the right: {told}"))?;
+    Ok("refused with the reason, and let in with the right".to_owned())
+}
+
+fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
+    ensure(std::env::var_os("HW_GUEST").is_some(), || "only in the guest: it would change this machine".to_owned())?;
+    let udev = std::env::var_os("HW_UDEV").unwrap_or_default();
+    // A machine with udev, as far as that goes: its files, the group, our rule with the line for a group switched on.
+    // `/lib` may be a link there and a folder here.
+    let unpack = "tar -c . | tar -x -C / --keep-directory-symlink";
+    run(Command::new("sh").args(["-c", unpack]).current_dir(&udev), PATIENCE)?.good()?;
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/linux/70-keybench.rules");
+    let rule = fs::read_to_string(shipped).map_err(|error| error.to_string())?;
+    let switched = rule.replace("#ENV{ID_SECURITY_TOKEN}", "ENV{ID_SECURITY_TOKEN}");
+    ensure(switched != rule, || "the rule has no line for a group".to_owned())?;
+    fs::create_dir_all("/etc/udev/rules.d").map_err(|error| error.to_string())?;
+    fs::write("/etc/udev/rules.d/70-keybench.rules", switched).map_err(|error| error.to_string())?;
+    let groups = fs::read_to_string("/etc/group").map_err(|error| error.to_string())?;
+    fs::write("/etc/group", format!("{groups}keybench:x:{GROUP}:\n")).map_err(|error| error.to_string())?;
+    let daemon = Live::start(&mut Command::new("/lib/systemd/systemd-udevd"))?;
+    std::thread::sleep(Duration::from_millis(500));
+
+    let bench = Bench::new(rig, 1, "")?;
+    let folder = bench.place("");
+    run(Command::new("chown").args(["-R", &format!("{NOBODY}:{GROUP}")]).arg(&folder), PATIENCE)?.good()?;
+    let mut keys = Keys::start(rig, 1, &["--unplugged", "--touch"])?;
+    let roster = bench.roster("people.csv", [0])?;
+    let mut command = bench.command(&["run", &roster.to_string_lossy(), "--ports", "all", "--idle", "1", "--json"]);
+    let mut bench_run = Live::start(command.uid(NOBODY).gid(GROUP))?;
+    bench_run.until("started", PATIENCE)?;
+    // The node comes as root's alone, and udev hands it over a moment later.
+    keys.ask("plug 1")?;
+    bench_run.until("finished", PATIENCE)?;
+    let node = keys.node(1)?;
+    eventually(PATIENCE, "udev gives the node to the group", || {
+        Ok(fs::metadata(&node).is_ok_and(|node| node.gid() == GROUP && node.mode() & 0o777 == 0o660))
+    })?;
+    keys.ask("unplug 1")?;
+    let code = bench_run.end(PATIENCE)?;
+    ensure(code == 0, || format!("exit code {code}; {}", bench_run.told()))?;
+    drop(daemon);
+    inspect(&bench, &mut keys, 1)?;
+    Ok("provisioned by an account of the group, the key plugged in later".to_owned())
+}

@@ -1,7 +1,7 @@
 //! For tests of commands: the command line run in this process, with what it printed, and a ledger with a story in it.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -237,7 +237,7 @@ fn key(serial: &str) -> KeyRef {
 
 /// The entries of a ledger that may be in use.
 #[cfg(unix)]
-pub(super) fn kinds(path: &Path) -> Vec<Entry> {
+pub(super) fn kinds(path: &std::path::Path) -> Vec<Entry> {
     let ledger = crate::ledger::open_reader(path).expect("a ledger");
     let mut all = Vec::new();
     ledger

@@ -172,7 +172,9 @@ impl Bench {
 
 /// Rust's own way of writing values is for us, not for people.
 fn no_innards(text: &str, shown: &str) {
-    for innards in ["Some(", "None,", "Err(", "Ok(", "Error(", "Error {", " { ", "\\u{", "::", "panicked", "RUST_BACKTRACE"] {
+    for innards in
+        ["Some(", "None,", "Err(", "Ok(", "Error(", "Error {", " { ", "\\u{", "::", "panicked", "RUST_BACKTRACE"]
+    {
         assert!(!text.contains(innards), "{innards:?} in: {shown}");
     }
 }
@@ -249,7 +251,10 @@ fn malformed_settings() {
         ("[tenant]\nid = 5\n", "bench.toml:2"),
         ("[pin]\nlength = 900\n", "pin.length"),
         ("[pin]\nlength = 1e999\n", "bench.toml:2"),
-        ("[tenant]\ngraph_url = \"http://graph.example.com\"\nlogin_url = \"https://login.microsoftonline.com\"\n", "https"),
+        (
+            "[tenant]\ngraph_url = \"http://graph.example.com\"\nlogin_url = \"https://login.microsoftonline.com\"\n",
+            "https",
+        ),
     ] {
         bench.write("bench.toml", broken);
         bench.stops(RUN, 2, "config-wrong", &[words]);
@@ -297,7 +302,9 @@ fn custodians_that_can_not_be_used() {
     let good = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
     bench.settings(|text| text.replace(good, "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8q"));
     bench.stops(RUN, 2, "config-wrong", &["bench.toml:9", "escrow.recipients"]);
-    bench.settings(|text| text.replace(good, "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"));
+    bench.settings(|text| {
+        text.replace(good, "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX")
+    });
     bench.stops(RUN, 2, "config-wrong", &["bench.toml:9"]);
     let said = bench.keybench(RUN, &[]);
     assert!(!said.stderr.contains("AGE-SECRET-KEY"), "a secret key is repeated: {}", said.stderr);
@@ -311,9 +318,7 @@ fn custodians_that_can_not_be_used() {
 #[test]
 fn simulated_keys_stay_on_this_machine() {
     let bench = Bench::with(vec![]);
-    bench.settings(|text| {
-        text.lines().filter(|line| !line.contains("_url")).map(|line| format!("{line}\n")).collect()
-    });
+    bench.settings(|text| text.lines().filter(|line| !line.contains("_url")).map(|line| format!("{line}\n")).collect());
     bench.stops(RUN, 2, "sim-outside-loopback", &["simulated"]);
 }
 
@@ -346,7 +351,10 @@ fn a_certificate_that_has_expired() {
     bench.write("app.pem", &params.self_signed(&pair).expect("a certificate").pem());
     bench.write("app.key", &sample("client-key.pem"));
     let with = |text: String| {
-        text.replace("auth = \"secret\"", "auth = \"certificate\"\ncertificate_file = \"app.pem\"\nkey_file = \"app.key\"")
+        text.replace(
+            "auth = \"secret\"",
+            "auth = \"certificate\"\ncertificate_file = \"app.pem\"\nkey_file = \"app.key\"",
+        )
     };
     bench.settings(with);
     bench.stops(RUN, 2, "graph-settings", &["expired"]);
@@ -403,7 +411,8 @@ fn a_policy_that_can_not_be_read_is_a_warning() {
 
 #[test]
 fn failures_that_pass_are_waited_out() {
-    let twice = FaultRule { status: Some(503), retry_after: Some(1), times: Some(2), ..on(Kind::Policy, Trouble::Status) };
+    let twice =
+        FaultRule { status: Some(503), retry_after: Some(1), times: Some(2), ..on(Kind::Policy, Trouble::Status) };
     let once = FaultRule { status: Some(500), times: Some(1), ..on(Kind::Batch, Trouble::Status) };
     let bench = Bench::with(vec![twice, once]);
     let (summary, _) = bench.ends(RUN, 0);

@@ -4,6 +4,7 @@ mod foreign_client;
 mod info;
 mod kill_at;
 mod permission;
+mod proof;
 mod provision;
 mod replug;
 mod storm;
@@ -20,6 +21,8 @@ pub fn all() -> &'static [Trial] {
         replug::TRIAL,
         foreign_client::TRIAL,
         storm::TRIAL,
+        proof::TOOLS,
+        proof::PYTHON,
         unplug_at::TRIAL,
         kill_at::TRIAL,
         permission::UDEV,

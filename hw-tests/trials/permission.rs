@@ -97,6 +97,8 @@ fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
     let code = bench_run.end(PATIENCE)?;
     ensure(code == 0, || format!("exit code {code}; {}", bench_run.told()))?;
     drop(daemon);
+    // The folder goes back to who looks into it now: keybench reads no settings of others.
+    run(Command::new("chown").args(["-R", "0:0"]).arg(&folder), PATIENCE)?.good()?;
     inspect(&bench, &mut keys, 1)?;
     Ok("provisioned by an account of the group, the key plugged in later".to_owned())
 }

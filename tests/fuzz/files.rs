@@ -122,8 +122,7 @@ fn mirrored() -> Vec<u8> {
     ledger.append(Append::entry(planned)).expect("planned");
     let claim = ledger.claim(&job).expect("claimed");
     let port = keybench::model::PortName::new("1-1");
-    let key =
-        keybench::model::KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port };
+    let key = keybench::model::KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port };
     let begun = Entry::AttemptStarted { job: job.clone(), attempt: 1, key };
     ledger.append(Append::entry(begun).under(&claim)).expect("begun");
     let sealed = SealedPin { custodian: vec![1; 40], resume: vec![2; 40], dual: false };
@@ -218,8 +217,30 @@ pub fn roster() -> Target {
         }
     };
     const WORDS: &[&str] = &[
-        "upn", "serial", "keys", "first_device", "key_kind", "street", ",", ";", "\t", "\"", "\"\"", "\r\n", "\r",
-        "\u{feff}", "sep=;", "kim@contoso.com", "999999999999", "-1", "\u{0}", "=1+1", "@", "\u{202e}", "é", "PK\u{3}\u{4}",
+        "upn",
+        "serial",
+        "keys",
+        "first_device",
+        "key_kind",
+        "street",
+        ",",
+        ";",
+        "\t",
+        "\"",
+        "\"\"",
+        "\r\n",
+        "\r",
+        "\u{feff}",
+        "sep=;",
+        "kim@contoso.com",
+        "999999999999",
+        "-1",
+        "\u{0}",
+        "=1+1",
+        "@",
+        "\u{202e}",
+        "é",
+        "PK\u{3}\u{4}",
     ];
     Target { name: "roster", form: Form::Text(WORDS), share: 2, seeds: fixtures("rosters"), run: Box::new(run) }
 }
@@ -276,9 +297,35 @@ key_name = "{model} {serial} {date}"
 mds = "blob.jwt"
 "#;
     const WORDS: &[&str] = &[
-        "[tenant]", "[pin]", "[escrow]", "[ledger]", "[[bench]]", "length", "=", "\"", "'''", "\"\"\"", "{", "}", "[", "]",
-        "\n", "true", "inf", "1e999", "-0", "99999999999999999999", "2026-01-01", "\\u0000", "\u{feff}", "#", "sqlite:",
-        "http://127.0.0.1:1", "{serial", "age1", "a.b.c",
+        "[tenant]",
+        "[pin]",
+        "[escrow]",
+        "[ledger]",
+        "[[bench]]",
+        "length",
+        "=",
+        "\"",
+        "'''",
+        "\"\"\"",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\n",
+        "true",
+        "inf",
+        "1e999",
+        "-0",
+        "99999999999999999999",
+        "2026-01-01",
+        "\\u0000",
+        "\u{feff}",
+        "#",
+        "sqlite:",
+        "http://127.0.0.1:1",
+        "{serial",
+        "age1",
+        "a.b.c",
     ];
     let seeds = vec![template.as_bytes().to_vec(), b"".to_vec()];
     Target { name: "config", form: Form::Text(WORDS), share: 2, seeds, run: Box::new(run) }
@@ -305,7 +352,8 @@ pub fn simulator() -> Target {
             faults.map_err(|error| short(&error)),
         )
     };
-    const WORDS: &[&str] = &["[[fault]]", "[ctap]", "[[person]]", "[[key]]", "=", "\"", "[", "]", "0", "-1", "1e9", "\n"];
+    const WORDS: &[&str] =
+        &["[[fault]]", "[ctap]", "[[person]]", "[[key]]", "=", "\"", "[", "]", "0", "-1", "1e9", "\n"];
     Target { name: "simulator-files", form: Form::Text(WORDS), share: 1, seeds, run: Box::new(run) }
 }
 
@@ -329,19 +377,23 @@ pub fn envelope() -> Target {
     let run = move |input: &[u8]| {
         let Some((which, rest)) = input.split_first() else { return "empty".into() };
         match which % 5 {
-            0 => keybench::pin::open(rest, false, &identities, &job).map_or_else(|error| error.to_string(), |_| "open".into()),
-            1 => keybench::pin::open_resume(rest, &resume, &job).map_or_else(|error| error.to_string(), |_| "open".into()),
-            4 => keybench::pin::open(rest, true, &identities, &job).map_or_else(|error| error.to_string(), |_| "open".into()),
+            0 => keybench::pin::open(rest, false, &identities, &job)
+                .map_or_else(|error| error.to_string(), |_| "open".into()),
+            1 => keybench::pin::open_resume(rest, &resume, &job)
+                .map_or_else(|error| error.to_string(), |_| "open".into()),
+            4 => keybench::pin::open(rest, true, &identities, &job)
+                .map_or_else(|error| error.to_string(), |_| "open".into()),
             2 => {
                 let mut identities = Identities::new();
                 let added = identities.add("file", rest, Arc::new(NoPrompts));
                 added.map_or_else(|error| error.to_string(), |()| "an identity".into())
             }
             _ => {
-                let texts: Vec<String> =
-                    String::from_utf8_lossy(rest).split(',').map(str::to_owned).collect();
-                Recipients::single(&texts)
-                    .map_or_else(|errors| errors.first().map(ToString::to_string).unwrap_or_default(), |_| "known".into())
+                let texts: Vec<String> = String::from_utf8_lossy(rest).split(',').map(str::to_owned).collect();
+                Recipients::single(&texts).map_or_else(
+                    |errors| errors.first().map(ToString::to_string).unwrap_or_default(),
+                    |_| "known".into(),
+                )
             }
         }
     };

@@ -84,8 +84,7 @@ fn receipt() -> SealReceipt {
     };
     ledger.append(Append::entry(planned)).expect("planned");
     let claim = ledger.claim(&job).expect("claimed");
-    let key =
-        KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port: PortName::new("1-1") };
+    let key = KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port: PortName::new("1-1") };
     let begun = Entry::AttemptStarted { job, attempt: 1, key };
     ledger.append(Append::entry(begun).under(&claim)).expect("begun");
     let sealed = SealedPin { custodian: vec![1], resume: vec![2], dual: false };
@@ -294,20 +293,12 @@ pub fn attestation() -> Target {
             Err(error) => format!("{error} {:?}", report.passed()),
         }
     };
-    Target {
-        name: "key-attestation",
-        form: Form::Cbor(0),
-        share: 3,
-        seeds: answers(is_credential),
-        run: Box::new(run),
-    }
+    Target { name: "key-attestation", form: Form::Cbor(0), share: 3, seeds: answers(is_credential), run: Box::new(run) }
 }
 
 pub fn auth_data() -> Target {
-    let seeds = answers(is_credential)
-        .iter()
-        .filter_map(|answer| Some(NewCredential::parse(answer).ok()?.auth_data))
-        .collect();
+    let seeds =
+        answers(is_credential).iter().filter_map(|answer| Some(NewCredential::parse(answer).ok()?.auth_data)).collect();
     let run = |input: &[u8]| match AuthenticatorData::parse(input) {
         Ok(data) => {
             let key = data.credential.map(|credential| {

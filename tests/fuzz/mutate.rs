@@ -81,8 +81,7 @@ fn tail(rng: &mut Rng, input: &mut Vec<u8>, steering: usize, change: impl FnOnce
     input.append(&mut body);
 }
 
-const LENGTHS: [u64; 14] =
-    [0, 1, 2, 23, 24, 127, 128, 255, 256, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, u64::MAX];
+const LENGTHS: [u64; 14] = [0, 1, 2, 23, 24, 127, 128, 255, 256, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, u64::MAX];
 
 pub fn bytes(rng: &mut Rng, input: &mut Vec<u8>, pool: &[Vec<u8>]) {
     let at = rng.below(input.len());

@@ -118,7 +118,8 @@ impl Runner {
         let start = Instant::now();
         let memory = address_space();
         let mut score = Score { executions: 0, outcomes: 0, slowest: Duration::ZERO, found: None };
-        let mut rng = Rng(self.seed ^ target.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31) ^ u64::from(byte)));
+        let mut rng =
+            Rng(self.seed ^ target.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31) ^ u64::from(byte)));
         let mut pool = target.seeds.clone();
         let mut seen = HashSet::new();
         let mut queue: Vec<Vec<u8>> = target.seeds.iter().rev().cloned().collect();
@@ -137,8 +138,7 @@ impl Runner {
             score.executions += 1;
             match outcome {
                 Ok(outcome) => {
-                    let outcome: String =
-                        outcome.chars().filter(|letter| !letter.is_ascii_digit()).take(160).collect();
+                    let outcome: String = outcome.chars().filter(|letter| !letter.is_ascii_digit()).take(160).collect();
                     let mut hash = DefaultHasher::new();
                     outcome.hash(&mut hash);
                     if seen.insert(hash.finish()) && pool.len() < target.seeds.len() + MOST_KEPT {

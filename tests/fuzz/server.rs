@@ -127,7 +127,8 @@ pub fn text() -> Target {
             Cloud::from_settings(Some(&text), Some(&text)).is_ok(),
         )
     };
-    const WORDS: &[&str] = &["{", "}", "{model}", "{serial}", ".", "GMT", ":", "-", "=", "http://", "[::1]", "\u{202e}", "\u{0}"];
+    const WORDS: &[&str] =
+        &["{", "}", "{model}", "{serial}", ".", "GMT", ":", "-", "=", "http://", "[::1]", "\u{202e}", "\u{0}"];
     Target { name: "graph-text", form: Form::Text(WORDS), share: 1, seeds, run: Box::new(run) }
 }
 
@@ -345,7 +346,10 @@ impl Client {
             }
             7 => said(graph.fido2_policy().map(|policy| format!("{} {}", policy.enabled, policy.legacy))),
             8 => said(graph.creation_options(&user, None).map(|options| {
-                CreationOptions::parse(options.json.to_string().as_bytes()).err().map(|error| error.to_string()).unwrap_or_default()
+                CreationOptions::parse(options.json.to_string().as_bytes())
+                    .err()
+                    .map(|error| error.to_string())
+                    .unwrap_or_default()
             })),
             9 => {
                 let passkey = Registration {

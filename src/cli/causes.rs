@@ -24,10 +24,11 @@ fn step(text: &str) -> String {
     let text = text.trim().trim_end_matches('.');
     let first = text.split([' ', ',', ';']).next().unwrap_or_default();
     let plain = first.chars().skip(1).all(char::is_lowercase) && !NAMES.contains(&first);
+    let stop = if text.ends_with('?') { "" } else { "." };
     let mut chars = text.chars();
     match chars.next() {
-        Some(start) if plain => format!("{}{}.", start.to_lowercase(), chars.as_str()),
-        Some(_) => format!("{text}."),
+        Some(start) if plain => format!("{}{}{stop}", start.to_lowercase(), chars.as_str()),
+        Some(_) => format!("{text}{stop}"),
         None => String::new(),
     }
 }
@@ -243,6 +244,9 @@ mod tests {
         assert_eq!(step("Microsoft has to do it"), "Microsoft has to do it.");
         assert_eq!(step("AADSTS50020 is explained there"), "AADSTS50020 is explained there.");
         assert_eq!(step(""), "");
+        assert_eq!(step("did you mean `upn`?"), "did you mean `upn`?");
+        assert_eq!(sentence("people.csv: line 1 is odd"), "people.csv: line 1 is odd.");
+        assert_eq!(sentence("the ledger is odd."), "The ledger is odd.");
         let error = told(Exit::Usage, "identity", "the file x is locked. Next: Give the passphrase", "");
         assert_eq!(error.to_string(), "The file x is locked.\nNext: give the passphrase.");
     }

@@ -124,6 +124,7 @@ const OURS: &[Code] = &[
     code(About::Command, "roster-unreadable", "The roster can't be opened.", "Check the name and your rights."),
     code(About::Command, "strict", "`--strict`, and somebody on the roster is refused. Nothing was started.", "Mend what is listed, or leave `--strict` out."),
     code(About::Command, "unwritable", "A file that was asked for can't be written.", "Choose another place."),
+    code(About::Command, "sim-keys", "The simulated keys could not be set up.", "See the reason shown."),
     code(About::Command, "sim-tenant", "The simulated tenant could not be started.", "See the reason shown; docs/SIMULATOR.md describes the files."),
     code(About::Command, "not-built", "The command is not part of this build.", "Use a build with it (simulated parts need the `sim` feature)."),
     code(About::Command, "no-key", "There is no security key in any port that may be used.", "Put one in; `keybench key list` shows what is seen."),

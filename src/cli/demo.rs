@@ -48,6 +48,8 @@ pub struct DemoArgs {
 
 /// Without a key for so long, the demonstration is over.
 const IDLE: Duration = Duration::from_secs(20);
+/// This tenant shows what it accepted at once; a longer wait would only be seen as a pause.
+const LIST_LAG: Duration = Duration::from_secs(3);
 /// People in a made-up day when only a seed is given.
 const USUAL_KEYS: u32 = 12;
 
@@ -99,7 +101,7 @@ pub fn play(context: &Context<'_>, scenario: &Scenario, out: Option<&Path>) -> R
         group: None,
         ports: Ports::All,
         strict: false,
-        bounds: Bounds { idle: IDLE, ..Bounds::default() },
+        bounds: Bounds { idle: IDLE, list_lag: LIST_LAG, ..Bounds::default() },
         resume_dir: folder.path("resume"),
         stand: Some(Stand {
             ports: rehearsal.ports(),

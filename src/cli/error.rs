@@ -143,11 +143,16 @@ impl From<RosterError> for CliError {
     }
 }
 
-/// First letter large, a full stop at the end.
+/// First letter large, unless the first word is a file's or a setting's name; a full stop at the end.
 pub(super) fn sentence(text: &str) -> String {
+    let text = text.trim().trim_end_matches('.');
+    let first = text.split([' ', ':', ',']).next().unwrap_or_default();
+    let is_name = first.contains(['.', '/', '\\', '_', '-', '[', '`']);
     let mut chars = text.chars();
-    let start: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    format!("{start}{}.", chars.as_str().trim_end_matches('.'))
+    match chars.next() {
+        Some(start) if !is_name => format!("{}{}.", start.to_uppercase(), chars.as_str()),
+        _ => format!("{text}."),
+    }
 }
 
 #[cfg(test)]

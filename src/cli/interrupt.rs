@@ -3,6 +3,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::graph::Cancel;
 
 static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -24,6 +27,43 @@ pub fn interrupted() -> Arc<AtomicBool> {
         });
         flag
     }))
+}
+
+/// How long waits in Graph (a long Retry-After, an outage) may go on after the first Ctrl-C.
+const GRACE: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Ends all waits in Graph some time after the first Ctrl-C, so that "finish what is in flight" has an end. Dropping it ends
+/// the watch.
+#[derive(Debug)]
+pub struct Patience(Arc<AtomicBool>);
+
+impl Patience {
+    /// Watches the flag for this connection.
+    pub fn with(interrupted: Arc<AtomicBool>, cancel: Cancel) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&over);
+        std::thread::spawn(move || {
+            let mut left = GRACE;
+            while !done.load(Ordering::Relaxed) {
+                std::thread::sleep(LOOK);
+                if interrupted.load(Ordering::Relaxed) {
+                    left = left.saturating_sub(LOOK);
+                }
+                if left.is_zero() {
+                    cancel.cancel();
+                    return;
+                }
+            }
+        });
+        Self(over)
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Ends the process where a handler can't return to `main`.

@@ -1,7 +1,7 @@
 //! For tests of commands: the command line run in this process, with what it printed, and a ledger with a story in it.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -52,6 +52,7 @@ pub(super) fn output(json: bool) -> (Output, Sink, Sink) {
 pub(super) struct Ran {
     pub(super) exit: Exit,
     pub(super) out: String,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "read by the tests of `ledger_tests`, which are for Unix"))]
     pub(super) err: String,
 }
 
@@ -235,7 +236,8 @@ fn key(serial: &str) -> KeyRef {
 }
 
 /// The entries of a ledger that may be in use.
-pub(super) fn kinds(path: &Path) -> Vec<Entry> {
+#[cfg(unix)]
+pub(super) fn kinds(path: &std::path::Path) -> Vec<Entry> {
     let ledger = crate::ledger::open_reader(path).expect("a ledger");
     let mut all = Vec::new();
     ledger

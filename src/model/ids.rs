@@ -7,64 +7,33 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-macro_rules! text_id {
-    ($(#[$meta:meta])* $name:ident) => {
-        $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
+use super::text::text_type;
 
-        impl $name {
-            /// Wraps the text as it stands; nothing is checked or changed.
-            pub fn new(text: impl Into<String>) -> Self {
-                Self(text.into())
-            }
-
-            /// The text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({})", stringify!($name), self.0)
-            }
-        }
-    };
-}
-
-text_id! {
+text_type! {
     /// An Entra tenant: a GUID in lower case.
     TenantId
 }
-text_id! {
+text_type! {
     /// An Entra user's object id: a GUID in lower case. It survives a change of UPN.
     UserId
 }
-text_id! {
+text_type! {
     /// One import of a roster or group.
     BatchId
 }
-text_id! {
+text_type! {
     /// One bench: a machine and an account that provision keys.
     BenchId
 }
-text_id! {
+text_type! {
     /// One `keybench run`, from its first entry in the ledger to its summary.
     RunId
 }
-text_id! {
+text_type! {
     /// An authentication method's id in Graph: opaque here; see [`super::credential_id`] for how it follows from a credential id.
     MethodId
 }
-text_id! {
+text_type! {
     /// One piece of work: the `ordinal`-th key for one person in one tenant.
     JobId
 }

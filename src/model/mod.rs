@@ -8,6 +8,7 @@ pub mod person;
 pub mod pin;
 pub mod secret;
 pub mod security_key;
+mod text;
 
 pub use ids::{BatchId, BenchId, CredentialId, JobId, MethodId, RunId, TenantId, UserId};
 pub use job::JobStatus;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::text_type;
+
 /// An authenticator model's id: 16 bytes, written as a GUID (WebAuthn §6.5.1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aaguid(pub [u8; 16]);
@@ -43,48 +45,15 @@ impl<'de> Deserialize<'de> for Aaguid {
     }
 }
 
-macro_rules! text_name {
-    ($(#[$meta:meta])* $name:ident) => {
-        $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
-
-        impl $name {
-            /// Wraps the text as it stands.
-            pub fn new(text: impl Into<String>) -> Self {
-                Self(text.into())
-            }
-
-            /// The text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({})", stringify!($name), self.0)
-            }
-        }
-    };
-}
-
-text_name! {
+text_type! {
     /// A key's serial number as its maker prints it: from a vendor command or the USB descriptor.
     Serial
 }
-text_name! {
+text_type! {
     /// A USB port by a name that lasts across unplugging: the port path (`1-4.2`), else HID_PHYS or the instance id.
     PortName
 }
-text_name! {
+text_type! {
     /// A firmware version as people write it, e.g. `5.7.1`.
     Firmware
 }

@@ -37,6 +37,21 @@ pub struct Lane<'b, 'w> {
     port: PortName,
 }
 
+/// A key whose stay is not over. Should its lane panic, which is a mistake of ours, the run ends instead of waiting for it.
+struct AtWork<'a, 'w> {
+    busy: &'a AtomicU64,
+    bench: &'a Bench<'w>,
+}
+
+impl Drop for AtWork<'_, '_> {
+    fn drop(&mut self) {
+        self.busy.fetch_sub(1, Ordering::AcqRel);
+        if std::thread::panicking() {
+            self.bench.gate.stop();
+        }
+    }
+}
+
 /// Why a key is not worked on.
 struct Refusal {
     key: KeyRef,
@@ -53,10 +68,10 @@ impl<'b, 'w> Lane<'b, 'w> {
     /// Serves keys until no more are sent. `busy` counts keys whose stay is not over.
     pub fn serve_all(self, keys: &Receiver<(PluggedKey, Stay)>, busy: &Arc<AtomicU64>) {
         while let Ok((key, stay)) = keys.recv() {
+            let _at_work = AtWork { busy, bench: self.bench };
             if let Err(error) = self.serve(&key, &stay) {
                 self.bench.broke(error);
             }
-            busy.fetch_sub(1, Ordering::AcqRel);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::ahead::{LEAST_LEFT, NoOptions};
 use super::bench::{Bench, Stay};
@@ -26,6 +27,9 @@ use crate::webauthn::record::RegistrationRecord;
 
 /// Unreadable answers after which a key is made to make no more credentials.
 const NONSENSE: u32 = 1;
+
+/// How long a registration whose answer is unknown is looked for before the same record is sent again.
+const BEFORE_RESENDING: Duration = Duration::from_secs(3);
 
 /// What a lane is working on.
 pub struct Work {
@@ -404,7 +408,13 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
         let Some(made) = state.made() else { return Event::Blocked { code: "unexpected".into() } };
         // Taking the key out does not stop a read; ending the run does, once it has been asked at least once.
         let give_up = || self.bench.gate.stopping();
-        let answer = self.tenant().find(&self.work.person.id, &made.credential, &give_up);
+        let list_lag = self.bench.settings.list_lag;
+        let patience = match state {
+            // The same record can be sent again, which settles it sooner than waiting for a list; the others wait for this.
+            State::Registering { .. } if self.now() < made.expires => list_lag.min(BEFORE_RESENDING),
+            _ => list_lag,
+        };
+        let answer = self.tenant().find(&self.work.person.id, &made.credential, patience, &give_up);
         if matches!(answer.event, Event::MethodFound { .. }) {
             self.bench.registration_went_well();
             if let Some(pass) = self.pass.take() {

@@ -137,10 +137,16 @@ impl<'b, 'w> Tenant<'b, 'w> {
         }
     }
 
-    /// Looks for a credential until it shows or patience ends. `expected`: Graph has said that it has it.
-    pub fn find(&self, user: &UserId, credential: &CredentialId, give_up: &dyn Fn() -> bool) -> Answer {
+    /// Looks for a credential until it shows or patience ends.
+    pub fn find(
+        &self,
+        user: &UserId,
+        credential: &CredentialId,
+        patience: Duration,
+        give_up: &dyn Fn() -> bool,
+    ) -> Answer {
         let clock = &self.bench.out.clock;
-        let until = clock.monotonic() + self.bench.settings.list_lag;
+        let until = clock.monotonic() + patience;
         let mut pause = FIRST_POLL;
         let mut first = true;
         loop {

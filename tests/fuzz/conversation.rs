@@ -155,7 +155,7 @@ pub struct Moments(AtomicU64);
 
 impl Moments {
     fn pass(&self, time: Duration) {
-        self.0.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX / 4), Ordering::Relaxed);
+        self.0.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4), Ordering::Relaxed);
     }
 }
 
@@ -164,7 +164,7 @@ impl Clock for Moments {
         jiff::Timestamp::UNIX_EPOCH + Duration::from_secs(1_795_000_000) + self.monotonic()
     }
     fn monotonic(&self) -> Duration {
-        Duration::from_micros(self.0.load(Ordering::Relaxed))
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
     fn sleep(&self, time: Duration) {
         self.pass(time);

@@ -276,7 +276,8 @@ pub fn attestation() -> Target {
             cred_protect: Some(CredProtect::Optional),
             hmac_secret: Wanted::Wished,
         };
-        let trust = Trust { metadata: Some(&metadata), roots: &roots, enforced: input.len() % 2 == 0, now: now() };
+        let trust =
+            Trust { metadata: Some(&metadata), roots: &roots, enforced: input.len().is_multiple_of(2), now: now() };
         let report = check_registration(&answer, &expected, &trust);
         for (_, failed) in report.failures() {
             assert!(!failed.to_string().is_empty() && !failed.next().is_empty() && !failed.cause().is_empty());

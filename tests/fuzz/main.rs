@@ -11,7 +11,7 @@
 //!
 //! Seeds come from `fixtures`; whatever was once found lies in `fixtures/fuzz` and is tried first.
 // A test program of its own, which prints its own figures and ends with its own code.
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 #![allow(clippy::cast_possible_truncation)]
 
 mod conversation;
@@ -22,6 +22,7 @@ mod runner;
 mod server;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use mutate::Form;
@@ -69,11 +70,13 @@ fn planted() -> Target {
     Target { name: "planted", form: Form::Bytes(0), share: 1, seeds: vec![b"\x03kim".to_vec()], run: Box::new(run) }
 }
 
-fn main() {
+type Maker = fn() -> Target;
+
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let filter = arguments.iter().find(|argument| !argument.starts_with('-')).cloned();
     // Each target is made when its turn comes: some start a server.
-    let makers: &[(&str, fn() -> Target)] = &[
+    let makers: &[(&str, Maker)] = &[
         ("key-conversation", keys::conversation),
         ("key-cbor", keys::cbor),
         ("key-get-info", keys::get_info),
@@ -100,7 +103,7 @@ fn main() {
         for (name, _) in makers {
             println!("{name}: test");
         }
-        return;
+        return ExitCode::SUCCESS;
     }
     let chosen: Vec<_> =
         makers.iter().filter(|(name, _)| filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))).collect();
@@ -128,11 +131,11 @@ fn main() {
                 Ok(outcome) => println!("fuzz {} ... ok: {outcome}", target.name),
                 Err(what) => {
                     println!("fuzz {} ... FAILED: {what}", target.name);
-                    std::process::exit(1);
+                    return ExitCode::FAILURE;
                 }
             }
         }
-        return;
+        return ExitCode::SUCCESS;
     }
 
     let mut shares = 0;
@@ -171,7 +174,5 @@ fn main() {
     println!(
         "\ntest result: {result}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {skipped} filtered out\n"
     );
-    if failed > 0 {
-        std::process::exit(101);
-    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(101) }
 }

@@ -21,6 +21,9 @@ const MOST_MEMORY: u64 = 512 * 1024;
 /// Inputs kept beside the seeds.
 const MOST_KEPT: usize = 400;
 
+/// What is done with one input.
+pub type Run = Box<dyn FnMut(&[u8]) -> String>;
+
 pub struct Target {
     pub name: &'static str,
     pub form: Form,
@@ -28,7 +31,7 @@ pub struct Target {
     pub share: u32,
     pub seeds: Vec<Vec<u8>>,
     /// Gives what came of it, for "new or not".
-    pub run: Box<dyn FnMut(&[u8]) -> String>,
+    pub run: Run,
 }
 
 pub struct Found {
@@ -85,6 +88,8 @@ impl Runner {
                     let file = keep(target, input);
                     eprintln!("fuzz: {target}: an input takes longer than {} s; seed {seed}", LONGEST.as_secs());
                     eprintln!("  {}", again(target, &file));
+                    // The input may never end, and nothing else ends a thread.
+                    #[allow(clippy::exit, clippy::disallowed_methods)]
                     std::process::exit(1);
                 }
             }

@@ -302,7 +302,7 @@ impl Client {
             "Retry-After: 1\r\n",
             "Retry-After: 99999999999999999999\r\n",
             "WWW-Authenticate: Bearer error=\"insufficient_claims\", claims=\"e30\"\r\n",
-            "Date: Sat, 21 Nov 2026 10:00:00 GMT\r\n",
+            "Date: Thu, 30 Dec 9999 21:59:59 GMT\r\n",
             "Date: Fri, 32 Dec 9999999 99:99:99 GMT\r\nrequest-id: \u{1b}[2J\r\n",
             "Location: /elsewhere\r\nContent-Encoding: gzip\r\n",
             "WWW-Authenticate: Bearer claims=\"\r\nclient-request-id: x\r\n",
@@ -387,6 +387,8 @@ impl Client {
                 }))
             }
         };
+        let clocks = (graph.server_now(), graph.left_until(now()), graph.clock_skew());
+        assert!(!format!("{clocks:?}").is_empty());
         format!("{operation}-{} {outcome}", STATUS[usize::from(status) % 16] / 100)
     }
 }

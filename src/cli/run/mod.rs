@@ -14,7 +14,7 @@ use clap::Args;
 
 use self::shown::Shown;
 use super::connect::connect;
-use super::interrupt::interrupted;
+use super::interrupt::{Patience, interrupted};
 use super::prompt::Terminal;
 use super::{CliError, Context, Exit};
 use crate::config::{FirstDevicePolicy, Settings, Tenant};
@@ -182,6 +182,11 @@ fn simulated(context: &Context<'_>, prepared: Prepared, asked: Asked<'_>, count:
         return Err(crate::provision::ProvisionError::SimulatedKeys.into());
     }
     let hands = Rehearsal::with_blank_keys(count, crate::rehearsal::FAST, Some(Path::new(&keys))).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::ResourceBusy {
+            // They lie beside the ledger: whoever has them has it.
+            let path = prepared.settings.ledger.path.clone();
+            return crate::ledger::LedgerError::InUse { path, holder: None }.into();
+        }
         CliError::new(
             Exit::Usage,
             "sim-keys",
@@ -247,7 +252,9 @@ pub fn execute(
     })?;
     let count = asked.stand.as_ref().map_or(8, |stand| stand.count);
     let shown = Shown::new(context.output, count, Arc::clone(&clock), asked.stand.as_ref().map(|stand| stand.heard));
-    let graph = connect(context, &settings, &tenant, &clock, shown.throttle_observer(), Cancel::new())?;
+    let cancel = Cancel::new();
+    let _patience = Patience::with(Arc::clone(&interrupted), cancel.clone());
+    let graph = connect(context, &settings, &tenant, &clock, shown.throttle_observer(), cancel)?;
 
     let terminal = Terminal::new(context.output);
     let usb;

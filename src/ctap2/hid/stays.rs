@@ -111,8 +111,7 @@ impl Stays {
         receiver
     }
 
-    /// The operating system tells nothing any more: the watchers' channels end. Linux tells; elsewhere we look ourselves.
-    #[cfg(any(target_os = "linux", test))]
+    /// The operating system tells nothing any more: the watchers' channels end.
     pub(super) fn blind(&mut self) {
         self.watchers.clear();
     }

@@ -1,14 +1,18 @@
 //! Windows and macOS: `hidapi` lists FIDO interfaces but tells of no changes, and listing them touches every HID device. So
-//! the list of USB devices is watched instead, which costs next to nothing, and HID is listed again only when that changed.
+//! the system's events of USB devices are watched instead, and HID is listed again only after one.
 //!
 //! A port is named by its USB path where the interface can be matched to one USB device, else by what the system calls it.
 //! Exception: two keys of one model without serial numbers that were there before the program started can't be told apart
 //! this way, and have the system's names.
 
 use std::ffi::CString;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::Duration;
 
+use futures_core::Stream as _;
 use hidapi::HidApi;
 use nusb::MaybeFuture as _;
 
@@ -19,10 +23,11 @@ use crate::world::PortsError;
 
 /// The usage page of FIDO keys (CTAP 2.1 §11.2.8.1).
 const FIDO: u16 = 0xF1D0;
-/// How often the list of USB devices is compared with the last one.
-const LOOK: Duration = Duration::from_millis(500);
-/// The HID driver comes a moment after the USB device: listed again so often after a change.
-const SETTLING: u32 = 4;
+/// The HID driver comes a moment after the USB device: listed again so often after an event, at these intervals.
+const SETTLING: u32 = 5;
+const SETTLES: Duration = Duration::from_millis(400);
+/// How often a thread that nobody needs any more notices it.
+const WAKE: Duration = Duration::from_secs(2);
 
 /// The system's HID layer.
 #[derive(Clone)]
@@ -115,32 +120,51 @@ impl System {
     pub(in crate::ctap2::hid) fn watch(&self, stays: &Arc<Mutex<Stays>>) -> Result<(), PortsError> {
         let system = self.clone();
         let stays = Arc::downgrade(stays);
-        let mut last = ids(&usb_devices()?);
-        let mut settling = 0;
+        let mut events = nusb::watch_devices().map_err(|error| PortsError(error.to_string()))?;
         std::thread::Builder::new()
             .name("hotplug".to_owned())
             .spawn(move || {
+                let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+                let mut settling = 0;
                 loop {
-                    std::thread::sleep(LOOK);
-                    let Some(stays) = stays.upgrade() else { return };
-                    // One failed listing is no reason to go blind.
-                    let Ok(devices) = usb_devices() else { continue };
-                    let now = ids(&devices);
-                    if now != last {
-                        last = now;
-                        settling = SETTLING;
+                    let ended = loop {
+                        match Pin::new(&mut events).poll_next(&mut Context::from_waker(&waker)) {
+                            Poll::Ready(Some(_)) => settling = SETTLING,
+                            Poll::Ready(None) => break true,
+                            Poll::Pending => break false,
+                        }
+                    };
+                    // Held for this look alone: what is held while waiting would never end.
+                    let Some(held) = stays.upgrade() else { return };
+                    let mut known = held.lock().unwrap_or_else(PoisonError::into_inner);
+                    if ended {
+                        known.blind();
+                        return;
                     }
                     if settling > 0 {
                         settling -= 1;
-                        let mut stays = stays.lock().unwrap_or_else(PoisonError::into_inner);
-                        if let Ok(seen) = system.list(&stays) {
-                            stays.all(seen, false);
+                        // One failed listing is no reason to go blind.
+                        if let Ok(seen) = system.list(&known) {
+                            known.all(seen, false);
                         }
                     }
+                    drop(known);
+                    drop(held);
+                    // An event that came since the poll has unparked us already: this returns at once then.
+                    std::thread::park_timeout(if settling > 0 { SETTLES } else { WAKE });
                 }
             })
             .map_err(|error| PortsError(error.to_string()))?;
         Ok(())
+    }
+}
+
+/// Wakes the watching thread when there is an event.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -150,10 +174,6 @@ pub(in crate::ctap2::hid) struct Held;
 
 fn usb_devices() -> Result<Vec<nusb::DeviceInfo>, PortsError> {
     Ok(nusb::list_devices().wait().map_err(|error| PortsError(error.to_string()))?.collect())
-}
-
-fn ids(devices: &[nusb::DeviceInfo]) -> Vec<nusb::DeviceId> {
-    devices.iter().map(nusb::DeviceInfo::id).collect()
 }
 
 /// Bus, and the ports down to the device: `0-4.2`.

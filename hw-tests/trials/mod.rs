@@ -3,6 +3,7 @@
 mod foreign_client;
 mod info;
 mod kill_at;
+mod memory;
 mod permission;
 mod proof;
 mod provision;
@@ -21,6 +22,7 @@ pub fn all() -> &'static [Trial] {
         replug::TRIAL,
         foreign_client::TRIAL,
         storm::TRIAL,
+        memory::TRIAL,
         proof::TOOLS,
         proof::PYTHON,
         unplug_at::TRIAL,

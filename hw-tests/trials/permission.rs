@@ -57,6 +57,7 @@ fn without_a_rule(rig: &Rig) -> Result<String, String> {
     fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).map_err(|error| error.to_string())?;
     let told = list(true)?.good()?;
     ensure(told.contains("30000001"), || format!("with the right: {told}"))?;
+    drop(keys);
     late(rig)?;
     Ok("refused with the reason, let in with the right, also when that comes late".to_owned())
 }

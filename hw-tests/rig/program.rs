@@ -160,6 +160,11 @@ impl Live {
         format!("it said:\n{}\n{stderr}", events.join("\n"))
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))

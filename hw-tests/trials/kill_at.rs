@@ -48,7 +48,7 @@ fn trial(rig: &Rig) -> Result<String, String> {
         moments.extend(BOUNDARIES.iter().cycle().take(BOUNDARIES.len() * 4).map(|entry| Moment::Entry(entry)));
     } else {
         // Every second one, and the others with the next seed.
-        let first = usize::from(rig.seed % 2 == 0);
+        let first = usize::from(rig.seed.is_multiple_of(2));
         moments.extend(BOUNDARIES.iter().skip(first).step_by(2).map(|entry| Moment::Entry(entry)));
     }
     let chance = if rig.full { 240 } else { 4 };

@@ -3,7 +3,9 @@
 mod foreign_client;
 mod info;
 mod kill_at;
+mod memory;
 mod permission;
+mod proof;
 mod provision;
 mod replug;
 mod storm;
@@ -20,6 +22,9 @@ pub fn all() -> &'static [Trial] {
         replug::TRIAL,
         foreign_client::TRIAL,
         storm::TRIAL,
+        memory::TRIAL,
+        proof::TOOLS,
+        proof::PYTHON,
         unplug_at::TRIAL,
         kill_at::TRIAL,
         permission::UDEV,

@@ -16,7 +16,7 @@ use crate::rig::program::{Live, run};
 use crate::rig::{Need, Rig, ensure, eventually};
 
 pub const WITHOUT: Trial =
-    Trial { name: "permission", destroys: "nothing", needs: &[Need::Uhid, Need::Root], run: without_a_rule };
+    Trial { name: "permission", destroys: "a key", needs: &[Need::Uhid, Need::Root], run: without_a_rule };
 pub const UDEV: Trial = Trial {
     name: "udev-rule",
     destroys: "a key",
@@ -57,7 +57,32 @@ fn without_a_rule(rig: &Rig) -> Result<String, String> {
     fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).map_err(|error| error.to_string())?;
     let told = list(true)?.good()?;
     ensure(told.contains("30000001"), || format!("with the right: {told}"))?;
-    Ok("refused with the reason, and let in with the right".to_owned())
+    drop(keys);
+    late(rig)?;
+    Ok("refused with the reason, let in with the right, also when that comes late".to_owned())
+}
+
+/// The right comes long after the key: it need not be taken out and put back for that.
+fn late(rig: &Rig) -> Result<(), String> {
+    let bench = Bench::new(rig, 1, "")?;
+    let folder = bench.place("");
+    let roster = bench.roster("people.csv", [0])?;
+    let chown = |to: &str| run(Command::new("chown").args(["-R", to]).arg(&folder), PATIENCE)?.good();
+    chown(&format!("{NOBODY}:{NOBODY}"))?;
+    let mut keys = Keys::start(rig, 1, &["--touch"])?;
+    keys.wait_for_nodes()?;
+    let node = keys.node(1)?;
+    let mut command = bench.command(&["run", &roster.to_string_lossy(), "--ports", "all", "--idle", "1", "--json"]);
+    let mut bench_run = Live::start(command.uid(NOBODY).gid(NOBODY))?;
+    let refused = bench_run.until("key-refused", PATIENCE)?;
+    ensure(refused["code"] == "no-right", || format!("without the right: {refused}"))?;
+    fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).map_err(|error| error.to_string())?;
+    bench_run.until("finished", PATIENCE)?;
+    keys.ask("unplug 1")?;
+    let code = bench_run.end(PATIENCE)?;
+    ensure(code == 0, || format!("exit code {code}; {}", bench_run.told()))?;
+    chown("0:0")?;
+    inspect(&bench, &mut keys, 1).map(drop)
 }
 
 fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
@@ -97,6 +122,8 @@ fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
     let code = bench_run.end(PATIENCE)?;
     ensure(code == 0, || format!("exit code {code}; {}", bench_run.told()))?;
     drop(daemon);
+    // The folder goes back to who looks into it now: keybench reads no settings of others.
+    run(Command::new("chown").args(["-R", "0:0"]).arg(&folder), PATIENCE)?.good()?;
     inspect(&bench, &mut keys, 1)?;
     Ok("provisioned by an account of the group, the key plugged in later".to_owned())
 }

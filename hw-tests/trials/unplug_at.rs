@@ -37,7 +37,7 @@ fn trial(rig: &Rig) -> Result<String, String> {
 
 fn one(bench: &Bench, keys: &mut Keys, index: usize, at: u64) -> Result<bool, String> {
     let key = index + 1;
-    let kind = if index % 2 == 0 { "unplug-at-packet" } else { "unplug-at-answer" };
+    let kind = if index.is_multiple_of(2) { "unplug-at-packet" } else { "unplug-at-answer" };
     let in_the_same_run = index % 4 < 2;
     keys.ask(&format!("fault {key} {{\"kind\":\"{kind}\",\"packet\":{at}}}"))?;
     keys.ask(&format!("plug {key}"))?;

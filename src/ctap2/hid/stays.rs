@@ -24,6 +24,8 @@ pub(super) struct Seen {
     pub manufacturer: String,
     pub product: String,
     pub usb_serial: Option<String>,
+    /// This account may open the node, as far as the system tells beforehand.
+    pub may_open: bool,
 }
 
 struct Stay {
@@ -39,10 +41,11 @@ pub(super) struct Stays {
 }
 
 impl Stays {
-    /// A key was seen. Seeing it again changes nothing; another key under the same node ends the first one's stay.
+    /// A key was seen. Seeing it again changes nothing, unless it could not be opened and now can: for whoever was turned away
+    /// that is a new stay. Another key under the same node ends the first one's stay.
     pub(super) fn arrived(&mut self, seen: Seen, at_start: bool) {
         match self.by_node.get(&seen.node) {
-            Some(stay) if stay.seen.instance == seen.instance => return,
+            Some(stay) if stay.seen.instance == seen.instance && (stay.seen.may_open || !seen.may_open) => return,
             Some(_) => self.left(&seen.node.clone()),
             None => {}
         }
@@ -132,7 +135,22 @@ mod tests {
             manufacturer: String::new(),
             product: String::new(),
             usb_serial: None,
+            may_open: true,
         }
+    }
+
+    #[test]
+    fn a_right_that_comes_late_begins_a_new_stay() {
+        let mut stays = Stays::default();
+        stays.arrived(Seen { may_open: false, ..seen("hidraw3", "a") }, false);
+        let denied = stays.list()[0].plug;
+        stays.arrived(Seen { may_open: false, ..seen("hidraw3", "a") }, false);
+        assert_eq!(stays.list()[0].plug, denied, "still no right");
+        stays.arrived(seen("hidraw3", "a"), false);
+        let allowed = stays.list()[0].plug;
+        assert_ne!(denied, allowed);
+        stays.arrived(Seen { may_open: false, ..seen("hidraw3", "a") }, false);
+        assert_eq!(stays.list()[0].plug, allowed, "a key in use is not torn away");
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl System {
             manufacturer: described("manufacturer").unwrap_or_default(),
             product: described("product").or_else(|| told("HID_NAME").map(str::to_owned)).unwrap_or_default(),
             usb_serial: described("serial").or_else(|| told("HID_UNIQ").map(str::to_owned)),
+            may_open: self.may_open(name),
             instance,
         })
     }
@@ -220,7 +221,7 @@ impl Watch {
             Note::Came(name) => {
                 // Also after a change of rights: udev has handed the node over, or not yet.
                 let Some(seen) = self.system.look(&name) else { return };
-                if self.system.may_open(&name) {
+                if seen.may_open {
                     self.waiting.retain(|(other, _)| *other != name);
                     stays.arrived(seen, false);
                 } else if !self.waiting.iter().any(|(other, _)| *other == name) {
@@ -239,7 +240,8 @@ impl Watch {
         }
     }
 
-    /// Keys that udev did not hand over in time are reported all the same: the operator has to learn why they can't be used.
+    /// Keys that udev did not hand over in time are reported all the same: the operator has to learn why they can't be used. Should
+    /// the right come later, that is a new stay.
     fn overdue(&mut self, stays: &mut Stays) {
         let now = Instant::now();
         let (due, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|(_, until)| *until <= now);

@@ -74,6 +74,8 @@ impl System {
                 manufacturer: hid.manufacturer_string().unwrap_or_default().to_owned(),
                 product: hid.product_string().unwrap_or_default().to_owned(),
                 usb_serial,
+                // Known only by trying.
+                may_open: true,
             });
         }
         Ok(found)

@@ -162,6 +162,7 @@ fn measure(ports: usize, latency_ms: u64, keys: usize) -> Result<String, Failed>
         group: None,
         source: "benchmark.csv".to_owned(),
         allow_privileged: Vec::new(),
+        give_up: Vec::new(),
         ports: Ports::All,
         strict: false,
         operator_name: "benchmark".to_owned(),

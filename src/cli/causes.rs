@@ -223,6 +223,9 @@ impl From<ProvisionError> for CliError {
                 shown.causes.push(why.into());
                 shown
             }
+            ProvisionError::NotBegun { .. } => {
+                usage("not-begun", text, "take the job's id from `keybench status`, or leave --give-up out.")
+            }
             ProvisionError::BrokenAccount { .. } => {
                 let next = "run `keybench ledger verify`, and report this.";
                 Self::new(Exit::Ledger, "broken-account", sentence(&text), next)

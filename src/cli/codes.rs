@@ -154,6 +154,7 @@ const OURS: &[Code] = &[
     code(About::Command, "ledger-older", "The ledger has an older schema, and a reading command changes nothing.", "Start `keybench run` once."),
     code(About::Command, "ledger-unreadable", "The ledger's file can't be read, or is no ledger.", "Check `ledger.url`, the disk and the rights."),
     code(About::Command, "ledger-exists", "There is a file where a ledger is to be made.", "Choose another place, or move that file away."),
+    code(About::Command, "not-begun", "`--give-up` names a job that has no key begun, or that the ledger does not know in this tenant. Nothing was started.", "Take the job's id from `keybench status`."),
     code(About::Command, "ledger-claim", "Another bench holds the job, or took it over.", "Let that bench finish."),
     code(About::Command, "ledger-refused", "The ledger does not take this: it would break a promise.", "Run the same command again; report it if it stays so."),
     code(About::Command, "ledger-uncertain", "The disk failed while an entry was being written.", "Check the disk, then run the same command again: it reads what is there and settles it."),
@@ -254,7 +255,7 @@ mod tests {
     #[test]
     fn every_code_that_is_given_is_listed() {
         // Extensions, options, formats and other words with a dash.
-        const OTHER_WORDS: [&str; 3] = ["hmac-secret", "role-assignable", "sim-key"];
+        const OTHER_WORDS: [&str; 4] = ["give-up", "hmac-secret", "role-assignable", "sim-key"];
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut sources: Vec<std::path::PathBuf> = std::fs::read_dir(root.join("pipeline"))
             .expect("src/pipeline")
@@ -262,7 +263,7 @@ mod tests {
             .filter(|path| !["code.rs", "stage.rs"].iter().any(|name| path.ends_with(name)))
             .filter(|path| !path.to_string_lossy().contains("tests"))
             .collect();
-        sources.extend(["provision/plan.rs", "provision/run.rs"].map(|name| root.join(name)));
+        sources.extend(["provision/give_up.rs", "provision/plan.rs", "provision/run.rs"].map(|name| root.join(name)));
         let mut found = std::collections::BTreeSet::new();
         for path in sources.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
             let text = std::fs::read_to_string(path).expect("a source");

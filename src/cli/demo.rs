@@ -166,6 +166,7 @@ fn roster_only(roster: PathBuf) -> RunArgs {
         strict: false,
         idle: None,
         allow_privileged: Vec::new(),
+        give_up: Vec::new(),
     }
 }
 

@@ -141,7 +141,7 @@ fn for_people(line: &JobLine, name: &str, next: Option<&str>) -> String {
 /// What somebody should do about a job; nothing for those that need nothing.
 pub(super) fn what_to_do(line: &JobLine) -> Option<String> {
     const SAME: &str = "Run the same command again.";
-    const SAME_KEY: &str = "Run the same command again and put the same key back in; the job settles itself.";
+    const SAME_KEY: &str = "Run the same command again and put the same key back in; the job settles itself. If it is dead or lost: `--give-up JOB`.";
     let of_code = line.code.as_deref().and_then(codes::next_step);
     let text = match line.status {
         JobStatus::Finished | JobStatus::Waiting => return None,

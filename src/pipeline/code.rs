@@ -227,6 +227,12 @@ pub const CODES: &[Meaning] = &[
         "The tenant's challenge ran out before the registration was sent.",
         SAME_COMMAND,
     ),
+    attempt(
+        "given-up",
+        true,
+        "The key was given up as dead or lost (`--give-up`); its passkey was deleted from the tenant.",
+        "Use another key for this person. Should the old one turn up, run `keybench key reset` on it.",
+    ),
     parked("interrupted", "The run was ended before this job's next step.", SAME_COMMAND),
     parked("idle", "No key came for a while.", SAME_COMMAND),
     parked(

@@ -17,6 +17,8 @@ pub mod event;
 pub mod fitness;
 pub mod gate;
 #[cfg(all(test, feature = "sim"))]
+mod give_up_tests;
+#[cfg(all(test, feature = "sim"))]
 mod hands_tests;
 mod lane;
 mod lane_hands;

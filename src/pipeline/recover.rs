@@ -91,6 +91,13 @@ pub fn apply(state: State, entry: &Entry) -> Result<State, BrokenAccount> {
         (State::Unruly { at, made, method, code }, Entry::Intent { act: Act::DeleteMethod, .. }) => {
             State::DeletingMethod { at, made, method, code }
         }
+        // Given up by the person at the bench: the key won't come back, so what it registered goes.
+        (
+            State::Registered { at, made, method }
+            | State::ReadBack { at, made, method }
+            | State::SettingRules { at, made, method },
+            Entry::Intent { act: Act::DeleteMethod, .. },
+        ) => State::DeletingMethod { at, made, method, code: "given-up".into() },
         (State::DeletingMethod { at, made, code, .. }, Entry::MethodDeleted { .. }) => {
             State::Unwanted { at, made, code: Some(code) }
         }

@@ -260,3 +260,32 @@ fn a_torn_account_is_refused_not_guessed() {
     assert_eq!(error.found, "pin-set");
     assert_eq!(error.before, "Waiting");
 }
+
+#[test]
+fn a_registered_key_that_is_given_up_leaves_nobody_a_method() {
+    use crate::ledger::entry::Act;
+    let job = || JobId::new("J1");
+    let mut open = std::collections::BTreeSet::new();
+    walk(FORCED, |place| {
+        let live =
+            matches!(place.state, State::Registered { .. } | State::ReadBack { .. } | State::SettingRules { .. });
+        let Some(attempt) = place.state.current().map(|at| at.attempt) else { return };
+        let delete = Entry::Intent { job: job(), attempt, act: Act::DeleteMethod };
+        let after = apply(place.state.clone(), &delete);
+        if !live {
+            assert!(matches!(place.state, State::Unruly { .. }) || after.is_err(), "{:?} deletes", place.state);
+            return;
+        }
+        open.insert(format!("{:?}", place.state).split(' ').next().map(str::to_owned));
+        let deleting = after.expect("it may be given up");
+        assert!(matches!(&deleting, State::DeletingMethod { code, .. } if code == "given-up"), "{deleting:?}");
+        // A restart in between goes on deleting.
+        let again = step(&context(FORCED, BEFORE), deleting.clone(), Event::Resumed);
+        assert!(matches!(again.then, Then::Do(Effect::DeleteMethod(_))));
+        let deleted = Entry::MethodDeleted { job: job(), attempt, method: MethodId::new("m1") };
+        let failed = Entry::AttemptFailed { job: job(), attempt, code: "given-up".into(), pin_on_key: true };
+        let state = apply(apply(deleting, &deleted).expect("deleted"), &failed).expect("over");
+        assert!(matches!(state, State::Failed { pin_on_key: true, .. }));
+    });
+    assert!(open.len() >= 2, "{open:?}");
+}

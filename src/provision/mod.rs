@@ -9,6 +9,7 @@
 
 mod custodians;
 mod directory;
+pub(crate) mod give_up;
 mod metadata;
 mod plan;
 mod policy;
@@ -142,6 +143,14 @@ pub enum ProvisionError {
     /// People whose name has changed since their jobs were planned, and nobody to ask.
     #[error("{} people have another name than when their jobs were planned", .0.len())]
     Renamed(Vec<(Upn, Upn)>),
+    /// `--give-up` names a job that can't be given up.
+    #[error("job {job} can't be given up: {why}")]
+    NotBegun {
+        /// Which.
+        job: JobId,
+        /// Why not.
+        why: String,
+    },
     /// No randomness.
     #[error(transparent)]
     NoEntropy(#[from] crate::world::NoEntropy),

@@ -9,11 +9,11 @@ use jiff::SignedDuration;
 
 use super::metadata::{self, MetadataFiles};
 use super::policy::Known;
-use super::{Listener, ProvisionError, Report, Start, custodians, directory, plan, policy};
+use super::{Listener, ProvisionError, Report, Start, custodians, directory, give_up, plan, policy};
 use crate::graph::Graph;
 use crate::graph::display_name::NameTemplate;
 use crate::ledger::{Append, Entry, Ledger, RunEnd};
-use crate::model::{RunId, TenantId, Upn};
+use crate::model::{JobId, RunId, TenantId, Upn};
 use crate::pin::{PinPolicy, Recipients, ResumeStore, escrow};
 use crate::pipeline::bench::{Bench, Outside, Ports, RunSettings};
 use crate::pipeline::progress::{Progress, Summary};
@@ -95,6 +95,8 @@ pub struct Request<'a> {
     pub source: String,
     /// `--allow-privileged`.
     pub allow_privileged: Vec<Upn>,
+    /// `--give-up`: jobs whose key is dead or lost.
+    pub give_up: Vec<JobId>,
     /// `--ports`.
     pub ports: Ports,
     /// `--strict`.
@@ -163,6 +165,7 @@ pub fn provision(
     }
 
     custodians::agree(ledger, &request.recipients)?;
+    give_up::check(ledger, &tenant, &request.give_up)?;
     let known = plan::known(ledger, &tenant)?;
     let mut finished = std::collections::HashMap::new();
     for job in known.iter().filter(|job| job.status == crate::model::JobStatus::Finished) {
@@ -227,6 +230,8 @@ pub fn provision(
     if settled.still_watched > 0 {
         listener.note(&format!("{} lost registrations are still being watched for.", settled.still_watched));
     }
+
+    give_up::give_up_named(ledger, resume, graph, machine.operator, listener, &request.give_up)?;
 
     let queue = plan::queue(ledger, &checked, &todo)?;
     let watcher = |progress: &Progress| {

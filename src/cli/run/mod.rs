@@ -22,7 +22,7 @@ use crate::ctap2::hid::tap::{Tapped, Writer};
 use crate::graph::Cancel;
 use crate::ledger::{Opening, RunEnd, open_writer};
 use crate::logging::traffic_file;
-use crate::model::{BenchId, PortName, Upn};
+use crate::model::{BenchId, JobId, PortName, Upn};
 use crate::pin::{DirResumeStore, PinPolicy, Recipients};
 use crate::pipeline::bench::Ports;
 use crate::pipeline::progress::Summary;
@@ -40,6 +40,7 @@ use crate::world::{Clock, Entropy, KeyPorts, Operator as _, SystemClock, SystemE
   keybench run people.csv
   keybench run people.csv --ports 1-4.1,1-4.2 --idle 10
   keybench run --group \"New starters\" --strict
+  keybench run people.csv --give-up JOB       the key begun for this job is dead or lost
   keybench run people.csv --sim-keys 4        simulated keys, only against a simulated tenant
 
 The roster is CSV with a header line: upn, and if you like serial, keys, key_kind, first_device,
@@ -70,6 +71,10 @@ pub struct RunArgs {
     /// This person holds a role and gets a key all the same; may be given several times
     #[arg(long, value_name = "UPN")]
     pub allow_privileged: Vec<String>,
+    /// The key begun for this job is dead or lost: delete what it registered and serve the person with another;
+    /// may be given several times
+    #[arg(long, value_name = "JOB")]
+    pub give_up: Vec<String>,
 }
 
 /// What a run rests on, read and checked before anything is asked of the tenant or a key.
@@ -85,6 +90,8 @@ pub struct Prepared {
     pub source: String,
     /// From `--allow-privileged`.
     pub allow_privileged: Vec<Upn>,
+    /// From `--give-up`.
+    pub give_up: Vec<JobId>,
 }
 
 /// Reads settings and roster.
@@ -110,7 +117,8 @@ pub fn prepare(context: &Context<'_>, args: &RunArgs) -> Result<Prepared, CliErr
         (Some(path), _) => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
         (None, group) => group.clone().unwrap_or_default(),
     };
-    Ok(Prepared { settings, tenant, roster, source, allow_privileged })
+    let give_up = args.give_up.iter().map(|job| JobId::new(job.trim())).collect();
+    Ok(Prepared { settings, tenant, roster, source, allow_privileged, give_up })
 }
 
 fn read_roster(path: &Path) -> Result<Roster, CliError> {
@@ -238,7 +246,7 @@ pub fn execute(
     prepared: Prepared,
     asked: Asked<'_>,
 ) -> Result<(Exit, Option<Report>), CliError> {
-    let Prepared { settings, tenant, roster, source, allow_privileged } = prepared;
+    let Prepared { settings, tenant, roster, source, allow_privileged, give_up } = prepared;
     let recipients =
         Recipients::from_settings(&settings.escrow.first, &settings.escrow.second, settings.escrow.dual())?;
     let pins = PinPolicy::check(&settings.pin.to_policy())?;
@@ -307,6 +315,7 @@ pub fn execute(
         group: asked.group,
         source,
         allow_privileged,
+        give_up,
         ports: asked.ports,
         strict: asked.strict,
         operator_name: who::operator(),

@@ -1,0 +1,129 @@
+//! Keys that never come back: their jobs are given up, and the people get other keys.
+
+use std::collections::HashMap;
+
+use super::stage::{Play, Stage};
+use super::state::State;
+use crate::ledger::Ledger as _;
+use crate::model::{JobId, TenantId};
+use crate::pin::DirResumeStore;
+use crate::provision::ProvisionError;
+use crate::provision::give_up::{check, give_up};
+use crate::sim::key::{Fault, Model, Probe, SimKey};
+use crate::sim::operator::{BoxedKey, Manner};
+use crate::sim::tenant::FaultRule;
+use crate::sim::tenant::faults::Trouble;
+use crate::sim::tenant::route::Kind;
+
+#[test]
+fn keys_pulled_for_ever_at_every_report_are_given_up_and_everybody_gets_another() {
+    let people = 40;
+    let stage = Stage::new(people, people, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let lazy = Manner { back_after_ms: 3_600_000, ..Manner::default() };
+    let boxed = (1..=40)
+        .map(|n| {
+            let key = SimKey::new(&Model::usual(), n);
+            key.probe().add_fault(Fault::UnplugAtPacket { packet: u64::from(n) });
+            BoxedKey { key, manner: lazy }
+        })
+        .collect();
+    let (outcome, _) = stage.run(&ledger, Play { deaf: true, ..Play::of(boxed).idle(1_000) });
+    outcome.expect("a run");
+
+    let resume = DirResumeStore::open(stage.resume_dir()).expect("a store");
+    let tenant = TenantId::new(&stage.tenant.tenant_id);
+    let (mut with_pin, mut registered, mut lost) = (0, 0, 0);
+    for person in stage.people() {
+        let job = stage.job_of(person);
+        let state = stage.state_of(&ledger, &job);
+        if !state.is_open() {
+            assert!(matches!(
+                check(&ledger, &tenant, std::slice::from_ref(&job)),
+                Err(ProvisionError::NotBegun { .. })
+            ));
+            continue;
+        }
+        lost += 1;
+        with_pin += usize::from(matches!(state, State::PinSet { .. } | State::Making { .. }));
+        let live = matches!(state, State::Registered { .. } | State::ReadBack { .. } | State::SettingRules { .. });
+        registered += usize::from(live);
+        check(&ledger, &tenant, std::slice::from_ref(&job)).expect("it has a key begun");
+        let deleted = give_up(&ledger, &resume, stage.graph(), &job).expect("given up");
+        assert_eq!(deleted.is_some(), live, "{state:?}");
+        let after = stage.state_of(&ledger, &job);
+        assert!(matches!(&after, State::Failed { code, resume_key_gone: true, .. } if code == "given-up"), "{after:?}");
+    }
+    assert!(
+        with_pin > 0 && registered > 0 && lost > 25,
+        "{with_pin} with a PIN, {registered} registered, {lost} in all"
+    );
+
+    let spare: Vec<SimKey> = (101..=140).map(|n| SimKey::new(&Model::usual(), n)).collect();
+    let probes: Vec<Probe> = spare.iter().map(SimKey::probe).collect();
+    let (outcome, _) = stage.run(&ledger, Play::of(spare.into_iter().map(BoxedKey::from).collect()));
+    let counts = outcome.expect("a run").summary.counts;
+    assert_eq!(counts.finished + counts.already, 40, "{counts:?}");
+    let holders: HashMap<_, _> = probes
+        .iter()
+        .flat_map(|probe| probe.residents().into_iter().map(|held| (held.credential_id, probe.clone())))
+        .collect();
+    for (index, person) in stage.people().iter().enumerate() {
+        let state = stage.state_of(&ledger, &stage.job_of(person));
+        if let Some(probe) = state.made().and_then(|made| holders.get(&made.credential)) {
+            stage.assert_finished(&ledger, index, std::slice::from_ref(probe), person.upn.as_str());
+            lost -= 1;
+        }
+    }
+    assert!(lost <= 0, "{lost} given-up jobs were not finished with another key");
+    ledger.verify(None).expect("an unbroken chain");
+}
+
+#[test]
+fn an_unknown_job_and_another_tenants_are_refused() {
+    let stage = Stage::new(1, 1, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let job = stage.job_of(&stage.people()[0]);
+    for (tenant, job) in [(stage.tenant.tenant_id.as_str(), JobId::new("nobody")), ("elsewhere", job.clone())] {
+        let refused = check(&ledger, &TenantId::new(tenant), &[job]);
+        assert!(matches!(refused, Err(ProvisionError::NotBegun { .. })), "{refused:?}");
+    }
+}
+
+/// The registration's answer is lost and the list lags, so nobody knows whether Entra has it.
+fn unanswered() -> (Stage, crate::ledger::SqliteLedger) {
+    let stage = Stage::new(1, 1, |spec| spec.quirks.list_lag_ms = 3_600_000);
+    let lost = FaultRule { on: Some(Kind::Register), times: Some(1), ..FaultRule::always(Trouble::Lose) };
+    stage.tenant.add_fault(lost).expect("a fault");
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let key = SimKey::new(&Model::usual(), 1);
+    stage.run(&ledger, Play::of(vec![key.into()]).lag(0).idle(300)).0.expect("a run");
+    let state = stage.state_of(&ledger, &stage.job_of(&stage.people()[0]));
+    assert!(matches!(state, State::Registering { .. }), "{state:?}");
+    (stage, ledger)
+}
+
+#[test]
+fn a_registration_nobody_knows_of_is_deleted_at_once_or_as_soon_as_it_shows() {
+    for shows_in_time in [true, false] {
+        let (stage, ledger) = unanswered();
+        let resume = DirResumeStore::open(stage.resume_dir()).expect("a store");
+        if shows_in_time {
+            stage.tenant.advance(4_000);
+        }
+        let job = stage.job_of(&stage.people()[0]);
+        let deleted = give_up(&ledger, &resume, stage.graph(), &job).expect("given up");
+        assert_eq!(deleted.is_some(), shows_in_time);
+        if !shows_in_time {
+            stage.tenant.advance(4_000);
+            assert_eq!(stage.settle(&ledger).deleted.len(), 1, "the next run finds it");
+        }
+        let methods = stage.tenant.state()["people"][0]["methods"].as_array().expect("methods").len();
+        assert_eq!(methods, 0, "nothing of the given-up key is left");
+        assert!(!stage.state_of(&ledger, &job).is_open(), "the person waits for another key");
+        ledger.verify(None).expect("an unbroken chain");
+    }
+}

@@ -22,8 +22,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pin", &["model", "world", "platform"]),
     ("roster", &["model", "world", "platform"]),
     ("ledger", &["model", "world", "platform"]),
-    ("tenant", &["model", "world", "platform", "graph"]),
-    ("handover", &["model", "world", "platform", "pin"]),
     ("config", &["model", "platform", "pin"]),
     ("logging", &["platform"]),
     // The journey itself is a table over nouns: what happened (`ledger::entry`) and what was answered (`webauthn`).
@@ -32,17 +30,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pipeline::effect", PURE_JOURNEY),
     ("pipeline::step", PURE_JOURNEY),
     ("pipeline::recover", PURE_JOURNEY),
-    (
-        "pipeline",
-        &["model", "world", "platform", "ctap2", "webauthn", "graph", "pin", "roster", "tenant", "handover", "ledger"],
-    ),
+    ("pipeline", &["model", "world", "platform", "ctap2", "webauthn", "graph", "pin", "roster", "ledger"]),
     // A whole run put together, for the command line and for a rehearsal.
     (
         "provision",
-        &[
-            "model", "world", "platform", "config", "ctap2", "webauthn", "graph", "pin", "roster", "tenant",
-            "handover", "ledger", "pipeline",
-        ],
+        &["model", "world", "platform", "config", "ctap2", "webauthn", "graph", "pin", "roster", "ledger", "pipeline"],
     ),
     // Simulated hands on one side, a real bench on the other, joined here and nowhere else.
     ("rehearsal", &["model", "world", "platform", "webauthn", "pipeline", "provision", "sim"]),

@@ -103,6 +103,7 @@ pub fn play(context: &Context<'_>, scenario: &Scenario, out: Option<&Path>) -> R
         strict: false,
         bounds: Bounds { idle: IDLE, list_lag: LIST_LAG, ..Bounds::default() },
         resume_dir: folder.path("resume"),
+        traffic: None,
         stand: Some(Stand {
             ports: rehearsal.ports(),
             heard: &heard,
@@ -157,6 +158,7 @@ fn no_rehearsal(error: RehearsalError) -> CliError {
 
 fn roster_only(roster: PathBuf) -> RunArgs {
     RunArgs {
+        traffic: None,
         roster: Some(roster),
         group: None,
         ports: Vec::new(),

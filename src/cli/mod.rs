@@ -39,6 +39,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Overrides, Settings, Sources};
+use crate::logging::{self, LoggingError};
 
 pub use error::CliError;
 pub use exit::Exit;
@@ -193,12 +194,21 @@ pub fn run_command_line(
     };
     output.set_style(style);
     let context = Context { global: &cli.global, output, environment };
-    match dispatch(&context, &cli.command) {
+    match start_logging(&context).and_then(|()| dispatch(&context, &cli.command)) {
         Ok(exit) => exit,
         Err(error) => {
             output.error(&error);
             error.exit
         }
+    }
+}
+
+/// Log lines go to stderr; `KEYBENCH_LOG` stands over `-v`.
+fn start_logging(context: &Context<'_>) -> Result<(), CliError> {
+    match logging::start((context.environment)(logging::VARIABLE).as_deref(), context.global.verbose) {
+        // Several command lines in one process, as tests run them, share the first one's.
+        Ok(()) | Err(LoggingError::Twice) => Ok(()),
+        Err(error) => Err(causes::told(Exit::Usage, "usage", &error.to_string(), "see docs/OPERATING.md.")),
     }
 }
 

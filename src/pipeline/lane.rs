@@ -21,7 +21,7 @@ use crate::ctap2::session::{self, Opened};
 use crate::ledger::entry::Entry;
 use crate::ledger::{Append, LedgerError};
 use crate::model::{Aaguid, JobId, KeyRef, Person, PortName};
-use crate::pin::KeyPinPlan;
+use crate::pin::{ForceChange, KeyPinPlan, PinPolicyError};
 use crate::webauthn::record::RegistrationRecord;
 use crate::world::PluggedKey;
 
@@ -84,7 +84,7 @@ impl<'b, 'w> Lane<'b, 'w> {
         };
         self.bench.tell(&Progress::Identified { key: key.clone() });
         match self.choose(&mut hand, &key)? {
-            Ok((assignment, plan)) => self.work(hand, key, assignment, plan, stay),
+            Ok(assignment) => self.work(hand, key, assignment, stay),
             Err(refusal) => self.refuse(refusal, stay),
         }
     }
@@ -147,12 +147,8 @@ impl<'b, 'w> Lane<'b, 'w> {
     }
 
     /// The job for this key, with the PIN plan; or why there is none.
-    #[allow(clippy::type_complexity)] // the outer error ends the run, the inner one is an answer about this key
-    fn choose(
-        &self,
-        hand: &mut KeyHand,
-        key: &KeyRef,
-    ) -> Result<Result<(Assignment, Option<KeyPinPlan>), Refusal>, DriveError> {
+    /// The outer error ends the run, the inner one is an answer about this key.
+    fn choose(&self, hand: &mut KeyHand, key: &KeyRef) -> Result<Result<Assignment, Refusal>, DriveError> {
         let bench = self.bench;
         let refuse = |code, detail| Ok(Err(Refusal { key: key.clone(), code, detail }));
         if key.serial.as_ref().is_some_and(|serial| bench.settings.never.contains(serial)) {
@@ -161,7 +157,7 @@ impl<'b, 'w> Lane<'b, 'w> {
         if let Some(job) = self.begun_job(hand, key)?
             && let Some(assignment) = bench.queue().take_begun(&job, &self.port)
         {
-            return Ok(Ok((assignment, None)));
+            return Ok(Ok(assignment));
         }
         if let Err(code) = fit(&facts(hand.info()), bench.settings.require_hmac_secret) {
             let code = if code == "has-pin" && hand.is_blocked() { "pin-blocked" } else { code };
@@ -174,10 +170,9 @@ impl<'b, 'w> Lane<'b, 'w> {
             };
             return refuse(code, detail);
         }
-        let plan = match bench.settings.pins.for_key(&pin_facts(hand.info())) {
-            Ok(plan) => plan,
-            Err(error) => return refuse(plan_code(&error), Some(error.to_string())),
-        };
+        if let Err(error) = bench.settings.pins.for_key(&pin_facts(hand.info())) {
+            return refuse(plan_code(&error), Some(error.to_string()));
+        }
         let objection = std::cell::RefCell::new(None);
         let fits = |person: &Person| {
             if !kind_fits(person, key) {
@@ -193,19 +188,19 @@ impl<'b, 'w> Lane<'b, 'w> {
         };
         let assignment = bench.queue().take_waiting(key, &fits);
         match (assignment, objection.into_inner()) {
-            (Some(assignment), _) => {
-                let possible =
-                    assignment.person.first_device.is_none_or(|device| (bench.settings.change_possible)(device));
-                let plan = if possible || bench.settings.pins.force_change() == crate::pin::ForceChange::Require {
-                    plan
-                } else {
-                    plan.without_forced_change()
-                };
-                Ok(Ok((assignment, Some(plan))))
-            }
+            (Some(assignment), _) => Ok(Ok(assignment)),
             (None, Some(why)) => refuse("aaguid-not-allowed", Some(why)),
             (None, None) => refuse("not-wanted", None),
         }
+    }
+
+    /// The PIN policy, fitted to this key and to the person's first device.
+    fn plan_for(&self, person: &Person, hand: &KeyHand) -> Result<KeyPinPlan, PinPolicyError> {
+        let settings = &self.bench.settings;
+        let plan = settings.pins.for_key(&pin_facts(hand.info()))?;
+        let possible = person.first_device.is_none_or(|device| (settings.change_possible)(device));
+        let required = settings.pins.force_change() == ForceChange::Require;
+        Ok(if possible || required { plan } else { plan.without_forced_change() })
     }
 
     /// The open job that this key was begun for.
@@ -282,14 +277,7 @@ impl<'b, 'w> Lane<'b, 'w> {
     }
 
     /// Works on one job with one key until the job rests and the key is out.
-    fn work(
-        &self,
-        hand: KeyHand,
-        key: KeyRef,
-        assignment: Assignment,
-        plan: Option<KeyPinPlan>,
-        stay: &Stay,
-    ) -> Result<(), DriveError> {
+    fn work(&self, hand: KeyHand, key: KeyRef, assignment: Assignment, stay: &Stay) -> Result<(), DriveError> {
         let bench = self.bench;
         let Assignment { job, person, state, resumed } = assignment;
         let upn = person.upn.to_string();
@@ -324,22 +312,12 @@ impl<'b, 'w> Lane<'b, 'w> {
             }
         };
         // A resumed key is told what it would have been told: the policy is fitted to it again.
-        let plan = match plan {
-            Some(plan) => plan,
-            None => match bench.settings.pins.for_key(&pin_facts(hand.info())) {
-                Ok(plan) => plan,
-                Err(error) => {
-                    give_back(state, Place::KeyAway);
-                    return self
-                        .refuse(Refusal { key, code: plan_code(&error), detail: Some(error.to_string()) }, stay);
-                }
-            },
-        };
-        let possible = person.first_device.is_none_or(|device| (bench.settings.change_possible)(device));
-        let plan = if possible || bench.settings.pins.force_change() == crate::pin::ForceChange::Require {
-            plan
-        } else {
-            plan.without_forced_change()
+        let plan = match self.plan_for(&person, &hand) {
+            Ok(plan) => plan,
+            Err(error) => {
+                give_back(state, Place::KeyAway);
+                return self.refuse(Refusal { key, code: plan_code(&error), detail: Some(error.to_string()) }, stay);
+            }
         };
         let event = if resumed { Event::Resumed } else { Event::KeyGiven(key.clone()) };
         let mut journey = Journey {

@@ -18,12 +18,15 @@ use super::interrupt::{Patience, interrupted};
 use super::prompt::Terminal;
 use super::{CliError, Context, Exit};
 use crate::config::{FirstDevicePolicy, Settings, Tenant};
+use crate::ctap2::hid::tap::{Tapped, Writer};
 use crate::graph::Cancel;
 use crate::ledger::{Opening, RunEnd, open_writer};
+use crate::logging::traffic_file;
 use crate::model::{BenchId, PortName, Upn};
 use crate::pin::{DirResumeStore, PinPolicy, Recipients};
 use crate::pipeline::bench::Ports;
 use crate::pipeline::progress::Summary;
+use crate::platform::private::create_private_dir;
 use crate::platform::who;
 use crate::provision::{Bounds, Machine, MetadataFiles, Report, Request, provision};
 use crate::roster::Roster;
@@ -61,6 +64,9 @@ pub struct RunArgs {
     /// End after so many minutes without a key
     #[arg(long, value_name = "MIN", value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub idle: Option<u32>,
+    /// Keep the packets of every key in this folder, secrets blanked, one file for each time a key is plugged in
+    #[arg(long, value_name = "DIR")]
+    pub traffic: Option<PathBuf>,
     /// This person holds a role and gets a key all the same; may be given several times
     #[arg(long, value_name = "UPN")]
     pub allow_privileged: Vec<String>,
@@ -146,6 +152,8 @@ pub struct Asked<'a> {
     pub resume_dir: PathBuf,
     /// Simulated keys; `None` for this machine's ports.
     pub stand: Option<Stand<'a>>,
+    /// `--traffic`.
+    pub traffic: Option<PathBuf>,
 }
 
 /// `keybench run`, whole.
@@ -165,6 +173,7 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<Exit, CliError> {
         bounds,
         resume_dir: prepared.settings.data.join("resume"),
         stand: None,
+        traffic: args.traffic.clone(),
     };
     match args.sim_keys {
         None => execute(context, prepared, asked).map(|(exit, _)| exit),
@@ -268,6 +277,14 @@ pub fn execute(
             (&usb, Anchors::none(), false)
         }
     };
+    let tapped;
+    let machine_ports = match &asked.traffic {
+        None => machine_ports,
+        Some(dir) => {
+            tapped = Tapped::new(machine_ports, Arc::clone(&clock), traffic_into(dir)?);
+            &tapped
+        }
+    };
     let machine = Machine {
         clock,
         entropy,
@@ -307,6 +324,22 @@ pub fn execute(
         context.output.progress("Run the same command again to go on.");
     }
     Ok((exit_of(&report, interrupted.load(Ordering::Relaxed)), Some(report)))
+}
+
+/// One private file for each stay of a key, in a folder of its own.
+fn traffic_into(dir: &Path) -> Result<Box<Writer>, CliError> {
+    create_private_dir(dir)?;
+    let dir = dir.to_owned();
+    Ok(Box::new(move |plug| {
+        let path = dir.join(format!("stay-{}.jsonl", plug.0));
+        match traffic_file(&path) {
+            Ok(file) => Some(Box::new(file)),
+            Err(error) => {
+                tracing::warn!(%error, "this key's packets are not kept");
+                None
+            }
+        }
+    }))
 }
 
 /// The exit code of a run that came to its end (`docs/ERRORS.md`).

@@ -6,5 +6,6 @@ pub mod frame;
 mod hotplug;
 pub mod packet;
 mod stays;
+pub mod tap;
 pub mod transcript;
 pub mod usb;

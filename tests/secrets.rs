@@ -1,0 +1,159 @@
+//! A whole run of the real program, and then a search for its PINs in everything it left and everything it said: ledger,
+//! write-ahead log, mirror, resume keys, traffic record, log lines, stdout and stderr. A planted copy must be found.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use keybench::sim::tenant::{TenantSpec, people_default, start};
+
+const PEOPLE: usize = 3;
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn keybench(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_keybench"))
+            .args(["--config", "bench.toml"])
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("KEYBENCH_LOG", "trace")
+            .output()
+            .expect("the program starts")
+    }
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a mode");
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) {}
+
+/// Every spelling under which a PIN could hide.
+fn spellings(pin: &str) -> Vec<Vec<u8>> {
+    let hex: String = pin.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let utf16 = |bytes: fn(u16) -> [u8; 2]| pin.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let mut all = vec![
+        pin.as_bytes().to_vec(),
+        hex.to_uppercase().into_bytes(),
+        hex.into_bytes(),
+        utf16(u16::to_le_bytes),
+        utf16(u16::to_be_bytes),
+    ];
+    // base64 at its three offsets: what stands before shifts the letters; the characters at the edges are left out.
+    for offset in 0..3 {
+        let shifted = [&b"\0\0"[..offset], pin.as_bytes()].concat();
+        let text = STANDARD_NO_PAD.encode(shifted);
+        let inner = &text[offset.div_ceil(1).min(2) * 2..text.len() - 3];
+        all.push(inner.as_bytes().to_vec());
+        all.push(inner.replace('+', "-").replace('/', "_").into_bytes());
+    }
+    all
+}
+
+fn holds(content: &[u8], pin: &str) -> bool {
+    spellings(pin).iter().any(|spelling| content.windows(spelling.len()).any(|window| window == spelling.as_slice()))
+}
+
+fn files_below(dir: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry")) {
+        let path = entry.path();
+        if path.is_dir() { files_below(&path, into) } else { into.push(path) }
+    }
+}
+
+#[test]
+fn no_pin_is_left_anywhere_and_a_planted_one_is_found() {
+    let tenant = start(
+        TenantSpec { people: people_default(PEOPLE, 7), ..TenantSpec::default() },
+        "127.0.0.1:0".parse().expect("an address"),
+    )
+    .expect("a tenant");
+    let bench = Bench { dir: tempfile::tempdir().expect("a folder") };
+    fs::write(bench.path("secret"), &tenant.client_secret).expect("written");
+    make_private(&bench.path("secret"));
+    fs::write(bench.path("people.csv"), format!("upn\n{}\n", tenant.upns.join("\n"))).expect("written");
+    fs::write(bench.path("bench.toml"), "").expect("written");
+    make_private(&bench.path("bench.toml"));
+    let made = bench.keybench(&["escrow", "keygen", "--out", "custodian.txt"]);
+    let recipient = String::from_utf8(made.stdout).expect("text").trim().to_owned();
+    assert!(recipient.starts_with("age1"), "{recipient}");
+    let settings = format!(
+        "[tenant]\nid = \"{}\"\nclient_id = \"{}\"\nauth = \"secret\"\nclient_secret_file = \"secret\"\ngraph_url = \"{}\"\nlogin_url = \"{}\"\n\
+         [pin]\nlength = 16\nalphabet = \"alphanumeric\"\n[escrow]\nrecipients = [\"{recipient}\"]\n\
+         [ledger]\nurl = \"sqlite:ledger.db\"\nmirror = \"mirror\"\n",
+        tenant.tenant_id, tenant.client_id, tenant.graph_url, tenant.login_url
+    );
+    fs::write(bench.path("bench.toml"), settings).expect("written");
+
+    let run = bench.keybench(&["-vvv", "run", "people.csv", "--sim-keys", "2", "--traffic", "traffic", "--json"]);
+    let stdout = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success(), "{stdout}\n{}", String::from_utf8_lossy(&run.stderr));
+    fs::write(bench.path("said.stdout"), &run.stdout).expect("written");
+    fs::write(bench.path("said.stderr"), &run.stderr).expect("written");
+
+    let events: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).expect("one JSON object a line")).collect();
+    let pins: Vec<String> = events
+        .iter()
+        .filter(|event| event["event"] == "finished")
+        .map(|event| {
+            let job = event["job"].as_str().expect("a job");
+            let opened = bench.keybench(&[
+                "escrow",
+                "open",
+                "--identity",
+                "custodian.txt",
+                "--job",
+                job,
+                "--as",
+                "Test",
+                "--reason",
+                "test",
+                "--to-stdout",
+            ]);
+            String::from_utf8(opened.stdout).expect("text").trim().to_owned()
+        })
+        .collect();
+    assert_eq!(pins.len(), PEOPLE);
+    assert!(pins.iter().all(|pin| pin.len() == 16), "the PIN and nothing else");
+
+    let mut files = Vec::new();
+    files_below(bench.dir.path(), &mut files);
+    let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+    for part in ["ledger.db", "mirror", "stay-", "said.stdout", "said.stderr"] {
+        assert!(names.iter().any(|name| name.contains(part)), "{part} was searched: {names:?}");
+    }
+    for path in &files {
+        let content = fs::read(path).expect("read");
+        for pin in &pins {
+            assert!(!holds(&content, pin), "a PIN stands in {}", path.display());
+        }
+    }
+
+    // The search itself: one planted copy in each spelling, in the middle of other bytes.
+    for pin in &pins {
+        for spelling in spellings(pin) {
+            let planted = [b"before ".as_slice(), &spelling, b" after"].concat();
+            assert!(holds(&planted, pin));
+        }
+        for offset in 0..3 {
+            let text = STANDARD_NO_PAD.encode([&b"xyz"[..offset], pin.as_bytes(), b"tail"].concat());
+            assert!(holds(text.as_bytes(), pin), "base64 at offset {offset}");
+        }
+    }
+}

@@ -9,12 +9,13 @@ use super::{CliError, Context, Exit};
 /// `keybench sim key`
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
-  keybench sim key --uhid                                 one key, touched from the keyboard: touch 1 now
-  keybench sim key --uhid --touch                         one key that counts as touched at once
+  keybench sim key --uhid                one key, touched from the keyboard: touch 1 now
+  keybench sim key --uhid --touch        one key that counts as touched at once
   keybench sim key --uhid --model titan-v2 --count 8 --control /run/keys.sock
 
 Control, a line at a time, words or JSON, one line of JSON back:
-  list · plug, unplug, power-cycle, mend [KEY|all] · touch KEY|all now|hand|at-once|after MS|never|decline
+  list · plug, unplug, power-cycle, mend [KEY|all]
+  touch KEY|all now|hand|at-once|after MS|never|decline
   touch-timeout KEY|all MS · drop, corrupt KEY|all PACKET · foreign KEY|all · fault KEY|all JSON
   inspect KEY · pin-is KEY PIN · quit")]
 pub struct KeyArgs {

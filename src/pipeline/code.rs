@@ -238,12 +238,12 @@ pub const CODES: &[Meaning] = &[
     parked(
         "key-pulled",
         "The key was pulled out in the middle.",
-        "Put the same key back in any port; the job settles itself before going on.",
+        "Put the same key back in any port; the job settles itself before going on. If it is lost: `--give-up JOB` with the same command.",
     ),
     parked(
         "key-silent",
         "The key stopped answering in the middle.",
-        "Re-plug it; the job settles itself before going on.",
+        "Re-plug it; the job settles itself before going on. If it is dead: `--give-up JOB` with the same command.",
     ),
     parked(
         "answer-lost",

@@ -45,9 +45,14 @@ impl Need {
     pub fn lacking(&self) -> Option<String> {
         let found = |there: bool, reason: &str| (!there).then(|| reason.to_owned());
         match self {
-            Self::Uhid => OpenOptions::new().read(true).write(true).open("/dev/uhid").err().map(|error| {
-                format!("virtual USB keys need /dev/uhid ({error}); hw-tests/vm/run brings a machine that has it")
-            }),
+            Self::Uhid => match OpenOptions::new().read(true).write(true).open("/dev/uhid") {
+                Err(error) => Some(format!(
+                    "virtual USB keys need /dev/uhid ({error}); hw-tests/vm/run brings a machine that has it"
+                )),
+                Ok(_) => {
+                    real_key().map(|node| format!("a real security key is plugged in ({node}); take it out first"))
+                }
+            },
             Self::Root => found(is_root(), "needs root, to play other accounts"),
             Self::FidoTools => found(on_path("fido2-token"), "needs Debian's fido2-tools"),
             Self::PythonFido2 => found(
@@ -60,6 +65,20 @@ impl Need {
             ),
         }
     }
+}
+
+/// A FIDO device that is not one of ours.
+fn real_key() -> Option<String> {
+    // Usage page 0xF1D0 as report descriptors write it.
+    const FIDO: [u8; 3] = [0x06, 0xD0, 0xF1];
+    std::fs::read_dir("/sys/class/hidraw").ok()?.flatten().find_map(|entry| {
+        let device = entry.path().join("device");
+        let descriptor = std::fs::read(device.join("report_descriptor")).unwrap_or_default();
+        let uevent = std::fs::read_to_string(device.join("uevent")).unwrap_or_default();
+        let ours = uevent.lines().any(|line| line.starts_with("HID_PHYS=sim-"));
+        let fido = descriptor.windows(FIDO.len()).any(|bytes| bytes == FIDO);
+        (fido && !ours).then(|| entry.file_name().to_string_lossy().into_owned())
+    })
 }
 
 fn is_root() -> bool {

@@ -20,7 +20,7 @@ fn trial(rig: &Rig) -> Result<String, String> {
     let bench = Bench::new(rig, 2, "[pin]\nlength = 16\nalphabet = \"alphanumeric\"\n")?;
     let mut keys = Keys::start(rig, 2, &["--unplugged", "--touch"])?;
     let roster = bench.roster("people.csv", [0, 1])?;
-    let mut command = bench.command(&["run", &roster.to_string_lossy(), "--ports", "all", "--idle", "1", "--json"]);
+    let mut command = bench.run_command(&roster);
     let mut run = Live::start(command.env("HW_PLANTED", PLANTED))?;
     run.until("started", PATIENCE)?;
     let mut dumps = Vec::new();

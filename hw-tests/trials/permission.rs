@@ -72,7 +72,7 @@ fn late(rig: &Rig) -> Result<(), String> {
     let mut keys = Keys::start(rig, 1, &["--touch"])?;
     keys.wait_for_nodes()?;
     let node = keys.node(1)?;
-    let mut command = bench.command(&["run", &roster.to_string_lossy(), "--ports", "all", "--idle", "1", "--json"]);
+    let mut command = bench.run_command(&roster);
     let mut bench_run = Live::start(command.uid(NOBODY).gid(NOBODY))?;
     let refused = bench_run.until("key-refused", PATIENCE)?;
     ensure(refused["code"] == "no-right", || format!("without the right: {refused}"))?;
@@ -108,7 +108,7 @@ fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
     run(Command::new("chown").args(["-R", &format!("{NOBODY}:{GROUP}")]).arg(&folder), PATIENCE)?.good()?;
     let mut keys = Keys::start(rig, 1, &["--unplugged", "--touch"])?;
     let roster = bench.roster("people.csv", [0])?;
-    let mut command = bench.command(&["run", &roster.to_string_lossy(), "--ports", "all", "--idle", "1", "--json"]);
+    let mut command = bench.run_command(&roster);
     let mut bench_run = Live::start(command.uid(NOBODY).gid(GROUP))?;
     bench_run.until("started", PATIENCE)?;
     // The node comes as root's alone, and udev hands it over a moment later.

@@ -315,6 +315,7 @@ impl<'b, 'w> Lane<'b, 'w> {
         let plan = match self.plan_for(&person, &hand) {
             Ok(plan) => plan,
             Err(error) => {
+                bench.out.ledger.release(&claim)?;
                 give_back(state, Place::KeyAway);
                 return self.refuse(Refusal { key, code: plan_code(&error), detail: Some(error.to_string()) }, stay);
             }
@@ -333,7 +334,6 @@ impl<'b, 'w> Lane<'b, 'w> {
         let outcome = self.drive(&mut journey, &mut hands, event, stay);
         let detail = hands.take_detail();
         drop(hands);
-        let release = |journey: &Journey| bench.out.ledger.release(&journey.claim);
         let rest = match outcome {
             Ok(rest) => rest,
             Err(error) => {
@@ -342,24 +342,29 @@ impl<'b, 'w> Lane<'b, 'w> {
                 return Err(error);
             }
         };
+        if rest != Rest::Finished {
+            // First let go of the job, then give it back: from then on another lane may take it, and would share this hold.
+            bench.out.ledger.release(&journey.claim)?;
+        }
         match rest {
             Rest::Finished => {
                 give_back(journey.state.clone(), Place::Finished);
                 bench.ahead.nudge();
                 bench.tell(&Progress::TakeOut { port: self.port.clone(), job: job.clone(), upn });
                 self.wait_until_out(stay);
+                // The key may have stood there for longer than a hold on a job lasts.
+                let claim = bench.out.ledger.claim(&job)?;
                 if stay.is_over()
                     && let Some(at) = journey.state.current()
                 {
                     let taken = Entry::KeyTaken { job: job.clone(), attempt: at.attempt };
-                    bench.out.ledger.append(Append::entry(taken).under(&journey.claim))?;
+                    bench.out.ledger.append(Append::entry(taken).under(&claim))?;
                     bench.tell(&Progress::Taken { port: self.port.clone(), job });
                 }
-                release(&journey)?;
+                bench.out.ledger.release(&claim)?;
             }
             Rest::Failed { code } => {
                 let again = give_back(journey.state.clone(), Place::Failed { code: code.clone() });
-                release(&journey)?;
                 bench.ahead.nudge();
                 bench.tell(&Progress::Failed {
                     job,
@@ -373,7 +378,6 @@ impl<'b, 'w> Lane<'b, 'w> {
             }
             Rest::AwaitKey => {
                 give_back(journey.state.clone(), Place::KeyAway);
-                release(&journey)?;
                 work.key.port = self.port.clone();
                 let until = bench.out.clock.monotonic() + HEARSAY;
                 while !stay.is_over() && !bench.gate.stopping() && bench.out.clock.monotonic() < until {
@@ -395,7 +399,6 @@ impl<'b, 'w> Lane<'b, 'w> {
             Rest::Parked { code } => {
                 let place = if journey.state.is_open() { Place::KeyAway } else { Place::Waiting };
                 give_back(journey.state.clone(), place);
-                release(&journey)?;
                 bench.tell(&Progress::Parked { job, upn, port: Some(self.port.clone()), code });
                 self.wait_until_out(stay);
             }

@@ -17,39 +17,39 @@
 //!
 //! Who may use whom is in `docs/ARCHITECTURE.md`, and `tests/architecture.rs` holds the code to it.
 
-/// WHAT THE OPERATOR TYPES: one subcommand a file; nothing else prints.
+// WHAT THE OPERATOR TYPES: one subcommand a file; nothing else prints.
 pub mod cli;
-/// Settings: file, environment and flags to checked values, or everything that is wrong with them.
+// Settings: file, environment and flags to checked values, or everything that is wrong with them.
 pub mod config;
-/// TALKING TO A KEY: nothing above knows CBOR or packets.
+// TALKING TO A KEY: nothing above knows CBOR or packets.
 pub mod ctap2;
-/// TALKING TO MICROSOFT GRAPH.
+// TALKING TO MICROSOFT GRAPH.
 pub mod graph;
-/// WHAT HAPPENED, KEPT: append-only, chained, synced.
+// WHAT HAPPENED, KEPT: append-only, chained, synced.
 pub mod ledger;
-/// Log lines and traffic files, without secrets.
+// Log lines and traffic files, without secrets.
 pub mod logging;
-/// NOUNS: no I/O, no protocol.
+// NOUNS: no I/O, no protocol.
 pub mod model;
-/// CHOOSING AND KEEPING PINS.
+// CHOOSING AND KEEPING PINS.
 pub mod pin;
-/// ONE KEY'S JOURNEY, and many at once.
+// ONE KEY'S JOURNEY, and many at once.
 pub mod pipeline;
-/// What differs between operating systems.
+// What differs between operating systems.
 pub mod platform;
-/// A RUN: from settings and a roster to the last key.
+// A RUN: from settings and a roster to the last key.
 pub mod provision;
-/// Simulated hands wired to a real bench.
+// Simulated hands wired to a real bench.
 #[cfg(feature = "sim")]
 pub mod rehearsal;
-/// WHO GETS A KEY.
+// WHO GETS A KEY.
 pub mod roster;
-/// A BENCH WITHOUT A BENCH: keys, tenant and hands.
+// A BENCH WITHOUT A BENCH: keys, tenant and hands.
 #[cfg(feature = "sim")]
 pub mod sim;
-/// WHAT THE OPERATOR SEES.
+// WHAT THE OPERATOR SEES.
 pub mod tui;
-/// THE BYTES BETWEEN GRAPH AND THE KEY.
+// THE BYTES BETWEEN GRAPH AND THE KEY.
 pub mod webauthn;
-/// Everything asked of the outside: time, randomness, ports, a person.
+// Everything asked of the outside: time, randomness, ports, a person.
 pub mod world;

@@ -146,7 +146,7 @@ impl Board {
         view.person = None;
     }
 
-    /// Keys per hour over the last [`RATE_OVER`], once there are enough to say.
+    /// Keys per hour over the last twenty, once there are enough to say.
     pub fn keys_per_hour(&self) -> Option<f64> {
         let (first, last) = (self.recent.front()?, self.recent.back()?);
         let hours = last.saturating_sub(*first).as_secs_f64() / 3600.0;

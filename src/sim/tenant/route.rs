@@ -1,4 +1,4 @@
-//! Which call a request is. Everything after this works on a [`Route`], whether it came alone or inside a batch.
+//! Which call a request is. Everything after this works on a `Route`, whether it came alone or inside a batch.
 
 use serde::{Deserialize, Serialize};
 

@@ -287,7 +287,9 @@ impl<'b, 'w> Lane<'b, 'w> {
         let class = Class { aaguid: key.aaguid, firmware: key.firmware.clone() };
         let give_up = || stay.is_over() || bench.gate.stopping();
         bench.tell(&Progress::Stage { port: self.port.clone(), stage: Stage::WaitingForFirst });
-        let Some(pass) = bench.canary.enter(&class, &give_up) else {
+        let pass = bench.canary.enter(&class, &give_up);
+        // Nothing is begun on a key while touches pause: the first of its class may just have been turned away.
+        let Some(pass) = pass.filter(|_| bench.gate.wait_while_paused(&|| stay.is_over())) else {
             let place = if state.is_open() { Place::KeyAway } else { Place::Waiting };
             give_back(state, place);
             return Ok(());

@@ -309,18 +309,17 @@ fn hostile_keys_harm_nobody_but_themselves() {
             _ => {}
         }
     }
-    // Short for a key that never answers, long for an honest one on a machine with other things to do.
     let quick = Limits {
-        idle: Duration::from_millis(1_000),
-        overall: Duration::from_millis(2_000),
-        touch: Duration::from_secs(4),
-        grace: Duration::from_millis(200),
+        idle: Duration::from_millis(150),
+        overall: Duration::from_millis(400),
+        touch: Duration::from_secs(2),
+        grace: Duration::from_millis(100),
     };
     // A good one first: the class is proven, and the bad ones don't keep the bench to themselves one after another.
     let mut good = good.into_iter();
     let first = good.next();
     let order = first.into_iter().chain(hostile).chain(good).map(BoxedKey::from).collect();
-    let (outcome, day) = stage.run(&ledger, Play { limits: quick, ..Play::of(order).idle(6_000) });
+    let (outcome, day) = stage.run(&ledger, Play { limits: quick, ..Play::of(order).idle(1_500) });
     let counts = outcome.expect("a run").summary.counts;
     assert!(counts.finished >= 4, "{counts:?}");
     // Mended or replaced, everybody is served in the end, and nothing is left on any key that the ledger does not know.

@@ -11,6 +11,7 @@ use super::{CliError, Context, Exit};
 use crate::config::Settings;
 use crate::ledger::{Ledger as _, LedgerError, Opening, SeenHead, SqliteLedger, open_reader, open_writer, restore};
 use crate::model::BenchId;
+use crate::platform::lock::FileLock;
 use crate::platform::who;
 use crate::world::{Clock, SystemClock, SystemEntropy};
 
@@ -142,8 +143,8 @@ fn restore_from_mirror(context: &Context<'_>, settings: &Settings, mirror: Optio
 fn set_aside(path: &Path, clock: &dyn Clock) -> Result<PathBuf, CliError> {
     let lock = beside(path, ".lock");
     let held = match File::open(&lock) {
-        Ok(file) => match file.try_lock() {
-            Ok(()) => Some(file),
+        Ok(file) => match FileLock::take(file) {
+            Ok(lock) => Some(lock),
             Err(TryLockError::WouldBlock) => {
                 return Err(LedgerError::InUse { path: path.to_owned(), holder: None }.into());
             }

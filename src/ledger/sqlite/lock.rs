@@ -1,6 +1,6 @@
 //! One writing bench per ledger: a lock on a file beside it, which the system lets go when the process dies.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, TryLockError};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use super::super::error::LedgerError;
 use super::super::place;
 use crate::model::BenchId;
+use crate::platform::lock::FileLock;
 
 /// Held as long as it lives.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    _lock: FileLock,
 }
 
 impl Lock {
@@ -23,8 +24,8 @@ impl Lock {
         let path = place::beside(ledger, ".lock");
         let holder = place::beside(ledger, ".holder");
         let file = place::open_or_create(&path).map_err(|error| place::from_io(ledger, &error))?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let lock = match FileLock::take(file) {
+            Ok(lock) => lock,
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&holder).ok().map(|text| text.trim().to_owned());
                 return Err(LedgerError::InUse {
@@ -33,7 +34,7 @@ impl Lock {
                 });
             }
             Err(TryLockError::Error(error)) => return Err(place::from_io(ledger, &error)),
-        }
+        };
         let text = format!("bench {bench}, process {} on {}, since {now}\n", std::process::id(), computer());
         // Only for people: a ledger works without it.
         let written = place::open_or_create(&holder).and_then(|mut file| {
@@ -43,7 +44,7 @@ impl Lock {
         if let Err(error) = written {
             tracing::debug!("{} can't be written: {error}", holder.display());
         }
-        Ok(Self { _file: file })
+        Ok(Self { _lock: lock })
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{Model, SimKey, lock};
+use crate::platform::lock::FileLock;
 
 /// The file that says how many keys there have been.
 const COUNTER: &str = "keys-so-far";
@@ -25,7 +26,7 @@ pub struct Drawer {
     directory: PathBuf,
     so_far: Mutex<u32>,
     /// Held while this program uses the drawer.
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Drawer {
@@ -35,7 +36,7 @@ impl Drawer {
     /// [`io::ErrorKind::ResourceBusy`] while another program uses it; [`io::ErrorKind::InvalidData`] for a file that is no key's.
     pub fn open(directory: &Path) -> io::Result<(Self, Vec<SimKey>)> {
         let file = File::options().create(true).truncate(false).write(true).open(directory.join(LOCK))?;
-        file.try_lock().map_err(|error| match error {
+        let held = FileLock::take(file).map_err(|error| match error {
             TryLockError::WouldBlock => io::Error::new(
                 io::ErrorKind::ResourceBusy,
                 format!("the simulated keys in {} are in use by another keybench", directory.display()),
@@ -59,7 +60,7 @@ impl Drawer {
         }
         so_far = found.keys().last().copied().unwrap_or(0).max(so_far);
         let keys = found.into_values().map(|(path, kept)| kept.revive(path)).collect::<io::Result<_>>()?;
-        Ok((Self { directory: directory.to_owned(), so_far: Mutex::new(so_far), _lock: file }, keys))
+        Ok((Self { directory: directory.to_owned(), so_far: Mutex::new(so_far), _lock: held }, keys))
     }
 
     /// How many keys there have been.

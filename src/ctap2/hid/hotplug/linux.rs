@@ -4,7 +4,7 @@
 //! A virtual key (uhid) has no USB device above it: it is named by HID_PHYS or HID_UNIQ.
 
 use std::ffi::CString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{OpenOptions, TryLockError};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use crate::ctap2::hid::packet::DeviceError;
 use crate::ctap2::hid::stays::{Seen, Stays};
 use crate::model::PortName;
+use crate::platform::lock::FileLock;
 use crate::world::PortsError;
 
 /// The usage page of FIDO keys (CTAP 2.1 §11.2.8.1).
@@ -124,25 +125,25 @@ impl System {
         if !self.is_there(seen) {
             return Err(DeviceError::Gone);
         }
-        let file = OpenOptions::new().read(true).write(true).open(&seen.node).map_err(|error| refused(&error))?;
         let mut pauses = LOCK_PAUSES_MS.iter();
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
+        let held = loop {
+            let node = OpenOptions::new().read(true).write(true).open(&seen.node).map_err(|error| refused(&error))?;
+            match FileLock::take(node) {
+                Ok(lock) => break Held(Some(lock)),
                 Err(TryLockError::WouldBlock) => match pauses.next() {
                     Some(pause) => std::thread::sleep(Duration::from_millis(*pause)),
-                    None => return Err(DeviceError::InUse { node: node() }),
+                    None => return Err(DeviceError::InUse { node: seen.node.clone() }),
                 },
                 // A lock is a courtesy: where there is none, we go on without.
-                Err(TryLockError::Error(_)) => break,
+                Err(TryLockError::Error(_)) => break Held(None),
             }
-        }
+        };
         let path = CString::new(seen.node.as_str()).map_err(|_| DeviceError::Gone)?;
         let device = open(&path).map_err(|error| {
             if self.is_there(seen) { DeviceError::Io(format!("{}: {error}", seen.node)) } else { DeviceError::Gone }
         })?;
         // Node numbers are used again: between looking and opening another key may have come.
-        if self.is_there(seen) { Ok((device, Held(file))) } else { Err(DeviceError::Gone) }
+        if self.is_there(seen) { Ok((device, held)) } else { Err(DeviceError::Gone) }
     }
 
     /// Watches in a thread of its own, as long as anybody holds the stays.
@@ -166,7 +167,7 @@ impl System {
 
 /// The lock on a node; dropping it gives the key back to others.
 #[derive(Debug)]
-pub(in crate::ctap2::hid) struct Held(#[expect(dead_code, reason = "held for its lock")] File);
+pub(in crate::ctap2::hid) struct Held(#[expect(dead_code, reason = "held for its lock")] Option<FileLock>);
 
 struct Watch {
     system: System,

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod config;
 pub mod connect;
 pub mod custodian;
+pub mod custody;
 pub mod error;
 pub mod escrow;
 pub mod events;
@@ -133,6 +134,9 @@ pub enum Command {
     /// Who can open PINs: list, add, replace
     #[command(subcommand)]
     Custodian(custodian::CustodianCommand),
+    /// Work on sealed PINs away from the bench: signed bundles and logs
+    #[command(subcommand)]
+    Custody(custody::CustodyCommand),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -251,6 +255,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),
+        Command::Custody(command) => custody::run(context, command),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]

@@ -19,6 +19,7 @@ pub mod ledger;
 mod ledger_tests;
 pub mod man;
 pub mod output;
+pub mod parcel;
 pub mod prompt;
 pub mod run;
 pub mod show;
@@ -137,6 +138,17 @@ pub enum Command {
     /// Work on sealed PINs away from the bench: signed bundles and logs
     #[command(subcommand)]
     Custody(custody::CustodyCommand),
+    /// The packing table: key and parcel are compared
+    ///
+    /// Scan a key's label, then its parcel's, then the carrier's number. What doesn't belong together stops loudly.
+    Pack(parcel::pack::PackArgs),
+    /// A parcel arrived, and the right person holds its key
+    #[command(subcommand)]
+    Receipt(parcel::receipt::ReceiptCommand),
+    /// Hand a PIN over, after receipt
+    ///
+    /// Not by whoever packed the key, and not a letter that lay too long.
+    Release(parcel::release::ReleaseArgs),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -256,6 +268,9 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Escrow(command) => escrow::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),
         Command::Custody(command) => custody::run(context, command),
+        Command::Pack(args) => parcel::pack::run(context, args),
+        Command::Receipt(command) => parcel::receipt::run(context, command),
+        Command::Release(args) => parcel::release::run(context, args),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]

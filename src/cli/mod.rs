@@ -149,6 +149,14 @@ pub enum Command {
     ///
     /// Not by whoever packed the key, and not a letter that lay too long.
     Release(parcel::release::ReleaseArgs),
+    /// A key is lost: it opens nothing any more, and the person gets another
+    Lost(parcel::gone::LostArgs),
+    /// A key is replaced: it opens nothing any more, and the person gets another
+    Replace(parcel::gone::ReplaceArgs),
+    /// A key came back: whose was it, out of the tenant, wiped, back to stock
+    Return(parcel::gone::ReturnArgs),
+    /// A person left: none of their keys opens anything any more
+    Leaver(parcel::gone::LeaverArgs),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -271,6 +279,10 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Pack(args) => parcel::pack::run(context, args),
         Command::Receipt(command) => parcel::receipt::run(context, command),
         Command::Release(args) => parcel::release::run(context, args),
+        Command::Lost(args) => parcel::gone::lost(context, args),
+        Command::Replace(args) => parcel::gone::replace(context, args),
+        Command::Return(args) => parcel::gone::return_(context, args),
+        Command::Leaver(args) => parcel::gone::leaver(context, args),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]

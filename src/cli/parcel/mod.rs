@@ -1,5 +1,6 @@
 //! What packing, receipt and release share: which key is meant, who acts, and how "not now" is said.
 
+pub mod gone;
 pub mod pack;
 pub mod receipt;
 pub mod release;

@@ -19,11 +19,11 @@ use crate::model::JobId;
 /// `keybench pack`
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
-  keybench pack --as \"Robin Roe\"             scan key label, parcel label, tracking number; and again
+  keybench pack --as \"Robin Roe\"    scan key label, parcel label, number; and again
   keybench pack --no-tracking --json < scans.txt
 
 Words to type instead of a scan: `none` (no tracking number), `back` (start this parcel anew),
-`end` (or Ctrl-D). A key without label is named by its serial number.")]
+`end` (or Ctrl-D). A key without a label is named by its serial number.")]
 pub struct PackArgs {
     /// Who packs [else the system's name for you]; they can't release these PINs
     #[arg(long = "as", value_name = "NAME")]

@@ -204,9 +204,10 @@ mod tests {
                 since.push(scan);
                 match verdict {
                     Verdict::Packed { job, .. } => {
-                        let last_key = since.iter().rposition(|one| matches!(one, Scanned::Key { job: of, .. } if *of == job));
-                        let after = &since[last_key.expect("its key was scanned")..];
-                        prop_assert!(after.contains(&Scanned::Parcel(job.clone())));
+                        let parcel = since.iter().rposition(|one| *one == Scanned::Parcel(job.clone()));
+                        let before = &since[..parcel.expect("its parcel was scanned")];
+                        let key = before.iter().rposition(|one| matches!(one, Scanned::Key { job: of, .. } if *of == job));
+                        let after = &since[key.expect("its key was scanned, and before the parcel")..];
                         let stray = after.iter().any(|one| match one {
                             Scanned::Key { job: of, .. } | Scanned::Parcel(of) => *of != job,
                             Scanned::PinPaper(_) => true,

@@ -143,7 +143,12 @@ pub(in crate::cli) fn replace(context: &Context<'_>, args: &ReplaceArgs) -> Resu
     let parcels = parcels(&desk.ledger)?;
     let Found { job, parcel } = find(&desk.ledger, &parcels, &args.what)?;
     let code = "replaced".to_owned();
-    desk.take_out("replaced", &job, parcel, vec![HandoverEntry::ReplacementWanted { job: job.clone(), attempt: parcel.attempt, code }])
+    desk.take_out(
+        "replaced",
+        &job,
+        parcel,
+        vec![HandoverEntry::ReplacementWanted { job: job.clone(), attempt: parcel.attempt, code }],
+    )
 }
 
 pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result<Exit, CliError> {
@@ -197,7 +202,8 @@ pub(in crate::cli) fn return_(context: &Context<'_>, args: &ReturnArgs) -> Resul
         && found != known
     {
         let fact = format!("The key in the port has serial number {found}; that of job {job} has {known}.");
-        return Err(CliError::new(Exit::Usage, "which-key", fact, "put that key in, or name the right job.").because("Nothing was done."));
+        return Err(CliError::new(Exit::Usage, "which-key", fact, "put that key in, or name the right job.")
+            .because("Nothing was done."));
     }
     if parcel.place() == Place::Returned {
         return Err(not_now("is noted already", &job, &NotNow::Returned));
@@ -217,7 +223,8 @@ pub(in crate::cli) fn return_(context: &Context<'_>, args: &ReturnArgs) -> Resul
         }
         None => false,
     };
-    let mut entries = vec![HandoverEntry::KeyReturned { job: job.clone(), attempt: parcel.attempt, blank, by: desk.by.clone() }];
+    let mut entries =
+        vec![HandoverEntry::KeyReturned { job: job.clone(), attempt: parcel.attempt, blank, by: desk.by.clone() }];
     if args.replace {
         let code = "returned".to_owned();
         entries.push(HandoverEntry::ReplacementWanted { job: job.clone(), attempt: parcel.attempt, code });
@@ -268,7 +275,8 @@ impl<'a> Desk<'a> {
             let next = format!("`keybench run --give-up {job}` gives it up, and the person gets another.");
             return Err(CliError::new(Exit::SomeFailed, "not-finished", fact, next));
         }
-        let person = self.ledger.person(&line.user)?.map_or_else(|| line.user.to_string(), |person| person.upn.to_string());
+        let person =
+            self.ledger.person(&line.user)?.map_or_else(|| line.user.to_string(), |person| person.upn.to_string());
         let method = self.method(job)?;
         let what = match &method {
             Some(method) => format!("the passkey {method} of {person} is deleted from the tenant"),

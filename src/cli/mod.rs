@@ -21,6 +21,7 @@ pub mod man;
 pub mod output;
 pub mod parcel;
 pub mod prompt;
+pub mod reconcile;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
@@ -157,6 +158,8 @@ pub enum Command {
     Return(parcel::gone::ReturnArgs),
     /// A person left: none of their keys opens anything any more
     Leaver(parcel::gone::LeaverArgs),
+    /// Ledger and tenant side by side: every difference, and the command that settles it
+    Reconcile(reconcile::ReconcileArgs),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -283,6 +286,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Replace(args) => parcel::gone::replace(context, args),
         Command::Return(args) => parcel::gone::return_(context, args),
         Command::Leaver(args) => parcel::gone::leaver(context, args),
+        Command::Reconcile(args) => reconcile::run(context, args),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]

@@ -3,3 +3,4 @@
 pub mod code;
 pub mod custody;
 pub mod parcel;
+pub mod reconcile;

@@ -29,6 +29,7 @@ pub mod sim;
 #[cfg(feature = "sim")]
 pub mod sim_key;
 pub mod status;
+pub mod stock;
 mod story;
 #[cfg(test)]
 mod testing;
@@ -160,6 +161,9 @@ pub enum Command {
     Leaver(parcel::gone::LeaverArgs),
     /// Ledger and tenant side by side: every difference, and the command that settles it
     Reconcile(reconcile::ReconcileArgs),
+    /// What keys there are, and which a supplier sent
+    #[command(subcommand)]
+    Stock(stock::StockCommand),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -287,6 +291,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Return(args) => parcel::gone::return_(context, args),
         Command::Leaver(args) => parcel::gone::leaver(context, args),
         Command::Reconcile(args) => reconcile::run(context, args),
+        Command::Stock(command) => stock::run(context, command),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]

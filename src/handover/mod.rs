@@ -4,3 +4,4 @@ pub mod code;
 pub mod custody;
 pub mod parcel;
 pub mod reconcile;
+pub mod stock;

@@ -21,6 +21,8 @@ fn samples() -> Vec<Event<'static>> {
         Event::Unplugged { port: "1-1", job: None },
         Event::KeyRefused { port: "1-1", serial: Some("1"), aaguid: None, code: "has-pin", reason: "x", next: "y" },
         Event::Touch { port: "1-1", job: "J", upn: "a@b.c" },
+        Event::TouchesTooClose { ports: &["1-1", "1-2"] },
+        Event::WhichKey { port: "1-1", job: "J", upn: "a@b.c", by: "wink" },
         Event::Throttled { call: "POST", status: 429, seconds: 2.0 },
         Event::Paused { code: "tenant-unreachable", reason: "x", next: "y" },
         Event::Resumed {},

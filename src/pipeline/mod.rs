@@ -22,6 +22,7 @@ mod give_up_tests;
 mod hands_tests;
 mod lane;
 mod lane_hands;
+mod leaving;
 #[cfg(all(test, feature = "sim"))]
 mod model_tests;
 mod on_key;
@@ -38,6 +39,9 @@ pub mod step;
 pub use on_key::{facts, pin_facts};
 #[cfg(test)]
 mod tests;
+pub mod touches;
+#[cfg(all(test, feature = "sim"))]
+mod touches_tests;
 #[cfg(all(test, feature = "sim"))]
 mod unplug_tests;
 pub mod watch;

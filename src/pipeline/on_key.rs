@@ -110,6 +110,15 @@ impl KeyHand {
         }
     }
 
+    /// Lets its light blink for a moment; `false` when it can't, or is gone.
+    pub fn wink(&mut self) -> bool {
+        match &mut self.held {
+            Held::Blank(session) => session.wink().is_ok(),
+            Held::PinSet(session) => session.wink().is_ok(),
+            Held::Lost => false,
+        }
+    }
+
     /// No PIN is set on it.
     pub fn is_blank(&self) -> bool {
         matches!(self.held, Held::Blank(_))

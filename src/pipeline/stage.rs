@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::bench::{Bench, BenchError, ModelPolicy, Outcome, Outside, Ports, RunSettings};
-use super::progress::Progress;
+use super::progress::{Progress, ShownBy};
 use super::queue::{Queue, Slot};
 use super::recover::recover;
 use super::state::State;
@@ -72,6 +72,8 @@ pub struct Play<'a> {
     pub list_lag: Duration,
     pub outage: Duration,
     pub blink: usize,
+    /// Hands as fast as the machine touch everything at once: no doubt is raised unless a test asks for it.
+    pub touches_apart: Duration,
     pub limits: Limits,
     pub model_policy: Option<Box<ModelPolicy>>,
     /// The person does not hear that a key is asked for again.
@@ -90,6 +92,7 @@ impl<'a> Play<'a> {
             list_lag: Duration::from_secs(5),
             outage: Duration::from_secs(5),
             blink: 2,
+            touches_apart: Duration::ZERO,
             limits: Limits::default(),
             model_policy: None,
             deaf: false,
@@ -293,6 +296,8 @@ impl Stage {
                         Cue::Reject { port: port.clone() }
                     }
                     Progress::PulledEarly { port, .. } if !play.deaf => Cue::PutBack { port: port.clone() },
+                    Progress::WhichKey { port, by: ShownBy::Replug, .. } => Cue::Replug { port: port.clone() },
+                    Progress::WhichKey { port, by: ShownBy::PutBack, .. } => Cue::PutBack { port: port.clone() },
                     _ => return,
                 };
                 cues.lock().unwrap_or_else(PoisonError::into_inner).send(cue);
@@ -324,6 +329,7 @@ impl Stage {
                 attestation_enforced: false,
                 allow_simulated: true,
                 blink: play.blink,
+                touches_apart: play.touches_apart,
                 idle: play.idle,
                 settling: SignedDuration::from_secs(0),
                 list_lag: play.list_lag,

@@ -27,6 +27,8 @@ mod leaving;
 mod model_tests;
 mod on_key;
 mod on_tenant;
+#[cfg(all(test, feature = "sim"))]
+mod order_tests;
 pub mod progress;
 pub mod queue;
 pub mod recover;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -47,6 +47,41 @@ impl Operator for Nobody {
     }
 }
 
+/// Nothing takes so long; a test that waits for it has failed.
+const FAR: Duration = Duration::from_secs(60);
+
+/// Something that lanes wait for.
+#[derive(Default)]
+pub struct Flag {
+    up: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Flag {
+    /// Lets everybody go who waits, and who will.
+    pub fn raise(&self) {
+        *self.up.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether it has been raised.
+    pub fn is_raised(&self) -> bool {
+        *self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is raised.
+    pub fn wait(&self) {
+        assert!(self.wait_at_most(FAR), "it never came");
+    }
+
+    /// Whether it was raised within this time.
+    pub fn wait_at_most(&self, time: Duration) -> bool {
+        let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        let (up, _) = self.changed.wait_timeout_while(up, time, |up| !*up).unwrap_or_else(PoisonError::into_inner);
+        *up
+    }
+}
+
 /// Everything that outlives a run.
 pub struct Stage {
     pub dir: tempfile::TempDir,
@@ -78,6 +113,8 @@ pub struct Play<'a> {
     pub model_policy: Option<Box<ModelPolicy>>,
     /// The person does not hear that a key is asked for again.
     pub deaf: bool,
+    /// Whoever sits at the bench; nobody when not given.
+    pub operator: Option<&'a dyn Operator>,
     /// Presses Ctrl-C when true.
     pub interrupt: Option<&'a AtomicBool>,
     pub onlooker: Option<Onlooker<'a>>,
@@ -96,6 +133,7 @@ impl<'a> Play<'a> {
             limits: Limits::default(),
             model_policy: None,
             deaf: false,
+            operator: None,
             interrupt: None,
             onlooker: None,
         }
@@ -311,7 +349,7 @@ impl Stage {
                 graph,
                 ledger,
                 resume: &resume,
-                operator: &Nobody,
+                operator: play.operator.unwrap_or(&Nobody),
                 watcher: &watcher,
             },
             RunSettings {

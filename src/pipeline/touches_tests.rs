@@ -1,11 +1,11 @@
 //! Two touches within a second: no label before it is sure which key is whose.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::progress::{Progress, ShownBy, Stage as At};
-use super::stage::{Play, Stage};
+use super::stage::{Flag, Play, Stage};
 use crate::ledger::{Entry, Ledger, RunEnd};
 use crate::model::{JobId, PortName};
 use crate::sim::key::{Model, Probe, SimKey};
@@ -13,29 +13,6 @@ use crate::sim::operator::{BoxedKey, Fate, Manner};
 
 /// Far longer than two touches of one movement can lie apart on any machine.
 const APART: Duration = Duration::from_secs(60);
-/// Nothing takes so long; a test that waits for it has failed.
-const FAR: Duration = Duration::from_secs(60);
-
-/// Something that lanes wait for.
-#[derive(Default)]
-struct Flag {
-    up: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Flag {
-    fn raise(&self) {
-        *self.up.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    fn wait(&self) {
-        let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
-        let (up, _) = self.changed.wait_timeout_while(up, FAR, |up| !*up).unwrap_or_else(PoisonError::into_inner);
-        assert!(*up, "it never came");
-    }
-}
-
 /// Keeps the keys at all ports but the first until the first key has proven its model: else one of the two would be that
 /// key, and blink alone.
 #[derive(Default)]

@@ -127,7 +127,8 @@ fn an_outage_without_end_ends_the_run_and_loses_nothing() {
     let play = Play::of(boxed(keys)).watched_by(|progress, _| {
         if matches!(progress, Progress::Bound { .. }) {
             for kind in [Kind::Register, Kind::List, Kind::Policy, Kind::CreationOptions] {
-                let forever = FaultRule { for_ms: Some(900), times: None, ..rule(kind, Trouble::Html, Some(502), 0) };
+                let forever =
+                    FaultRule { for_ms: Some(30_000), times: None, ..rule(kind, Trouble::Html, Some(502), 0) };
                 stage.tenant.add_fault(forever).expect("a fault");
             }
         }
@@ -137,7 +138,7 @@ fn an_outage_without_end_ends_the_run_and_loses_nothing() {
     assert_eq!(outcome.summary.end, RunEnd::Stopped);
     assert_eq!(outcome.paused.map(|pause| pause.code).as_deref(), Some("tenant-down"));
     assert!(outcome.summary.counts.parked >= 3);
-    std::thread::sleep(Duration::from_millis(900));
+    stage.tenant.advance(31);
     let fresh: Vec<SimKey> = (11..=14).map(|unit| SimKey::new(&Model::usual(), unit)).collect();
     let probes: Vec<Probe> = probes.into_iter().chain(fresh.iter().map(SimKey::probe)).collect();
     let keys = day.keys.into_iter().map(|(key, _)| key).chain(fresh).map(BoxedKey::from).collect();
@@ -189,7 +190,8 @@ fn a_missed_touch_is_asked_for_again_and_is_no_failure() {
     let summary = stage.run(&ledger, Play::of(boxed)).0.expect("a run").summary;
     assert_eq!((summary.counts.finished, summary.counts.failed, summary.touches), (2, 0, 2));
     let armed = stage.events().iter().filter(|event| matches!(event, Progress::TouchRearmed { .. })).count();
-    assert_eq!(armed, 4);
+    // Twice each; more where the machine was too busy to touch in time.
+    assert!(armed >= 4, "{armed}");
     assert!(!stage.events().iter().any(|event| matches!(event, Progress::Failed { .. })));
     assert_everybody(&stage, &ledger, &probes, "late touch");
 }
@@ -249,7 +251,7 @@ fn unfit_keys_are_refused_each_for_its_own_reason_and_disturb_nobody() {
                 if aaguid == forbidden.aaguid { Err("not on the list".into()) } else { Ok(()) }
             },
         )),
-        limits: Limits { idle: Duration::from_millis(200), overall: Duration::from_millis(500), ..Limits::default() },
+        limits: Limits { idle: Duration::from_millis(600), overall: Duration::from_millis(1_200), ..Limits::default() },
         ..Play::of(bad.into_iter().chain(good).map(BoxedKey::from).collect())
     };
     let counts = stage.run(&ledger, play).0.expect("a run").summary.counts;
@@ -333,13 +335,15 @@ fn hostile_keys_harm_nobody_but_themselves() {
                     drop(resting);
                     return proven.wait();
                 }
-                Progress::Assigned { job, .. } => drop(resting.remove(job)),
+                Progress::Assigned { job, .. } => {
+                    resting.remove(job);
+                }
                 Progress::Finished(done) => {
                     proven.raise();
                     resting.insert(done.job.clone());
                 }
                 Progress::Parked { job, .. } | Progress::PulledEarly { job, .. } | Progress::Failed { job, .. } => {
-                    drop(resting.insert(job.clone()))
+                    resting.insert(job.clone());
                 }
                 _ => {}
             }

@@ -73,6 +73,7 @@ impl<'b, 'w> Lane<'b, 'w> {
             if let Err(error) = self.serve(&key, &stay) {
                 self.bench.broke(error);
             }
+            self.bench.tell(&Progress::Left { port: self.port.clone() });
         }
     }
 

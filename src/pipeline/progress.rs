@@ -227,6 +227,11 @@ pub enum Progress {
         /// The job.
         job: JobId,
     },
+    /// A stay is over: the key is out, or the run is ending. The last that is told of it.
+    Left {
+        /// Where it was.
+        port: PortName,
+    },
     /// A refused or failed key is to be taken out and marked REJECT.
     Reject {
         /// Where.

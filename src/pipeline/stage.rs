@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -115,6 +115,8 @@ pub struct Play<'a> {
     pub deaf: bool,
     /// Whoever sits at the bench; nobody when not given.
     pub operator: Option<&'a dyn Operator>,
+    /// The run ends when all these keys have been in and are out again, whatever is still open.
+    pub once_through: bool,
     /// Presses Ctrl-C when true.
     pub interrupt: Option<&'a AtomicBool>,
     pub onlooker: Option<Onlooker<'a>>,
@@ -133,6 +135,7 @@ impl<'a> Play<'a> {
             limits: Limits::default(),
             model_policy: None,
             deaf: false,
+            once_through: false,
             operator: None,
             interrupt: None,
             onlooker: None,
@@ -146,6 +149,12 @@ impl<'a> Play<'a> {
 
     pub fn idle(mut self, ms: u64) -> Self {
         self.idle = Duration::from_millis(ms);
+        self
+    }
+
+    /// Each key has one stay; then the day is over. For days that would end by waiting for nothing.
+    pub fn once_through(mut self) -> Self {
+        (self.once_through, self.deaf, self.idle) = (true, true, Duration::from_secs(60));
         self
     }
 
@@ -312,20 +321,26 @@ impl Stage {
         let clock = Arc::new(SystemClock::new());
         let graph = self.graph();
         let ports = SimPorts::new(self.ports.clone());
-        let never = AtomicBool::new(false);
-        let interrupt = play.interrupt.unwrap_or(&never);
+        let over = Arc::new(AtomicBool::new(false));
+        let interrupt = play.interrupt.unwrap_or(&over);
+        let stays_to_come = play.once_through.then(|| AtomicUsize::new(play.boxed.len()));
         let resume = DirResumeStore::open(self.resume_dir()).expect("a store");
         let hands = Hands::new(ports.clone(), QUICK, play.boxed);
         let cues = hands.cues();
         let events = Arc::clone(&self.events);
         let onlooker = play.onlooker;
         let watcher = {
-            let (cues, hub) = (Mutex::new(cues.clone()), ports.clone());
+            let (cues, hub, over) = (Mutex::new(cues.clone()), ports.clone(), Arc::clone(&over));
             move |progress: &Progress| {
                 if let Some(onlooker) = &onlooker {
                     onlooker(progress, &hub);
                 }
                 events.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
+                if let (Progress::Left { .. }, Some(to_come)) = (progress, &stays_to_come)
+                    && to_come.fetch_sub(1, Ordering::SeqCst) == 1
+                {
+                    over.store(true, Ordering::SeqCst);
+                }
                 let cue = match progress {
                     Progress::TakeOut { port, .. } => Cue::TakeOut { port: port.clone() },
                     Progress::Reject { port, .. } => Cue::Reject { port: port.clone() },

@@ -142,6 +142,12 @@ impl Board {
             Progress::TakeOut { port, .. } => self.show(port, Doing::TakeOut, now),
             Progress::Taken { port, .. } => self.show(port, Doing::Empty, now),
             Progress::PulledEarly { port, .. } => self.show(port, Doing::Missing, now),
+            Progress::Left { port } => {
+                // What has to come back is still to be seen.
+                if !matches!(self.port(port, now).doing, Doing::Missing | Doing::Unknown) {
+                    self.show(port, Doing::Empty, now);
+                }
+            }
             Progress::Failed { final_for_run, .. } => self.failed += usize::from(*final_for_run),
             Progress::Paused { code, .. } => self.paused = Some(code.clone()),
             Progress::Unpaused => self.paused = None,
@@ -153,14 +159,6 @@ impl Board {
             | Progress::Note(_)
             | Progress::Summary(_) => {}
         }
-    }
-
-    /// A port is empty again.
-    pub fn emptied(&mut self, port: &PortName, now: Duration) {
-        self.show(port, Doing::Empty, now);
-        let view = self.port(port, now);
-        view.key = None;
-        view.person = None;
     }
 
     /// Keys per hour over the last twenty, once there are enough to say.
@@ -198,6 +196,24 @@ mod tests {
             board.apply(&progress, Duration::ZERO);
             assert_eq!(board.ports[&port].doing, doing, "{progress:?}");
         }
+    }
+
+    #[test]
+    fn a_key_that_has_left_is_not_shown_any_more_unless_it_has_to_come_back() {
+        let mut board = Board::new(Duration::ZERO);
+        let port = PortName::new("3");
+        let left = Progress::Left { port: port.clone() };
+        board.apply(&Progress::Plugged { port: port.clone() }, Duration::ZERO);
+        board.apply(&left, Duration::ZERO);
+        assert_eq!(board.ports[&port].doing, Doing::Empty, "pulled while it was read");
+        board.apply(&Progress::Reject { port: port.clone(), code: "has-pin".into() }, Duration::ZERO);
+        board.apply(&left, Duration::ZERO);
+        assert_eq!(board.ports[&port].doing, Doing::Empty);
+        let (job, upn) = (JobId::new("J"), "kim@contoso.com".to_owned());
+        let by = ShownBy::PutBack;
+        board.apply(&Progress::WhichKey { port: port.clone(), job, upn, by }, Duration::ZERO);
+        board.apply(&left, Duration::ZERO);
+        assert_eq!(board.ports[&port].doing, Doing::Unknown);
     }
 
     #[test]

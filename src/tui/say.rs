@@ -146,6 +146,7 @@ pub fn say(progress: &Progress) -> Option<Line> {
         | Progress::Assigned { .. }
         | Progress::Stage { .. }
         | Progress::Taken { .. }
+        | Progress::Left { .. }
         | Progress::Summary(_) => None,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::progress::{Progress, Stage as At};
 use super::stage::{Flag, Play, Stage};
 use crate::ctap2::transport::Limits;
-use crate::ledger::{Ledger, RunEnd};
+use crate::ledger::{Entry, Ledger, RunEnd};
 use crate::model::{JobId, JobStatus};
 use crate::sim::key::{Birth, Fault, Model, Probe, SimKey};
 use crate::sim::operator::{BoxedKey, Manner};
@@ -271,6 +271,57 @@ fn unfit_keys_are_refused_each_for_its_own_reason_and_disturb_nobody() {
         assert_eq!(probe.residents().len(), before, "nothing was done to it");
     }
     assert_everybody(&stage, &ledger, &good_probes, "beside unfit keys");
+}
+
+#[test]
+fn a_credential_nobody_can_use_goes_although_the_tenant_gives_no_options_any_more() {
+    let stage = Stage::new(1, 1, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let key = SimKey::new(&Model::usual(), 1);
+    let probe = key.probe();
+    // It makes a credential and says so unreadably.
+    probe.add_fault(Fault::ShortAuthData);
+    let (touched, most) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let play = Play::of(vec![key.into()]).once_through().watched_by(|progress, _| {
+        if matches!(progress, Progress::Stage { stage: At::Touch, .. }) {
+            touched.store(true, Ordering::SeqCst);
+        }
+        if matches!(progress, Progress::Stage { stage: At::Settling, .. }) && touched.swap(false, Ordering::SeqCst) {
+            most.fetch_max(probe.residents().len(), Ordering::SeqCst);
+            stage.tenant.add_fault(rule(Kind::CreationOptions, Trouble::Status, Some(400), 100)).expect("a fault");
+        }
+    });
+    let summary = stage.run(&ledger, play).0.expect("a run").summary;
+    assert_eq!((summary.counts.finished, summary.counts.failed), (0, 1), "{:#?}", stage.events());
+    assert_eq!(most.load(Ordering::SeqCst), 1, "there was one to remove");
+    assert_eq!(probe.residents().len(), 0, "{:#?}", stage.events());
+    let job = stage.job_of(&stage.people()[0]);
+    let entries = ledger.entries_of(&job).expect("entries");
+    assert!(entries.iter().any(|recorded| matches!(recorded.entry, Entry::CredentialRemoved { .. })));
+}
+
+#[test]
+fn a_finished_key_put_in_again_is_called_what_it_is() {
+    let stage = Stage::new(2, 1, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let key = SimKey::new(&Model::usual(), 1);
+    let (outcome, mut day) = stage.run(&ledger, Play::of(vec![key.into()]).once_through());
+    assert_eq!(outcome.expect("a run").summary.counts.finished, 1);
+    // The label is on, and the key goes in again as if it were new.
+    let finished = day.keys.pop().expect("the key").0;
+    let before = finished.probe().residents();
+    let (outcome, _) = stage.run(&ledger, Play::of(vec![finished.into()]).once_through());
+    assert_eq!(outcome.expect("a run").summary.counts.keys_refused, 1);
+    let owner = stage.people()[0].upn.to_string();
+    let told = stage.events().into_iter().find_map(|event| match event {
+        Progress::KeyRefused { code, detail, .. } => Some((code, detail.unwrap_or_default())),
+        _ => None,
+    });
+    let (code, detail) = told.expect("refused");
+    assert!(code == "already-finished" && detail.contains(&owner), "{code}: {detail}");
+    assert_eq!(before.len(), 1);
 }
 
 #[test]

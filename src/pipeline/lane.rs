@@ -165,13 +165,14 @@ impl<'b, 'w> Lane<'b, 'w> {
             return Ok(Ok(assignment));
         }
         if let Err(code) = fit(&facts(hand.info()), bench.settings.require_hmac_secret) {
-            let code = if code == "has-pin" && hand.is_blocked() { "pin-blocked" } else { code };
-            let detail = match code {
-                "has-pin" => bench
-                    .queue()
-                    .finished_with(key)
-                    .map(|slot| format!("It is finished already: the key of {} (job {}).", slot.person.upn, slot.job)),
-                _ => None,
+            let finished = bench
+                .queue()
+                .finished_with(key)
+                .map(|slot| format!("It is the key of {} (job {}).", slot.person.upn, slot.job));
+            let (code, detail) = match (code, finished) {
+                ("has-pin", Some(whose)) => ("already-finished", Some(whose)),
+                ("has-pin", None) if hand.is_blocked() => ("pin-blocked", None),
+                (code, _) => (code, None),
             };
             return refuse(code, detail);
         }

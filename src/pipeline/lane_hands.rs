@@ -29,6 +29,9 @@ use crate::webauthn::record::RegistrationRecord;
 /// Unreadable answers after which a key is made to make no more credentials.
 const NONSENSE: u32 = 1;
 
+/// The relying party of Entra's passkeys (Graph, fido2Methods: creationOptions, `rp.id`).
+const ENTRA: &str = "login.microsoft.com";
+
 /// How long a registration whose answer is unknown is looked for before the same record is sent again.
 const BEFORE_RESENDING: Duration = Duration::from_secs(3);
 
@@ -326,14 +329,17 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             return Ok(event);
         }
         self.stage(Stage::Settling);
-        match self.fetch_options() {
-            Event::OptionsReady => {}
-            other => return Ok(other),
-        }
-        let (Some(known), Some(options)) = (&self.known, &self.options) else {
-            return Ok(Event::Blocked { code: "no-resume-key".into() });
-        };
-        Ok(self.hand.list_credentials(&known.pin, &options.rp.id, &options.user.id))
+        let fetched = self.fetch_options();
+        let Some(known) = &self.known else { return Ok(Event::Blocked { code: "no-resume-key".into() }) };
+        Ok(match (fetched, &self.options) {
+            (Event::OptionsReady, Some(options)) => {
+                self.hand.list_credentials(&known.pin, &options.rp.id, Some(&options.user.id))
+            }
+            // The tenant does not say any more whose credential to look for. The key had no PIN when this bench began it, so
+            // what it holds for Entra is ours, and must not stay on it unknown.
+            (Event::OptionsRefused { .. }, _) => self.hand.list_credentials(&known.pin, ENTRA, None),
+            (other, _) => other,
+        })
     }
 
     /// The record of the credential in question: from memory, or as the ledger keeps it.

@@ -326,11 +326,14 @@ impl KeyHand {
         })
     }
 
-    /// The credentials of this person for this site.
-    pub fn list_credentials(&mut self, pin: &Pin, rp_id: &str, user_id: &[u8]) -> Event {
+    /// The credentials of this person, or of anybody, for this site.
+    pub fn list_credentials(&mut self, pin: &Pin, rp_id: &str, user_id: Option<&[u8]>) -> Event {
         match self.with_token(pin, Manage, |mut authorised| authorised.credentials_of(rp_id)) {
             Ok(all) => Event::CredentialsListed(
-                all.into_iter().filter(|stored| stored.user_id == user_id).map(|stored| stored.id).collect(),
+                all.into_iter()
+                    .filter(|stored| user_id.is_none_or(|user| stored.user_id == user))
+                    .map(|stored| stored.id)
+                    .collect(),
             ),
             Err(trouble) => self.trouble(trouble, |_| Event::CredentialsUnlistable),
         }

@@ -42,8 +42,14 @@ fn another_key_for_a_job_never_shares_the_hold_of_the_first() {
             _ => {}
         })
     };
+    let (given_back, second) = (Flag::default(), AtomicBool::new(true));
     let play = Play::of(keys.into_iter().map(BoxedKey::from).collect()).watched_by(|progress, _| match progress {
-        Progress::Plugged { port } if port.as_str() == "sim-2" => letting_go.wait(),
+        Progress::Plugged { port } if port.as_str() == "sim-2" => {
+            // The second key comes just then; the third when the person is in line again.
+            let when = if second.swap(false, Ordering::SeqCst) { &*letting_go } else { &given_back };
+            when.wait();
+        }
+        Progress::Failed { .. } => given_back.raise(),
         // There is no work for it, rightly.
         Progress::KeyRefused { code, .. } if code == "not-wanted" => chosen.raise(),
         _ => {}

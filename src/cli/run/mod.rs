@@ -179,7 +179,7 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<Exit, CliError> {
         ports: ports(&args.ports),
         strict: args.strict,
         bounds,
-        resume_dir: prepared.settings.data.join("resume"),
+        resume_dir: crate::platform::places::resume_dir(&prepared.settings.data),
         stand: None,
         traffic: args.traffic.clone(),
     };

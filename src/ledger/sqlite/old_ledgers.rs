@@ -63,7 +63,13 @@ fn one_of_each() -> Vec<Entry> {
         finished(1, 1),
         Entry::ResumeKeyDestroyed { job: job.clone(), attempt },
         Entry::KeyTaken { job: job.clone(), attempt },
-        Entry::PinOpened { job: job.clone(), attempt, by: "custodian".into(), reason: "lost letter".into() },
+        Entry::PinOpened {
+            job: job.clone(),
+            attempt,
+            by: "custodian".into(),
+            reason: "lost letter".into(),
+            noted: None,
+        },
         Entry::Revoked { job, method, reason: "lost".into() },
         Entry::RunEnded { run, end: RunEnd::Complete, counts: Counts { planned: 1, finished: 1, ..Counts::default() } },
     ]

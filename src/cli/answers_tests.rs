@@ -39,7 +39,7 @@ fn every_answer_fits_its_schema_and_no_schema_is_left_over() {
         vec!["export", "manifest", "--out", &manifest, "--json"],
         vec!["export", "audit", "--out", &audit, "--json"],
         vec!["ledger", "verify", "--json"],
-        vec!["forget", "sam@contoso.example", "--reason", "left", "--yes", "--json"],
+        vec!["ledger", "forget", "sam@contoso.example", "--reason", "left", "--yes", "--json"],
         vec!["ledger", "restore", "--json"],
     ] {
         let ran = desk.run(&command);

@@ -167,7 +167,12 @@ fn measure(ports: usize, latency_ms: u64, keys: usize) -> Result<String, Failed>
         ports: Ports::All,
         strict: false,
         operator_name: "benchmark".to_owned(),
-        bounds: Bounds { idle: Duration::from_secs(30), ..Bounds::default() },
+        bounds: Bounds {
+            idle: Duration::from_secs(30),
+            // A second, at a tenth of human time.
+            touches_apart: Duration::from_millis(100),
+            ..Bounds::default()
+        },
     };
     let cpu_before = cpu_seconds();
     let report = provision(request, &machine, &graph, &ledger, &resume, &ToHands(&rehearsal))?;

@@ -1,5 +1,7 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
+#[cfg(all(test, unix))]
+mod answers_tests;
 mod causes;
 pub mod codes;
 pub mod completions;

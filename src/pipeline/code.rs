@@ -99,6 +99,11 @@ pub const CODES: &[Meaning] = &[
         "The key was in its port before the run began and nobody confirmed it.",
         "Re-plug it, or name its port with `--ports`.",
     ),
+    key(
+        "already-finished",
+        "This key is finished already; it belongs to the person it was made for.",
+        "Label it for that person (`keybench show` with its serial number); use another key for the next.",
+    ),
     key("not-wanted", "Nobody in the queue is waiting for a key of this kind or serial number.", OTHER_KEY),
     key("mute", "The key does not answer as a security key should.", "Re-plug it; if it stays so, put it aside."),
     key("no-right", "This account may not open the key.", "Run `keybench doctor`; it says what is missing."),

@@ -63,7 +63,13 @@ fn one_of_each() -> Vec<Entry> {
         finished(1, 1),
         Entry::ResumeKeyDestroyed { job: job.clone(), attempt },
         Entry::KeyTaken { job: job.clone(), attempt },
-        Entry::PinOpened { job: job.clone(), attempt, by: "custodian".into(), reason: "lost letter".into() },
+        Entry::PinOpened {
+            job: job.clone(),
+            attempt,
+            by: "custodian".into(),
+            reason: "lost letter".into(),
+            noted: None,
+        },
         Entry::Revoked { job, method, reason: "lost".into() },
         Entry::RunEnded { run, end: RunEnd::Complete, counts: Counts { planned: 1, finished: 1, ..Counts::default() } },
     ]
@@ -144,7 +150,13 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             desk,
             seq: 8,
             at,
-            done: Box::new(Entry::PinOpened { job, attempt: 1, by: "Kim".into(), reason: "letter".into() }),
+            done: Box::new(Entry::PinOpened {
+                job,
+                attempt: 1,
+                by: "Kim".into(),
+                reason: "letter".into(),
+                noted: None,
+            }),
         },
     ];
     tenant_entries.map(Entry::Tenant).into_iter().chain(handover_entries.map(Entry::Handover)).collect()

@@ -103,10 +103,8 @@ fn while_touches_pause_the_next_first_key_is_not_begun() {
         interrupt: Some(&interrupt),
         ..Play::of(keys.into_iter().map(BoxedKey::from).collect()).watched_by(|progress, _| match progress {
             // Both lanes stand before the canary before the first goes through it.
-            Progress::Stage { stage: At::WaitingForFirst, .. } => {
-                if waiting.fetch_add(1, Ordering::SeqCst) == 1 {
-                    waits.raise();
-                }
+            Progress::Stage { stage: At::WaitingForFirst, .. } if waiting.fetch_add(1, Ordering::SeqCst) == 1 => {
+                waits.raise();
             }
             Progress::Stage { stage: At::SettingPin, .. } if first_is_over.is_raised() => second_began.raise(),
             Progress::Stage { stage: At::SettingPin, .. } => waits.wait(),

@@ -1,5 +1,6 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
+mod at_tenant;
 mod causes;
 pub mod codes;
 pub mod completions;
@@ -26,6 +27,7 @@ pub mod sim;
 pub mod sim_key;
 pub mod status;
 mod story;
+pub mod tap;
 #[cfg(test)]
 mod testing;
 
@@ -123,6 +125,9 @@ pub enum Command {
     ///
     /// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
     Show(show::ShowArgs),
+    /// Temporary Access Passes: issue, list, delete
+    #[command(subcommand)]
+    Tap(tap::TapCommand),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -244,6 +249,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
+        Command::Tap(command) => tap::run(context, command),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Export(command) => export::run(context, command),

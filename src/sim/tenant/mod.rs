@@ -12,6 +12,7 @@
 //! `attestation` the checks on a new passkey, pure · [`faults`] what goes wrong and when · `store` everything it knows.
 
 mod access;
+mod accounts;
 mod attestation;
 mod batch;
 mod challenge;
@@ -23,8 +24,10 @@ mod fido2;
 mod filter;
 mod groups;
 mod http;
+mod members;
 mod oauth;
 mod oauth_client;
+mod passes;
 pub mod people;
 mod policy;
 mod registration;

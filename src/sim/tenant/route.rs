@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::AccountCall;
 use super::http::{Call, Version};
 
 /// The kind of a call: what fault rules name and `/sim/state` counts.
@@ -46,6 +47,12 @@ pub enum Kind {
     Methods,
     /// `GET /policies/authenticationMethodsPolicy…`
     Policy,
+    /// `GET …/temporaryAccessPassMethods`, all or one
+    Passes,
+    /// `POST …/temporaryAccessPassMethods`
+    IssuePass,
+    /// `DELETE …/temporaryAccessPassMethods/{id}`
+    DeletePass,
     /// `GET /organization`
     Organization,
     /// Anything else.
@@ -75,6 +82,9 @@ impl Kind {
             Self::Delete => "delete",
             Self::Methods => "methods",
             Self::Policy => "policy",
+            Self::Passes => "passes",
+            Self::IssuePass => "issuePass",
+            Self::DeletePass => "deletePass",
             Self::Organization => "organization",
             Self::Other => "other",
         }
@@ -110,6 +120,7 @@ pub(super) enum GraphCall {
     Policy,
     PolicyOf(String),
     Organization,
+    Account(AccountCall),
     Batch,
 }
 
@@ -182,6 +193,7 @@ impl Route {
                 Who::Named(name) => Some(name),
                 Who::Me => None,
             },
+            GraphCall::Account(call) => call.person(),
             _ => None,
         }
     }
@@ -206,6 +218,7 @@ impl GraphCall {
             Self::Methods(_) => Kind::Methods,
             Self::Policy | Self::PolicyOf(_) => Kind::Policy,
             Self::Organization => Kind::Organization,
+            Self::Account(call) => call.kind(),
             Self::Batch => Kind::Batch,
         }
     }
@@ -230,6 +243,9 @@ fn graph_call(method: &str, path: &[&str]) -> Option<Result<GraphCall, WrongMeth
     let lower: Vec<String> = path.iter().map(|part| part.to_ascii_lowercase()).collect();
     let segments: Vec<&str> = lower.iter().map(String::as_str).collect();
     let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
+    if let Some(call) = AccountCall::of(method, &segments, path) {
+        return Some(call.map(GraphCall::Account).ok_or(WrongMethod));
+    }
     let (who, rest) = match segments.as_slice() {
         ["me", rest @ ..] if !rest.is_empty() => (Some(Who::Me), rest),
         ["users", _, rest @ ..] if !rest.is_empty() => (Some(Who::Named(at(1))), rest),

@@ -29,7 +29,7 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{batch, control, fido2, groups, oauth, policy, users};
+use super::{accounts, batch, control, fido2, groups, oauth, policy, users};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -466,6 +466,7 @@ fn graph_answer(
         GraphCall::Delete { who, method } => fido2::delete(store, version, caller, who, method),
         GraphCall::Policy => policy::whole(store, version, caller),
         GraphCall::PolicyOf(id) => policy::one(store, version, caller, id),
+        GraphCall::Account(what) => accounts::answer(store, version, caller, what, call),
         GraphCall::Organization => policy::organization(store, version, caller),
         GraphCall::Batch => Err(errors::graph(400, "BadRequest", "A batch can't hold a batch.")),
     }

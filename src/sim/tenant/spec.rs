@@ -31,6 +31,8 @@ pub struct TenantSpec {
     pub sign_in: SignInSpec,
     /// The passkey policy.
     pub policy: PolicySpec,
+    /// The Temporary Access Pass policy.
+    pub tap: TapSpec,
     /// Where the real service is known, or suspected, to vary.
     pub quirks: Quirks,
     /// Status and code of each kind of refusal, where they should differ from the default.
@@ -52,6 +54,7 @@ impl Default for TenantSpec {
             app: AppSpec::default(),
             sign_in: SignInSpec::default(),
             policy: PolicySpec::default(),
+            tap: TapSpec::default(),
             quirks: Quirks::default(),
             codes: BTreeMap::new(),
             faults: FaultPlan::default(),
@@ -162,6 +165,7 @@ impl Default for AppSpec {
             "Policy.Read.AuthenticationMethod",
             "RoleManagement.Read.Directory",
             "Organization.Read.All",
+            "UserAuthMethod-TAP.ReadWrite.All",
         ]
         .map(String::from)
         .to_vec();
@@ -256,6 +260,43 @@ impl Default for PolicySpec {
             include_groups: Vec::new(),
             exclude_groups: Vec::new(),
             attestation_roots: Vec::new(),
+        }
+    }
+}
+
+/// The Temporary Access Pass policy; the numbers are Microsoft's defaults.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TapSpec {
+    /// The method is on.
+    pub enabled: bool,
+    /// Characters of a code, 8 to 48.
+    pub length: u32,
+    /// Shortest life.
+    pub least_minutes: u32,
+    /// Longest life.
+    pub most_minutes: u32,
+    /// Life where none is asked for.
+    pub default_minutes: u32,
+    /// Every pass works once.
+    pub once_only: bool,
+    /// Groups by name in scope; empty means everybody.
+    pub include_groups: Vec<String>,
+    /// Groups by name out of scope; stronger than inclusion.
+    pub exclude_groups: Vec<String>,
+}
+
+impl Default for TapSpec {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            length: 8,
+            least_minutes: 60,
+            most_minutes: 480,
+            default_minutes: 60,
+            once_only: false,
+            include_groups: Vec::new(),
+            exclude_groups: Vec::new(),
         }
     }
 }

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::access::Caller;
+use super::accounts::Account;
 use super::challenge::Challenges;
 use super::credential_id::url_token;
 use super::faults::Faults;
@@ -31,6 +32,7 @@ pub(super) struct Person {
     /// Shown in `upns` and `/sim/state`; the signing-in admin need not be.
     pub(super) listed: bool,
     pub(super) methods: Vec<Method>,
+    pub(super) account: Account,
 }
 
 /// A passkey in the directory.
@@ -137,7 +139,9 @@ impl Store {
                 known.parents = parents;
             }
         }
-        for name in [self.policy.include_groups.clone(), self.policy.exclude_groups.clone()].concat() {
+        let (policy, tap) = (&self.policy, &self.spec.tap);
+        let named = [&policy.include_groups, &policy.exclude_groups, &tap.include_groups, &tap.exclude_groups];
+        for name in named.into_iter().flatten().cloned().collect::<Vec<_>>() {
             self.group_id(&name);
         }
         let mut people = self.spec.people.clone();
@@ -146,12 +150,14 @@ impl Store {
             people.push(PersonSpec { roles: self.spec.sign_in.roles.clone(), ..PersonSpec::new(admin_upn) });
         }
         for (index, person) in people.into_iter().enumerate() {
-            let id = person.id.unwrap_or_else(|| self.seed.guid(&format!("user {}", person.upn))).to_lowercase();
+            let id =
+                person.id.clone().unwrap_or_else(|| self.seed.guid(&format!("user {}", person.upn))).to_lowercase();
             if self.people.iter().any(|known| known.id == id || known.upn.eq_ignore_ascii_case(&person.upn)) {
                 return Err(wrong(&format!("{} or their id is there twice", person.upn)));
             }
             let groups = person.groups.iter().map(|name| self.group_id(name)).collect();
             let methods = (0..person.passkeys).map(|number| self.old_passkey(&person.upn, number, now)).collect();
+            let account = Account::new(&person);
             let local = person.upn.split('@').next().unwrap_or_default().to_owned();
             self.people.push(Person {
                 id,
@@ -162,6 +168,7 @@ impl Store {
                 groups,
                 listed: index < listed,
                 methods,
+                account,
                 upn: person.upn,
             });
         }

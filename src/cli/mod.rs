@@ -18,6 +18,7 @@ pub mod ledger;
 mod ledger_tests;
 pub mod man;
 pub mod output;
+pub mod people;
 pub mod prompt;
 pub mod run;
 pub mod show;
@@ -125,6 +126,9 @@ pub enum Command {
     ///
     /// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
     Show(show::ShowArgs),
+    /// Make users and groups, and put people into groups
+    #[command(subcommand)]
+    People(people::PeopleCommand),
     /// Temporary Access Passes: issue, list, delete
     #[command(subcommand)]
     Tap(tap::TapCommand),
@@ -249,6 +253,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
+        Command::People(command) => people::run(context, command),
         Command::Tap(command) => tap::run(context, command),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),

@@ -20,6 +20,7 @@ pub mod groups;
 mod http;
 pub mod methods_policy;
 mod needs;
+pub mod new_users;
 mod page;
 pub mod retry;
 pub mod server_clock;

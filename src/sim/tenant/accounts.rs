@@ -6,22 +6,30 @@ use serde_json::{Value, json};
 use super::access::{self, Act, Caller};
 use super::errors;
 use super::http::{Answer, Call, Version};
+use super::newcomers;
+use super::passes::{self, Pass};
 use super::route::{Kind, Who};
 use super::spec::PersonSpec;
 use super::store::{Person, Store};
-use super::{passes, passes::Pass};
 
 /// What an account holds beside its passkeys.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     /// The Temporary Access Pass; one at a time.
     pub(super) pass: Option<Pass>,
+    /// Two letters.
+    pub(super) usage_location: Option<String>,
+    /// Licences by `skuId`.
+    pub(super) licences: Vec<String>,
+    /// Made through Graph, then.
+    pub(super) created: Option<Timestamp>,
+    /// So many calls on the sign-in methods of a new account find nobody.
+    pub(super) hidden_reads: u32,
 }
 
 impl Account {
     pub(super) fn new(spec: &PersonSpec) -> Self {
-        let _ = spec;
-        Self { pass: None }
+        Self { usage_location: spec.usage_location.clone(), ..Self::default() }
     }
 }
 
@@ -32,11 +40,35 @@ pub(super) enum AccountCall {
     Pass { who: Who, id: String },
     IssuePass(Who),
     DeletePass { who: Who, id: String },
+    CreateUser,
+    ChangeUser(String),
+    AssignLicense(String),
+    Domains,
+    Skus,
+    CreateGroup,
+    AddMember(String),
+    RemoveMember { group: String, member: String },
 }
 
 impl AccountCall {
     /// The call of a path; `Some(None)` where the path is one of ours and the method is not.
     pub(super) fn of(method: &str, segments: &[&str], path: &[&str]) -> Option<Option<Self>> {
+        let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
+        match (segments, method) {
+            (["users"], "POST") => return Some(Some(Self::CreateUser)),
+            (["users", _], "PATCH") => return Some(Some(Self::ChangeUser(at(1)))),
+            (["users", _, "assignlicense"], "POST") => return Some(Some(Self::AssignLicense(at(1)))),
+            (["domains"], "GET") => return Some(Some(Self::Domains)),
+            (["subscribedskus"], "GET") => return Some(Some(Self::Skus)),
+            (["groups"], "POST") => return Some(Some(Self::CreateGroup)),
+            (["groups", _, "members", "$ref"], "POST") => return Some(Some(Self::AddMember(at(1)))),
+            (["groups", _, "members", _, "$ref"], "DELETE") => {
+                return Some(Some(Self::RemoveMember { group: at(1), member: at(3) }));
+            }
+            (["users", _, "assignlicense"] | ["domains"] | ["subscribedskus"], _)
+            | (["groups", _, "members", _, "$ref"], _) => return Some(None),
+            _ => {}
+        }
         let last = || path.last().map(|part| (*part).to_owned()).unwrap_or_default();
         let (who, rest) = match segments {
             ["me", rest @ ..] => (Who::Me, rest),
@@ -63,6 +95,14 @@ impl AccountCall {
             Self::Passes(_) | Self::Pass { .. } => Kind::Passes,
             Self::IssuePass(_) => Kind::IssuePass,
             Self::DeletePass { .. } => Kind::DeletePass,
+            Self::CreateUser => Kind::CreateUser,
+            Self::ChangeUser(_) => Kind::ChangeUser,
+            Self::AssignLicense(_) => Kind::AssignLicense,
+            Self::Domains => Kind::Domains,
+            Self::Skus => Kind::Skus,
+            Self::CreateGroup => Kind::CreateGroup,
+            Self::AddMember(_) => Kind::AddMember,
+            Self::RemoveMember { .. } => Kind::RemoveMember,
         }
     }
 
@@ -71,6 +111,9 @@ impl AccountCall {
         let who = match self {
             Self::Passes(who) | Self::IssuePass(who) => who,
             Self::Pass { who, .. } | Self::DeletePass { who, .. } => who,
+            Self::ChangeUser(name) | Self::AssignLicense(name) => return Some(name),
+            Self::RemoveMember { member, .. } => return Some(member),
+            Self::CreateUser | Self::Domains | Self::Skus | Self::CreateGroup | Self::AddMember(_) => return None,
         };
         match who {
             Who::Named(name) => Some(name),
@@ -92,7 +135,27 @@ pub(super) fn answer(
         AccountCall::Pass { who, id } => passes::get(store, version, caller, who, id),
         AccountCall::IssuePass(who) => passes::issue(store, version, caller, who, call),
         AccountCall::DeletePass { who, id } => passes::delete(store, caller, who, id),
+        AccountCall::CreateUser => newcomers::create(store, version, caller, call),
+        AccountCall::ChangeUser(name) => newcomers::change(store, caller, name, call),
+        AccountCall::AssignLicense(name) => newcomers::assign(store, version, caller, name, call),
+        AccountCall::Domains => newcomers::domains(store, version, caller, call),
+        AccountCall::Skus => newcomers::skus(store, version, caller),
+        AccountCall::CreateGroup => newcomers::create_group(store, version, caller, call),
+        AccountCall::AddMember(group) => newcomers::add_member(store, caller, group, call),
+        AccountCall::RemoveMember { group, member } => newcomers::remove_member(store, caller, group, member),
     }
+}
+
+/// Replication: what a call on the sign-in methods of an account that was just made is told.
+pub(super) fn too_new(store: &mut Store, person: Option<&str>, call: &Call) -> Option<Answer> {
+    let id = store.person(person?)?.id.clone();
+    let about_methods = call.path.iter().any(|part| part.eq_ignore_ascii_case("authentication"));
+    let account = &mut store.person_mut(&id)?.account;
+    if !about_methods || account.hidden_reads == 0 {
+        return None;
+    }
+    account.hidden_reads -= 1;
+    Some(errors::graph(404, "resourceNotFound", "The requested user was not found."))
 }
 
 /// Permissions for one kind of method.

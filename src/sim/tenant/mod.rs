@@ -25,6 +25,7 @@ mod filter;
 mod groups;
 mod http;
 mod members;
+mod newcomers;
 mod oauth;
 mod oauth_client;
 mod passes;

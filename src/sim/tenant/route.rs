@@ -53,6 +53,22 @@ pub enum Kind {
     IssuePass,
     /// `DELETE …/temporaryAccessPassMethods/{id}`
     DeletePass,
+    /// `POST /users`
+    CreateUser,
+    /// `PATCH /users/{id}`
+    ChangeUser,
+    /// `POST /users/{id}/assignLicense`
+    AssignLicense,
+    /// `GET /domains`
+    Domains,
+    /// `GET /subscribedSkus`
+    Skus,
+    /// `POST /groups`
+    CreateGroup,
+    /// `POST /groups/{id}/members/$ref`
+    AddMember,
+    /// `DELETE /groups/{id}/members/{id}/$ref`
+    RemoveMember,
     /// `GET /organization`
     Organization,
     /// Anything else.
@@ -85,6 +101,14 @@ impl Kind {
             Self::Passes => "passes",
             Self::IssuePass => "issuePass",
             Self::DeletePass => "deletePass",
+            Self::CreateUser => "createUser",
+            Self::ChangeUser => "changeUser",
+            Self::AssignLicense => "assignLicense",
+            Self::Domains => "domains",
+            Self::Skus => "skus",
+            Self::CreateGroup => "createGroup",
+            Self::AddMember => "addMember",
+            Self::RemoveMember => "removeMember",
             Self::Organization => "organization",
             Self::Other => "other",
         }

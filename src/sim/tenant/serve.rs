@@ -420,7 +420,10 @@ fn dispatch(store: &mut Store, call: &Call, route: &Route) -> (Answer, Fate) {
         }),
         Route::Graph(version, graph) => match access::caller(store, call) {
             Ok(_) if *graph == GraphCall::Batch => return batch::batch(store, *version, call),
-            Ok(caller) => graph_answer(store, *version, &caller, graph, call).unwrap_or_else(|refused| refused),
+            Ok(caller) => match accounts::too_new(store, route.person(), call) {
+                Some(answer) => answer,
+                None => graph_answer(store, *version, &caller, graph, call).unwrap_or_else(|refused| refused),
+            },
             Err(answer) => answer,
         },
         Route::NotAllowed(_) => access::caller(store, call).map_or_else(|no| no, |_| errors::method_not_allowed()),

@@ -29,6 +29,12 @@ pub struct TenantSpec {
     pub app: AppSpec,
     /// Who signs in by device code or browser, and how that goes.
     pub sign_in: SignInSpec,
+    /// Domains beside [`Self::domain`].
+    #[serde(rename = "other_domain")]
+    pub other_domains: Vec<DomainSpec>,
+    /// Licences that can be given out.
+    #[serde(rename = "licence")]
+    pub licences: Vec<LicenceSpec>,
     /// The passkey policy.
     pub policy: PolicySpec,
     /// The Temporary Access Pass policy.
@@ -53,12 +59,46 @@ impl Default for TenantSpec {
             groups: Vec::new(),
             app: AppSpec::default(),
             sign_in: SignInSpec::default(),
+            other_domains: Vec::new(),
+            licences: vec![LicenceSpec { name: "SPE_E5".into(), seats: 100 }],
             policy: PolicySpec::default(),
             tap: TapSpec::default(),
             quirks: Quirks::default(),
             codes: BTreeMap::new(),
             faults: FaultPlan::default(),
         }
+    }
+}
+
+/// A domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainSpec {
+    /// Its name.
+    pub name: String,
+    /// Its owner was proved.
+    #[serde(default = "yes")]
+    pub verified: bool,
+    /// Another identity provider signs its people in.
+    #[serde(default)]
+    pub federated: bool,
+}
+
+/// A licence with its seats.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LicenceSpec {
+    /// `skuPartNumber`.
+    pub name: String,
+    /// Seats.
+    pub seats: u32,
+}
+
+impl TenantSpec {
+    /// All domains, the initial one first.
+    pub(super) fn domains(&self) -> Vec<DomainSpec> {
+        let initial = DomainSpec { name: self.domain.clone(), verified: true, federated: false };
+        std::iter::once(initial).chain(self.other_domains.iter().cloned()).collect()
     }
 }
 
@@ -89,6 +129,15 @@ pub struct PersonSpec {
     /// Passkeys the person already has.
     #[serde(default)]
     pub passkeys: u32,
+    /// `usageLocation`; without one no licence can be given.
+    #[serde(default = "ireland")]
+    pub usage_location: Option<String>,
+}
+
+// A default of serde's needs the member's own type.
+#[allow(clippy::unnecessary_wraps)]
+fn ireland() -> Option<String> {
+    Some("IE".to_owned())
 }
 
 impl PersonSpec {
@@ -103,6 +152,7 @@ impl PersonSpec {
             roles: Vec::new(),
             groups: Vec::new(),
             passkeys: 0,
+            usage_location: ireland(),
         }
     }
 }
@@ -129,6 +179,9 @@ pub struct GroupSpec {
     /// `isAssignableToRole`: its members are privileged even without a role.
     #[serde(default)]
     pub role_assignable: bool,
+    /// A rule makes its members.
+    #[serde(default)]
+    pub dynamic: bool,
     /// Names of the groups this group is a member of.
     #[serde(default, rename = "in")]
     pub parents: Vec<String>,
@@ -166,6 +219,11 @@ impl Default for AppSpec {
             "RoleManagement.Read.Directory",
             "Organization.Read.All",
             "UserAuthMethod-TAP.ReadWrite.All",
+            "User.ReadWrite.All",
+            "Group.ReadWrite.All",
+            "GroupMember.ReadWrite.All",
+            "Domain.Read.All",
+            "LicenseAssignment.ReadWrite.All",
         ]
         .map(String::from)
         .to_vec();
@@ -388,6 +446,8 @@ pub struct Quirks {
     pub list_lag_ms: u64,
     /// And only after so many reads that don't show it.
     pub list_lag_reads: u32,
+    /// A new user's sign-in methods answer 404 to so many calls.
+    pub new_user_lag_reads: u32,
     /// Most passkeys a person may have.
     pub max_passkeys: u32,
     /// Packed attestation without certificates is accepted where attestation is not enforced.
@@ -413,6 +473,7 @@ impl Default for Quirks {
             challenge_seconds: 300,
             list_lag_ms: 0,
             list_lag_reads: 0,
+            new_user_lag_reads: 1,
             max_passkeys: 20,
             self_attestation: true,
             none_attestation: true,

@@ -59,6 +59,8 @@ pub(super) struct Group {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) role_assignable: bool,
+    /// A rule makes its members.
+    pub(super) dynamic: bool,
     /// Groups this one is a member of, by id.
     pub(super) parents: Vec<String>,
 }
@@ -136,6 +138,7 @@ impl Store {
             let parents = group.parents.iter().map(|parent| self.group_id(parent)).collect();
             if let Some(known) = self.groups.iter_mut().find(|known| known.id == id) {
                 known.role_assignable = group.role_assignable;
+                known.dynamic = group.dynamic;
                 known.parents = parents;
             }
         }
@@ -184,7 +187,13 @@ impl Store {
         }
         let given = self.spec.groups.iter().find(|group| group.name == name).and_then(|group| group.id.clone());
         let id = given.unwrap_or_else(|| self.seed.guid(&format!("group {name}")));
-        self.groups.push(Group { id: id.clone(), name: name.to_owned(), role_assignable: false, parents: Vec::new() });
+        self.groups.push(Group {
+            id: id.clone(),
+            name: name.to_owned(),
+            role_assignable: false,
+            dynamic: false,
+            parents: Vec::new(),
+        });
         id
     }
 

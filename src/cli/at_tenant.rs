@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::connect::connect;
 use super::interrupt::{Patience, interrupted};
 use super::output::aside;
-use super::{CliError, Context, Exit};
+use super::{CliError, Context, Exit, Output};
 use crate::config::Settings;
 use crate::graph::{Account, Cancel, DirectoryUser, Graph, GraphError, GraphEvent};
 use crate::ledger::{Ledger, SqliteLedger};
@@ -20,7 +20,8 @@ use crate::tenant::account_journal::{AccountJournal, JournalError};
 use crate::world::{Clock, SystemClock, SystemEntropy};
 
 /// A tenant, signed in to.
-pub(super) struct AtTenant {
+pub(super) struct AtTenant<'a> {
+    output: &'a Output,
     pub(super) settings: Settings,
     pub(super) graph: Graph,
     pub(super) account: Account,
@@ -30,12 +31,12 @@ pub(super) struct AtTenant {
     _patience: Patience,
 }
 
-impl AtTenant {
+impl<'a> AtTenant<'a> {
     /// Signs in. Waits that Graph asks for are told on stderr while they last.
     ///
     /// # Errors
     /// Settings that can't work, signing in, or another tenant than the settings name.
-    pub(super) fn sign_in(context: &Context<'_>) -> Result<Self, CliError> {
+    pub(super) fn sign_in(context: &Context<'a>) -> Result<Self, CliError> {
         let settings = context.settings()?;
         let named = settings.tenant()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -56,7 +57,16 @@ impl AtTenant {
             let next = "correct tenant.id in the settings, or sign in with another account.";
             return Err(CliError::new(Exit::Usage, "other-tenant", fact, next));
         }
-        Ok(Self { tenant: named.id.clone(), settings, graph, account, clock, cancel, _patience: patience })
+        Ok(Self {
+            output: context.output,
+            tenant: named.id.clone(),
+            settings,
+            graph,
+            account,
+            clock,
+            cancel,
+            _patience: patience,
+        })
     }
 
     /// The ledger, for writing; made where there is none.
@@ -102,7 +112,7 @@ impl AtTenant {
         loop {
             if let Some(found) = ask()? {
                 if told {
-                    aside("  There.");
+                    self.output.progress("  There.");
                 }
                 return Ok(Some(found));
             }
@@ -110,7 +120,7 @@ impl AtTenant {
                 return Ok(None);
             }
             if !told {
-                aside(&format!("Waiting until {what}; the directory takes some seconds …"));
+                self.output.progress(&format!("Waiting until {what}; the directory takes some seconds …"));
                 told = true;
             }
             self.cancel.wait(&*self.clock, wait).map_err(|_| {

@@ -146,6 +146,8 @@ const OURS: &[Code] = &[
     code(About::Command, "people-file", "A file of people asks for a domain, licence or group that the tenant does not have. Nobody was made.", "Correct the lines that are named."),
     code(About::Command, "not-ready", "An account was made, and the directory does not show it everywhere yet.", "Run the same command again in some minutes."),
     code(About::Command, "group-not-plain", "A rule makes the group's members, it comes from on-premises, or roles can be assigned to it. Nothing was changed.", "Take another group, or change it where it is made."),
+    code(About::Command, "no-such-method", "The person has no such way to sign in, or several of this kind. Nothing was removed.", "`keybench methods USER` lists them."),
+    code(About::Command, "method-not-removable", "Graph does not let this kind be removed. Nothing was removed.", "Use the Entra admin centre."),
     code(About::Command, "no-such-user", "The tenant has nobody by this name.", "Check the spelling, and that the tenant is the right one."),
     code(About::Command, "not-for-this-person", "This can't be done for this person: their own account, disabled, a guest, an administrator, or out of the policy's scope.", "See the reason shown."),
     code(About::Command, "tap-way", "A Temporary Access Pass would travel by post or in a message. Nothing was issued.", "Issue it when the person is on the phone or in front of you."),

@@ -17,6 +17,7 @@ pub mod ledger;
 #[cfg(all(test, unix))]
 mod ledger_tests;
 pub mod man;
+pub mod methods;
 pub mod output;
 pub mod people;
 pub mod prompt;
@@ -132,6 +133,8 @@ pub enum Command {
     /// Temporary Access Passes: issue, list, delete
     #[command(subcommand)]
     Tap(tap::TapCommand),
+    /// Everything a person can sign in with
+    Methods(methods::MethodsArgs),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -255,6 +258,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Show(args) => show::run(context, args),
         Command::People(command) => people::run(context, command),
         Command::Tap(command) => tap::run(context, command),
+        Command::Methods(args) => methods::run(context, args),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Export(command) => export::run(context, command),

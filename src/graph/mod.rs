@@ -21,9 +21,11 @@ mod http;
 pub mod methods_policy;
 mod needs;
 pub mod new_users;
+pub mod oath_tokens;
 mod page;
 pub mod retry;
 pub mod server_clock;
+pub mod sign_in_methods;
 pub mod temporary_access_pass;
 #[cfg(test)]
 mod testing;

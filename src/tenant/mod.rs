@@ -4,6 +4,8 @@
 //! Documents stay JSON from end to end, so that members and values newer than this program are neither misread nor lost.
 pub mod account_journal;
 pub mod doors;
+pub mod oath_file;
 pub mod pass;
 pub mod password;
 pub mod people_file;
+pub mod totp;

@@ -48,7 +48,8 @@ pub struct MakeArgs {
   keybench people group add \"Key pilot\" --roster people.csv --dry-run
   keybench people group remove \"SSPR users\" kim@contoso.com
 
-Not for groups whose members a rule makes, that come from on-premises, or that roles can be assigned to.")]
+Not for groups whose members a rule makes, that come from on-premises, or that roles can be
+assigned to.")]
 pub struct MembersArgs {
     /// Name or object id
     #[arg(value_name = "GROUP")]

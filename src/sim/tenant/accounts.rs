@@ -7,9 +7,11 @@ use super::access::{self, Act, Caller};
 use super::errors;
 use super::http::{Answer, Call, Version};
 use super::newcomers;
+use super::other_methods::{self, OtherMethod};
 use super::passes::{self, Pass};
 use super::route::{Kind, Who};
-use super::spec::PersonSpec;
+use super::seed::Seed;
+use super::spec::{MethodKind, PersonSpec};
 use super::store::{Person, Store};
 
 /// What an account holds beside its passkeys.
@@ -17,6 +19,8 @@ use super::store::{Person, Store};
 pub(super) struct Account {
     /// The Temporary Access Pass; one at a time.
     pub(super) pass: Option<Pass>,
+    /// What has no file of its own.
+    pub(super) methods: Vec<OtherMethod>,
     /// Two letters.
     pub(super) usage_location: Option<String>,
     /// Licences by `skuId`.
@@ -28,8 +32,13 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(spec: &PersonSpec) -> Self {
-        Self { usage_location: spec.usage_location.clone(), ..Self::default() }
+    pub(super) fn new(spec: &PersonSpec, seed: Seed, now: Timestamp) -> Self {
+        let methods = spec.methods.iter().enumerate().map(|(number, method)| OtherMethod {
+            id: seed.guid(&format!("method {number} of {}", spec.upn)),
+            spec: method.clone(),
+            created: now,
+        });
+        Self { methods: methods.collect(), usage_location: spec.usage_location.clone(), ..Self::default() }
     }
 }
 
@@ -40,6 +49,7 @@ pub(super) enum AccountCall {
     Pass { who: Who, id: String },
     IssuePass(Who),
     DeletePass { who: Who, id: String },
+    DeleteMethod { who: Who, kind: MethodKind, id: String },
     CreateUser,
     ChangeUser(String),
     AssignLicense(String),
@@ -86,6 +96,10 @@ impl AccountCall {
                 Some(Self::DeletePass { who, id: last() })
             }
             (["authentication", "temporaryaccesspassmethods", _], _) => None,
+            (["authentication", set, _], method) => {
+                let kind = other_methods::kind_of(set)?;
+                (method == "DELETE").then(|| Self::DeleteMethod { who, kind, id: last() })
+            }
             _ => return None,
         })
     }
@@ -95,6 +109,7 @@ impl AccountCall {
             Self::Passes(_) | Self::Pass { .. } => Kind::Passes,
             Self::IssuePass(_) => Kind::IssuePass,
             Self::DeletePass { .. } => Kind::DeletePass,
+            Self::DeleteMethod { .. } => Kind::DeleteMethod,
             Self::CreateUser => Kind::CreateUser,
             Self::ChangeUser(_) => Kind::ChangeUser,
             Self::AssignLicense(_) => Kind::AssignLicense,
@@ -110,7 +125,7 @@ impl AccountCall {
     pub(super) fn person(&self) -> Option<&str> {
         let who = match self {
             Self::Passes(who) | Self::IssuePass(who) => who,
-            Self::Pass { who, .. } | Self::DeletePass { who, .. } => who,
+            Self::Pass { who, .. } | Self::DeletePass { who, .. } | Self::DeleteMethod { who, .. } => who,
             Self::ChangeUser(name) | Self::AssignLicense(name) => return Some(name),
             Self::RemoveMember { member, .. } => return Some(member),
             Self::CreateUser | Self::Domains | Self::Skus | Self::CreateGroup | Self::AddMember(_) => return None,
@@ -135,6 +150,7 @@ pub(super) fn answer(
         AccountCall::Pass { who, id } => passes::get(store, version, caller, who, id),
         AccountCall::IssuePass(who) => passes::issue(store, version, caller, who, call),
         AccountCall::DeletePass { who, id } => passes::delete(store, caller, who, id),
+        AccountCall::DeleteMethod { who, kind, id } => other_methods::delete(store, caller, who, *kind, id),
         AccountCall::CreateUser => newcomers::create(store, version, caller, call),
         AccountCall::ChangeUser(name) => newcomers::change(store, caller, name, call),
         AccountCall::AssignLicense(name) => newcomers::assign(store, version, caller, name, call),
@@ -167,6 +183,10 @@ pub(super) struct Scopes {
     pub(super) read: &'static [&'static str],
 }
 
+/// For reading everything a person can sign in with: the narrow permissions are not enough.
+pub(super) const ALL_METHODS: Scopes =
+    Scopes { write: &["UserAuthenticationMethod.ReadWrite.All"], read: &["UserAuthenticationMethod.Read.All"] };
+
 /// The person a call is about, once the caller may do this to their methods.
 ///
 /// # Errors
@@ -195,7 +215,8 @@ pub(super) fn target<'a>(
 
 /// The list of methods beside passkeys and password, as a read of all methods shows them.
 pub(super) fn methods(store: &Store, version: Version, person: &Person, now: Timestamp) -> Vec<Value> {
-    person.account.pass.iter().map(|pass| passes::as_json(store, version, person, pass, now)).collect()
+    let pass = person.account.pass.iter().map(|pass| passes::as_json(store, version, person, pass, now));
+    pass.chain(person.account.methods.iter().map(other_methods::as_json)).collect()
 }
 
 /// The context of a list below a person's `authentication`.

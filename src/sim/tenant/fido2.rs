@@ -285,7 +285,11 @@ pub(super) fn list(
     who: &Who,
     all: bool,
 ) -> Result<Answer, Answer> {
-    let id = target(store, version, caller, who, Act::Read)?.id.clone();
+    let id = if all {
+        accounts::target(store, caller, who, accounts::ALL_METHODS, Act::Read)?.id.clone()
+    } else {
+        target(store, version, caller, who, Act::Read)?.id.clone()
+    };
     let mut methods: Vec<Value> = store.visible_methods(&id).iter().map(|method| as_json(method, version)).collect();
     if all {
         if let Some(person) = store.person(&id) {

@@ -28,6 +28,7 @@ mod members;
 mod newcomers;
 mod oauth;
 mod oauth_client;
+mod other_methods;
 mod passes;
 pub mod people;
 mod policy;

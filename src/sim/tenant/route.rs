@@ -53,6 +53,8 @@ pub enum Kind {
     IssuePass,
     /// `DELETE …/temporaryAccessPassMethods/{id}`
     DeletePass,
+    /// `DELETE …/{collection}/{id}` of phones, mail addresses, apps and devices
+    DeleteMethod,
     /// `POST /users`
     CreateUser,
     /// `PATCH /users/{id}`
@@ -101,6 +103,7 @@ impl Kind {
             Self::Passes => "passes",
             Self::IssuePass => "issuePass",
             Self::DeletePass => "deletePass",
+            Self::DeleteMethod => "deleteMethod",
             Self::CreateUser => "createUser",
             Self::ChangeUser => "changeUser",
             Self::AssignLicense => "assignLicense",

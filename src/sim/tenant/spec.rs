@@ -129,9 +129,56 @@ pub struct PersonSpec {
     /// Passkeys the person already has.
     #[serde(default)]
     pub passkeys: u32,
+    /// Other ways to sign in that the person has.
+    #[serde(default, rename = "method")]
+    pub methods: Vec<MethodSpec>,
     /// `usageLocation`; without one no licence can be given.
     #[serde(default = "ireland")]
     pub usage_location: Option<String>,
+}
+
+/// A way to sign in beside passkey, pass, token and password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodSpec {
+    /// What it is.
+    pub kind: MethodKind,
+    /// Number, address or device.
+    #[serde(default)]
+    pub name: String,
+    /// The person's default: it can't be deleted while there are others.
+    #[serde(default)]
+    pub default: bool,
+}
+
+/// Kinds of [`MethodSpec`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MethodKind {
+    /// Text messages and calls.
+    Phone,
+    /// For resetting passwords.
+    Email,
+    /// Microsoft Authenticator.
+    Authenticator,
+    /// A code from an app.
+    SoftwareOath,
+    /// Windows Hello for Business.
+    WindowsHello,
+    /// macOS.
+    PlatformCredential,
+}
+
+impl MethodKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Phone,
+        Self::Email,
+        Self::Authenticator,
+        Self::SoftwareOath,
+        Self::WindowsHello,
+        Self::PlatformCredential,
+    ];
 }
 
 // A default of serde's needs the member's own type.
@@ -152,6 +199,7 @@ impl PersonSpec {
             roles: Vec::new(),
             groups: Vec::new(),
             passkeys: 0,
+            methods: Vec::new(),
             usage_location: ireland(),
         }
     }
@@ -219,6 +267,9 @@ impl Default for AppSpec {
             "RoleManagement.Read.Directory",
             "Organization.Read.All",
             "UserAuthMethod-TAP.ReadWrite.All",
+            "UserAuthMethod-Phone.ReadWrite.All",
+            "UserAuthMethod-MicrosoftAuthApp.ReadWrite.All",
+            "UserAuthenticationMethod.Read.All",
             "User.ReadWrite.All",
             "Group.ReadWrite.All",
             "GroupMember.ReadWrite.All",

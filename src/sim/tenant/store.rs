@@ -160,7 +160,7 @@ impl Store {
             }
             let groups = person.groups.iter().map(|name| self.group_id(name)).collect();
             let methods = (0..person.passkeys).map(|number| self.old_passkey(&person.upn, number, now)).collect();
-            let account = Account::new(&person);
+            let account = Account::new(&person, self.seed, now);
             let local = person.upn.split('@').next().unwrap_or_default().to_owned();
             self.people.push(Person {
                 id,

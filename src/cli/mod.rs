@@ -18,6 +18,7 @@ pub mod ledger;
 mod ledger_tests;
 pub mod man;
 pub mod methods;
+pub mod oath;
 pub mod output;
 pub mod people;
 pub mod prompt;
@@ -135,6 +136,9 @@ pub enum Command {
     Tap(tap::TapCommand),
     /// Everything a person can sign in with
     Methods(methods::MethodsArgs),
+    /// Hardware one-time-code tokens (Graph beta): import, assign, activate
+    #[command(subcommand)]
+    Oath(oath::OathCommand),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -259,6 +263,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::People(command) => people::run(context, command),
         Command::Tap(command) => tap::run(context, command),
         Command::Methods(args) => methods::run(context, args),
+        Command::Oath(command) => oath::run(context, command),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Export(command) => export::run(context, command),

@@ -23,6 +23,7 @@ pub mod faults;
 mod fido2;
 mod filter;
 mod groups;
+mod hardware_oath;
 mod http;
 mod members;
 mod newcomers;

@@ -55,6 +55,8 @@ pub enum Kind {
     DeletePass,
     /// `DELETE …/{collection}/{id}` of phones, mail addresses, apps and devices
     DeleteMethod,
+    /// Everything about hardware OATH tokens
+    Oath,
     /// `POST /users`
     CreateUser,
     /// `PATCH /users/{id}`
@@ -104,6 +106,7 @@ impl Kind {
             Self::IssuePass => "issuePass",
             Self::DeletePass => "deletePass",
             Self::DeleteMethod => "deleteMethod",
+            Self::Oath => "oath",
             Self::CreateUser => "createUser",
             Self::ChangeUser => "changeUser",
             Self::AssignLicense => "assignLicense",

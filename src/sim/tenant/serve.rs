@@ -100,6 +100,11 @@ impl RunningTenant {
         lock(&self.store).log.clone()
     }
 
+    /// Every password and seed it was sent and every pass it gave out: what must be nowhere else. For tests that search.
+    pub fn secrets(&self) -> Vec<String> {
+        lock(&self.store).secrets.clone()
+    }
+
     /// Adds a fault from now on.
     ///
     /// # Errors

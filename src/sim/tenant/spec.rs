@@ -267,6 +267,8 @@ impl Default for AppSpec {
             "RoleManagement.Read.Directory",
             "Organization.Read.All",
             "UserAuthMethod-TAP.ReadWrite.All",
+            "UserAuthMethod-HardwareOATH.ReadWrite.All",
+            "Policy.ReadWrite.AuthenticationMethod",
             "UserAuthMethod-Phone.ReadWrite.All",
             "UserAuthMethod-MicrosoftAuthApp.ReadWrite.All",
             "UserAuthenticationMethod.Read.All",

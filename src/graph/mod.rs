@@ -25,6 +25,7 @@ pub mod oath_tokens;
 mod page;
 pub mod retry;
 pub mod server_clock;
+pub mod sessions;
 pub mod sign_in_methods;
 pub mod temporary_access_pass;
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub mod resume;
 pub mod seeds;
 pub mod weak;
 
-pub use escrow::{OpenError, OpenedPin, SealError, open, open_resume, probe, seal};
+pub use escrow::{OpenError, OpenedPin, ResealError, SealError, open, open_resume, probe, prove, reseal, seal};
 pub use generate::{GenerateError, generate};
 pub use identity::{Identities, IdentityError, NewIdentity, NoPrompts, Prompts, keygen};
 pub use policy::{

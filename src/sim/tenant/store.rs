@@ -88,6 +88,8 @@ pub(super) struct Store {
     pub(super) rejected: Vec<(String, String)>,
     /// Passwords and seeds that were sent, passes that were given out.
     pub(super) secrets: Vec<String>,
+    /// Whose sessions were revoked, in order.
+    pub(super) signed_out: Vec<String>,
     pub(super) log: Vec<Value>,
     requests: BTreeMap<&'static str, u64>,
     offset: SignedDuration,
@@ -127,6 +129,7 @@ impl Store {
             pending: Pending::default(),
             rejected: Vec::new(),
             secrets: Vec::new(),
+            signed_out: Vec::new(),
             log: Vec::new(),
             requests: BTreeMap::new(),
             offset: SignedDuration::ZERO,
@@ -346,6 +349,7 @@ impl Store {
             "people": people.collect::<Vec<_>>(),
             "requests": self.requests,
             "rejected": rejected.collect::<Vec<_>>(),
+            "signed_out": self.signed_out,
         })
     }
 }

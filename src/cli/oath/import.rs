@@ -76,6 +76,8 @@ pub(super) fn run(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, CliE
         return Ok(Exit::Done);
     }
     let ledger = at.ledger()?;
+    // A settings file can't change who opens what is sealed.
+    crate::provision::custodians::agree(&ledger, &recipients)?;
     let journal = at.journal(&ledger);
     let store = seeds(&at);
     for token in &tokens {

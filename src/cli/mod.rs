@@ -2,6 +2,7 @@
 
 #[cfg(all(test, unix))]
 mod answers_tests;
+mod at_tenant;
 mod causes;
 pub mod codes;
 pub mod completions;
@@ -20,8 +21,11 @@ pub mod ledger;
 #[cfg(all(test, unix))]
 mod ledger_tests;
 pub mod man;
+pub mod methods;
+pub mod oath;
 pub mod output;
 pub mod parcel;
+pub mod people;
 pub mod prompt;
 pub mod reconcile;
 pub mod run;
@@ -33,6 +37,7 @@ pub mod sim_key;
 pub mod status;
 pub mod stock;
 mod story;
+pub mod tap;
 #[cfg(test)]
 mod testing;
 
@@ -130,6 +135,17 @@ pub enum Command {
     ///
     /// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
     Show(show::ShowArgs),
+    /// Make users and groups, and put people into groups
+    #[command(subcommand)]
+    People(people::PeopleCommand),
+    /// Temporary Access Passes: issue, list, delete
+    #[command(subcommand)]
+    Tap(tap::TapCommand),
+    /// Everything a person can sign in with
+    Methods(methods::MethodsArgs),
+    /// Hardware one-time-code tokens (Graph beta): import, assign, activate
+    #[command(subcommand)]
+    Oath(oath::OathCommand),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -281,6 +297,10 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
+        Command::People(command) => people::run(context, command),
+        Command::Tap(command) => tap::run(context, command),
+        Command::Methods(args) => methods::run(context, args),
+        Command::Oath(command) => oath::run(context, command),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),

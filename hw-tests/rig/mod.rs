@@ -21,7 +21,8 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(full: bool, seed: u64) -> Self {
-        Self { keybench: PathBuf::from(env!("CARGO_BIN_EXE_keybench")), full, seed }
+        let keybench = std::env::var_os("HW_KEYBENCH").unwrap_or_else(|| env!("CARGO_BIN_EXE_keybench").into());
+        Self { keybench: keybench.into(), full, seed }
     }
 }
 

@@ -18,6 +18,7 @@ mod ledger_tests;
 pub mod man;
 pub mod output;
 pub mod prompt;
+pub mod record;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
@@ -126,6 +127,11 @@ pub enum Command {
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Write down a conversation with a key, secrets blanked, to be played back elsewhere
+    ///
+    /// For reporting what a key does: its maker's firmware can then be tried where the key is not. The file holds no PIN and no
+    /// token, and is played back before the command ends.
+    Record(record::RecordArgs),
     /// For PIN custodians: make an identity, open a PIN
     #[command(subcommand)]
     Escrow(escrow::EscrowCommand),
@@ -245,6 +251,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
         Command::Key(command) => key::run(context, command),
+        Command::Record(args) => record::run(context, args),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
@@ -300,6 +307,9 @@ mod tests {
             "demo --keys 12 --ports 4 --seed 7 --out d --json",
             "--config c.toml status --json",
             "config init --config c.toml --force",
+            "record --port 1-4.2 --out y.jsonl --what provision --dry-run",
+            "key list --unopened --json",
+            "key blink --port 1-4.2",
         ] {
             let arguments = std::iter::once("keybench").chain(line.split(' '));
             if let Err(error) = Cli::try_parse_from(arguments) {

@@ -10,7 +10,8 @@ use crate::rig::keys::Keys;
 use crate::rig::program::Live;
 use crate::rig::{Dice, Need, Rig, ensure};
 
-pub const TRIAL: Trial = Trial { name: "kill-at", destroys: "a key for each kill", needs: &[Need::Uhid], run: trial };
+pub const TRIAL: Trial =
+    Trial { name: "kill-at", destroys: "a key for each kill", needs: &[Need::Uhid], bench: Some(trial), key: None };
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

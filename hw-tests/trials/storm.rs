@@ -9,7 +9,8 @@ use crate::rig::inspect::inspect;
 use crate::rig::keys::Keys;
 use crate::rig::{Dice, Need, Rig, ensure};
 
-pub const TRIAL: Trial = Trial { name: "hotplug-storm", destroys: "6 keys", needs: &[Need::Uhid], run: trial };
+pub const TRIAL: Trial =
+    Trial { name: "hotplug-storm", destroys: "6 keys", needs: &[Need::Uhid], bench: Some(trial), key: None };
 
 const KEYS: usize = 6;
 

@@ -8,7 +8,8 @@ use crate::rig::inspect::inspect;
 use crate::rig::keys::Keys;
 use crate::rig::{Dice, Need, Rig, ensure, eventually};
 
-pub const TRIAL: Trial = Trial { name: "unplug-at", destroys: "a key for each n", needs: &[Need::Uhid], run: trial };
+pub const TRIAL: Trial =
+    Trial { name: "unplug-at", destroys: "a key for each n", needs: &[Need::Uhid], bench: Some(trial), key: None };
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// More reports than a journey has in either direction.

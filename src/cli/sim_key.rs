@@ -75,6 +75,7 @@ mod linux {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::Path;
     use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
 
     use super::{CliError, Context, Exit, KeyArgs};
     use crate::model::PortName;
@@ -98,7 +99,7 @@ mod linux {
         }
         context.output.raw(format!("{}\n", keys.describe()).as_bytes())?;
         match listener {
-            Some(listener) => serve(&listener, &keys),
+            Some(listener) => serve(listener, &keys),
             None => from_stdin(context, &keys)?,
         }
         if let Some(path) = &args.control {
@@ -169,17 +170,27 @@ mod linux {
         Ok(listener)
     }
 
-    /// One connection after another, until one of them says `quit`.
-    fn serve(listener: &UnixListener, keys: &UhidKeys) {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { continue };
-            let Ok(reader) = stream.try_clone() else { continue };
-            for line in BufReader::new(reader).lines() {
-                let Ok(line) = line else { break };
-                let Some(answer) = keys.obey(&line) else { return };
-                if writeln!(stream, "{answer}").is_err() {
-                    break;
-                }
+    /// Any number of connections, until one of them says `quit`.
+    fn serve(listener: UnixListener, keys: &UhidKeys) {
+        let (quit, over) = channel();
+        let keys = keys.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (keys, quit) = (keys.clone(), quit.clone());
+                std::thread::spawn(move || converse(&stream, &keys, &quit));
+            }
+        });
+        let _ = over.recv();
+    }
+
+    fn converse(mut stream: &UnixStream, keys: &UhidKeys, quit: &Sender<()>) {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let Some(answer) = keys.obey(&line) else {
+                let _ = quit.send(());
+                return;
+            };
+            if writeln!(stream, "{answer}").is_err() {
+                return;
             }
         }
     }

@@ -13,6 +13,9 @@ use crate::rig::wear::WearBook;
 use crate::rig::{Need, Rig, hook, lab, program};
 use crate::trials;
 
+/// What was tried, or why it failed, in words.
+pub type Outcome = Result<String, String>;
+
 /// One trial.
 pub struct Trial {
     /// What it is called on the command line.
@@ -22,7 +25,7 @@ pub struct Trial {
     /// What this machine must have.
     pub needs: &'static [Need],
     /// On virtual keys that it makes itself: does it, and says in a few words what was tried.
-    pub bench: Option<fn(&Rig) -> Result<String, String>>,
+    pub bench: Option<fn(&Rig) -> Outcome>,
     /// On one key that it is handed: a virtual one, or a DUT.
     pub key: Option<OnKey>,
 }
@@ -34,7 +37,7 @@ pub struct OnKey {
     /// Virtual keys of these models stand in where no DUT is named.
     pub models: &'static [&'static str],
     /// Does it.
-    pub run: fn(&Rig, &mut Subject) -> Result<String, String>,
+    pub run: fn(&Rig, &mut Subject) -> Outcome,
 }
 
 /// The command line.

@@ -11,7 +11,7 @@
 //! With `--duts` the trials are done on the keys that those files name (`hw-tests/duts`), real ones among them; without, no real key is
 //! opened. Status: 0 when nothing failed, 1 when something did, 2 when nothing was begun.
 
-#![allow(clippy::print_stdout, reason = "a test harness that reports to people")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test harness that reports to people")]
 
 #[cfg(target_os = "linux")]
 mod rig;

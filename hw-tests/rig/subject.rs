@@ -255,8 +255,13 @@ impl Subject {
         command.args(["key", "blink", "--port", &self.port, "--json"]);
         let mut blinking = Live::start(&mut command)?;
         blinking.until("touch", PATIENCE)?;
-        self.hand.touch()?;
-        blinking.until("touched", PATIENCE).map(drop).map_err(|error| {
+        let proven = self.hand.touch().and_then(|()| blinking.until("touched", PATIENCE).map(drop));
+        if proven.is_err() {
+            // So that the key stops blinking: a process that is killed leaves it waiting for its touch.
+            blinking.interrupt();
+            let _ = blinking.end(PATIENCE);
+        }
+        proven.map_err(|error| {
             format!("the actuator does not reach the key in port {}; nothing was wiped ({error})", self.port)
         })
     }

@@ -69,6 +69,8 @@ fn trial(rig: &Rig) -> Result<String, String> {
             if hit { killed += 1 } else { late += 1 }
         }
         inspect(&bench, &mut keys, chunk.len())?;
+        // A full run takes an hour: what is known so far is worth having.
+        println!("hw kill-at: {killed} kills so far (seed {}), each finished afterwards; {late} too late", rig.seed);
     }
     Ok(format!("{killed} kills, each finished afterwards; {late} came too late"))
 }

@@ -20,7 +20,7 @@ pub const TRIAL: Trial = Trial {
     bench: None,
     key: Some(OnKey {
         asks: Asks { worn: Worn { resets: 1, lock_outs: 0 }, ..PROVISIONS },
-        models: &["yubikey-5-nfc", "titan-v2"],
+        models: &["yubikey-5-nfc"],
         run: trial,
     }),
 };

@@ -32,6 +32,7 @@ fn trial(rig: &Rig) -> Result<String, String> {
             if happened { fired += 1 } else { beyond += 1 }
         }
         inspect(&bench, &mut keys, chunk.len())?;
+        println!("hw unplug-at: {fired} places so far, each finished afterwards");
     }
     Ok(format!("{fired} places tried ({beyond} beyond the end), each finished afterwards"))
 }

@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::Rig;
 use super::program::{Ended, Live, run};
 
-/// How long a command may take that waits for no hand.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a command may take that waits for no hand. An emulated machine on a busy one is slow; what hangs, hangs longer.
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Benches whose world nobody has looked at yet; a trial that leaves one has not shown what it says.
 pub static UNSEEN: AtomicUsize = AtomicUsize::new(0);
@@ -130,7 +130,7 @@ impl Bench {
 
     /// The same on this port alone.
     pub fn run_on(&self, roster: &Path, ports: &str) -> Command {
-        self.command(&["run", &roster.to_string_lossy(), "--ports", ports, "--idle", "2", "--json"])
+        self.command(&["run", &roster.to_string_lossy(), "--ports", ports, "--idle", "5", "--json"])
     }
 
     /// Starts it.

@@ -16,7 +16,7 @@ use super::subject::Subject;
 pub const CHOSEN: &str = "7042918356";
 
 /// How long a client may take that asks for no touch.
-const QUICK: Duration = Duration::from_secs(40);
+const QUICK: Duration = Duration::from_secs(120);
 
 /// These clients ask for PINs at a terminal, and read stdin where there is none.
 pub fn asked_for_pins(command: &str, arguments: &[&str], pins: &[&str]) -> Result<Ended, String> {

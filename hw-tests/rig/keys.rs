@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::program::Live;
 use super::{Rig, ensure, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Some keys, each in a port of its own: `sim-1`, `sim-2` …
 pub struct Keys {

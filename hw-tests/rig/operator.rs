@@ -12,7 +12,7 @@ use super::program::run;
 use super::{ensure, eventually};
 
 /// How long a hand may take.
-const HAND: Duration = Duration::from_secs(60);
+const HAND: Duration = Duration::from_secs(120);
 
 /// What a hand can do. Each returns when it is done; whether the key noticed is for the caller to see.
 pub trait Operator {

@@ -17,7 +17,7 @@ pub const LAB: Trial =
     Trial { name: "duts", destroys: "2 keys", needs: &[Need::Uhid, Need::FidoTools], bench: Some(lab), key: None };
 
 /// The whole of one lab.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(480);
 
 /// A folder of DUT files, reports, and this program to run on them.
 struct Desk {

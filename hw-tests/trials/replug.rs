@@ -18,7 +18,7 @@ pub const TRIAL: Trial = Trial {
     key: Some(OnKey { asks: PROVISIONS, models: &["yubikey-5-nfc"], run: trial }),
 };
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     let bench = Bench::new(rig, 2, "")?;

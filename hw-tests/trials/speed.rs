@@ -199,7 +199,7 @@ fn by_tools(keys: &mut Keys) -> Result<Steps, String> {
     let set_pin = timed(&|| asked_for_pins("fido2-token", &["-S", &node], &[CHOSEN, CHOSEN])?.good())?;
     let (asked, made_file) = (text(&asked), text(&made));
     let make = timed(&|| {
-        asked_for_pins("fido2-cred", &["-M", "-r", "-q", "-i", &asked, "-o", &made_file, &node], &[CHOSEN])?.good()
+        asked_for_pins("fido2-cred", &["-M", "-r", "-i", &asked, "-o", &made_file, &node], &[CHOSEN])?.good()
     })?;
     let lines = fs::read_to_string(&made).map_err(|error| error.to_string())?;
     // Client data, relying party, format, authenticator data, credential id …

@@ -124,7 +124,8 @@ fn point(public_key: &str) -> Result<Vec<u8>, String> {
     let value: ciborium::Value = ciborium::from_reader(bytes.as_slice()).map_err(|error| error.to_string())?;
     let members = value.as_map().ok_or("the tenant's public key is no map")?;
     let member = |key: i64| members.iter().find(|(k, _)| *k == ciborium::Value::from(key)).map(|(_, value)| value);
-    let coordinate = |key| member(key).and_then(ciborium::Value::as_bytes).ok_or("the tenant's public key has no point");
+    let coordinate =
+        |key| member(key).and_then(ciborium::Value::as_bytes).ok_or("the tenant's public key has no point");
     Ok([&[4], coordinate(-2)?.as_slice(), coordinate(-3)?.as_slice()].concat())
 }
 

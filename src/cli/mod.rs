@@ -28,6 +28,7 @@ pub mod parcel;
 pub mod people;
 pub mod prompt;
 pub mod reconcile;
+pub mod record;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
@@ -149,6 +150,11 @@ pub enum Command {
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Write down a conversation with a key, secrets blanked, to be played back elsewhere
+    ///
+    /// For reporting what a key does: its maker's firmware can then be tried where the key is not. The file holds no PIN and no
+    /// token, and is played back before the command ends.
+    Record(record::RecordArgs),
     /// For PIN custodians: make an identity, open a PIN
     #[command(subcommand)]
     Escrow(escrow::EscrowCommand),
@@ -302,6 +308,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Methods(args) => methods::run(context, args),
         Command::Oath(command) => oath::run(context, command),
         Command::Key(command) => key::run(context, command),
+        Command::Record(args) => record::run(context, args),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),
         Command::Custody(command) => custody::run(context, command),
@@ -369,6 +376,9 @@ mod tests {
             "demo --keys 12 --ports 4 --seed 7 --out d --json",
             "--config c.toml status --json",
             "config init --config c.toml --force",
+            "record --port 1-4.2 --out y.jsonl --what provision --dry-run",
+            "key list --unopened --json",
+            "key blink --port 1-4.2",
         ] {
             let arguments = std::iter::once("keybench").chain(line.split(' '));
             if let Err(error) = Cli::try_parse_from(arguments) {

@@ -51,6 +51,8 @@ pub struct Settings {
     pub ledger: LedgerSettings,
     /// `[bench]`.
     pub bench: BenchSettings,
+    /// `[handover]`.
+    pub handover: HandoverSettings,
 }
 
 /// How to sign in to the tenant.
@@ -192,6 +194,19 @@ pub struct BenchSettings {
     pub mds: Option<PathBuf>,
 }
 
+/// `[handover]`: paper and parcels. The printers' texts are read where they are used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HandoverSettings {
+    /// The letters' template; else the built-in one.
+    pub template: Option<PathBuf>,
+    /// Where letters are printed.
+    pub printer: Option<String>,
+    /// Where labels are printed.
+    pub label_printer: Option<String>,
+    /// The carrier's column map. With one, `run` checks addresses before the first key.
+    pub carrier: Option<PathBuf>,
+}
+
 /// The default of `[bench] key_name`.
 pub const KEY_NAME: &str = "{model} {serial}";
 
@@ -270,6 +285,7 @@ impl Settings {
             escrow: section::escrow(&mut reader),
             ledger: section::ledger(&mut reader, file, data),
             bench: section::bench(&mut reader, file),
+            handover: section::handover(&mut reader, file),
         };
         if reader.problems.is_empty() {
             return Ok(settings);

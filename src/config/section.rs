@@ -8,8 +8,8 @@ use super::place;
 use super::problem::Origin;
 use super::reader::{Found, Reader};
 use super::{
-    Alphabet, ApiVersion, Auth, BenchSettings, EscrowSettings, FirstDevicePolicy, ForceChange, KEY_NAME,
-    LedgerSettings, PinSettings, TenantSettings,
+    Alphabet, ApiVersion, Auth, BenchSettings, EscrowSettings, FirstDevicePolicy, ForceChange, HandoverSettings,
+    KEY_NAME, LedgerSettings, PinSettings, TenantSettings,
 };
 use crate::model::{Serial, TenantId};
 use crate::pin::PinPolicy;
@@ -279,6 +279,18 @@ pub(super) fn bench(reader: &mut Reader<'_>, file: &Path) -> BenchSettings {
         label: reader.boolean("bench", "label").is_none_or(|found| found.value),
         key_name: key_name.map_or_else(|| KEY_NAME.to_owned(), |found| found.value),
         mds: path(reader, file, "bench", "mds"),
+    }
+}
+
+pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings {
+    let text = |reader: &mut Reader<'_>, key: &'static str| {
+        reader.text("handover", key).map(|found| found.value.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    HandoverSettings {
+        template: path(reader, file, "handover", "template"),
+        printer: text(reader, "printer"),
+        label_printer: text(reader, "label_printer"),
+        carrier: path(reader, file, "handover", "carrier"),
     }
 }
 

@@ -16,5 +16,8 @@ pub(super) fn in_words(entry: &HandoverEntry) -> String {
             format!("The PIN letter {sheet} was spoiled and destroyed.")
         }
         HandoverEntry::LabelPrinted { code, .. } => format!("The label {code} was printed."),
+        HandoverEntry::AddressesImported { people, by, .. } => {
+            format!("Addresses of {people} people were imported by {by}.")
+        }
     }
 }

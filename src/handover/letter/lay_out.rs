@@ -4,7 +4,7 @@ use super::fields::fill;
 use super::{Layout, Letter, LetterError, Template, Texts};
 use crate::handover::code::{Code, CodeKind};
 use crate::handover::paper::symbol::Symbol;
-use crate::handover::paper::{Flow, Fonts, Item, MM_PER_POINT, Overflow, Place, Sheet, Style};
+use crate::handover::paper::{Flow, Fonts, Item, MM_PER_POINT, Overflow, Picture, Place, Sheet, Style};
 use crate::model::{FirstDevice, Pin};
 
 /// The smallest running text, in points.
@@ -383,25 +383,19 @@ fn mirrored(place: Place, fold: f32) -> Place {
 /// its place.
 fn shield(sheet: &mut Sheet, place: Place) {
     let place = place.inside(-2.0);
-    let cell = 0.8;
-    let (columns, rows) = ((place.width / cell) as u32, (place.height / cell) as u32);
-    let (mut black, mut grey) = (Vec::new(), Vec::new());
+    // Cells of about 0.8 mm: as wide as the strokes of the PIN.
+    let (columns, rows) = ((place.width / 0.8) as u32, (place.height / 0.8) as u32);
     // Any fixed sequence without a rhythm that an eye can take out (Numerical Recipes' linear congruence).
     let mut state: u32 = 20_260_101;
-    for row in 0..rows {
-        for column in 0..columns {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let cell_at =
-                Place { x: place.x + column as f32 * cell, y: place.y + row as f32 * cell, width: cell, height: cell };
-            match state >> 30 {
-                0 | 1 => black.push(cell_at),
-                2 => grey.push(cell_at),
-                _ => {}
-            }
+    let picture = Picture::of_cells(columns, rows, || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        match state >> 30 {
+            0 | 1 => 40,
+            2 => 150,
+            _ => 255,
         }
-    }
-    sheet.items.push(Item::Boxes { places: grey, grey: 150 });
-    sheet.items.push(Item::Boxes { places: black, grey: 40 });
+    });
+    sheet.items.push(Item::Picture { place, picture });
 }
 
 #[cfg(test)]

@@ -135,10 +135,10 @@ impl Letter {
             "key_ref" => key_reference(&self.job, self.attempt),
             "key_model" => self.key.model.clone().unwrap_or_else(|| "security key".into()),
             "key_serial" => self.key.serial.as_ref().map(ToString::to_string).unwrap_or_default(),
-            "phone" => phone.to_owned(),
-            "hours" => template.hours.clone(),
-            "help" if template.hours.is_empty() => phone.to_owned(),
-            "help" => format!("{phone} ({})", template.hours),
+            "phone" => unbroken(phone),
+            "hours" => unbroken(&template.hours),
+            "help" if template.hours.is_empty() => unbroken(phone),
+            "help" => format!("{} ({})", unbroken(phone), unbroken(&template.hours)),
             "pin_min" => self.pin_minimum.to_string(),
             "date" => written(self.date, texts),
             "expires" => written(self.expires, texts),
@@ -156,6 +156,11 @@ pub fn expires(template: &Template, address: &PostalAddress, date: Date) -> Date
     let inland = country.is_empty() || template.home.is_empty() || same(country, &template.home);
     let days = if inland { template.inland_days } else { template.abroad_days };
     date.saturating_add(jiff::Span::new().days(i64::from(days)))
+}
+
+/// A phone number is not broken over two lines. One in words is.
+fn unbroken(text: &str) -> String {
+    if text.chars().any(|c| c.is_ascii_digit()) { text.replace(' ', "\u{a0}") } else { text.to_owned() }
 }
 
 fn same(a: &str, b: &str) -> bool {

@@ -100,6 +100,17 @@ impl Picture {
         Ok(Self { image, width, height })
     }
 
+    /// A grid of grey cells, row by row; the PDF holds it once, however many sheets have it.
+    pub fn of_cells(columns: u32, rows: u32, mut grey: impl FnMut() -> u8) -> Self {
+        let (width, height) = (columns.clamp(1, 4000), rows.clamp(1, 4000));
+        let mut pixels = Vec::with_capacity((width * height * 4) as usize);
+        for _ in 0..width * height {
+            let grey = grey();
+            pixels.extend([grey, grey, grey, 255]);
+        }
+        Self { image: krilla::image::Image::from_rgba8(pixels, width, height), width, height }
+    }
+
     /// Width over height.
     pub fn ratio(&self) -> f32 {
         self.width as f32 / self.height as f32

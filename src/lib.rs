@@ -25,7 +25,7 @@ pub mod config;
 pub mod ctap2;
 // TALKING TO MICROSOFT GRAPH.
 pub mod graph;
-// FROM BENCH TO HAND: letters, labels, codes.
+// FROM BENCH TO HAND: paper, parcels, and what comes back.
 pub mod handover;
 // WHAT HAPPENED, KEPT: append-only, chained, synced.
 pub mod ledger;

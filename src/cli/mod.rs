@@ -6,6 +6,8 @@ pub mod codes;
 pub mod completions;
 pub mod config;
 pub mod connect;
+pub mod custodian;
+pub mod custody;
 pub mod error;
 pub mod escrow;
 pub mod events;
@@ -20,6 +22,7 @@ mod ledger_tests;
 pub mod letters;
 pub mod man;
 pub mod output;
+pub mod parcel;
 pub mod prompt;
 pub mod run;
 pub mod show;
@@ -141,6 +144,31 @@ pub enum Command {
     /// Where parcels and letters go
     #[command(subcommand)]
     Addresses(addresses::AddressesCommand),
+    /// Who can open PINs: list, add, replace
+    #[command(subcommand)]
+    Custodian(custodian::CustodianCommand),
+    /// Work on sealed PINs away from the bench: signed bundles and logs
+    #[command(subcommand)]
+    Custody(custody::CustodyCommand),
+    /// The packing table: key and parcel are compared
+    ///
+    /// Scan a key's label, then its parcel's, then the carrier's number. What doesn't belong together stops loudly.
+    Pack(parcel::pack::PackArgs),
+    /// A parcel arrived, and the right person holds its key
+    #[command(subcommand)]
+    Receipt(parcel::receipt::ReceiptCommand),
+    /// Hand a PIN over, after receipt
+    ///
+    /// Not by whoever packed the key, and not a letter that lay too long.
+    Release(parcel::release::ReleaseArgs),
+    /// A key is lost: it opens nothing any more, and the person gets another
+    Lost(parcel::gone::LostArgs),
+    /// A key is replaced: it opens nothing any more, and the person gets another
+    Replace(parcel::gone::ReplaceArgs),
+    /// A key came back: whose was it, out of the tenant, wiped, back to stock
+    Return(parcel::gone::ReturnArgs),
+    /// A person left: none of their keys opens anything any more
+    Leaver(parcel::gone::LeaverArgs),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -261,6 +289,15 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Letters(command) => letters::run(context, command),
         Command::Labels(command) => labels::run(context, command),
         Command::Addresses(command) => addresses::run(context, command),
+        Command::Custodian(command) => custodian::run(context, command),
+        Command::Custody(command) => custody::run(context, command),
+        Command::Pack(args) => parcel::pack::run(context, args),
+        Command::Receipt(command) => parcel::receipt::run(context, command),
+        Command::Release(args) => parcel::release::run(context, args),
+        Command::Lost(args) => parcel::gone::lost(context, args),
+        Command::Replace(args) => parcel::gone::replace(context, args),
+        Command::Return(args) => parcel::gone::return_(context, args),
+        Command::Leaver(args) => parcel::gone::leaver(context, args),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]
@@ -310,6 +347,7 @@ mod tests {
             "run --group Keys --allow-privileged a@b.c --allow-privileged d@e.f",
             "escrow keygen --out id.txt",
             "escrow open --identity a --identity b --job J --as Kim --reason lost --to-stdout",
+            "custodian rotate --recipient r --second-recipient s --identity a --as Kim --reason left --yes",
             "export manifest --out m.csv",
             "export carrier autumn --map m.toml --out p.csv --packing-list l.csv",
             "letters make autumn --identity a --out d --lang nl --template t.toml",

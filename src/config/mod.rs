@@ -51,7 +51,7 @@ pub struct Settings {
     pub ledger: LedgerSettings,
     /// `[bench]`.
     pub bench: BenchSettings,
-    /// `[handover]`.
+    /// From bench to hand.
     pub handover: HandoverSettings,
 }
 
@@ -194,9 +194,19 @@ pub struct BenchSettings {
     pub mds: Option<PathBuf>,
 }
 
-/// `[handover]`: paper and parcels. The printers' texts are read where they are used.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// `[handover]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandoverSettings {
+    /// A PIN leaves only after receipt. Default: yes.
+    pub after_receipt: bool,
+    /// The organisation's country, ISO 3166-1 alpha-2: letters to others are letters abroad.
+    pub country: Option<String>,
+    /// Days that a PIN letter lives. Default: 21.
+    pub letter_days: u16,
+    /// Days that it lives abroad. Default: 30.
+    pub letter_days_abroad: u16,
+    /// The command that hands a PIN over: program and arguments. Empty where there is none.
+    pub hook: Vec<String>,
     /// The letters' template; else the built-in one.
     pub template: Option<PathBuf>,
     /// Where letters are printed.

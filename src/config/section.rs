@@ -283,6 +283,21 @@ pub(super) fn bench(reader: &mut Reader<'_>, file: &Path) -> BenchSettings {
 }
 
 pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings {
+    let release = reader.choice("handover", "release", &[("on-receipt", true), ("any-time", false)]);
+    let country = reader.text("handover", "country").and_then(|found| {
+        let text = found.value.trim().to_ascii_uppercase();
+        if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Some(text);
+        }
+        reader.note(found.origin, "handover.country", "this must be a country's two letters, like NL (ISO 3166-1)");
+        None
+    });
+    let mut days = |key: &str, default: u16| {
+        let found = reader.number("handover", key, 1..=365);
+        found.and_then(|found| u16::try_from(found.value).ok()).unwrap_or(default)
+    };
+    let (letter_days, letter_days_abroad) = (days("letter_days", 21), days("letter_days_abroad", 30));
+    let hook = reader.texts("handover", "hook").unwrap_or_default();
     let text = |reader: &mut Reader<'_>, key: &'static str| {
         reader.text("handover", key).map(|found| found.value.trim().to_owned()).filter(|text| !text.is_empty())
     };
@@ -291,6 +306,11 @@ pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings
         printer: text(reader, "printer"),
         label_printer: text(reader, "label_printer"),
         carrier: path(reader, file, "handover", "carrier"),
+        after_receipt: release.is_none_or(|found| found.value),
+        country,
+        letter_days,
+        letter_days_abroad,
+        hook: hook.into_iter().map(|found| found.value).collect(),
     }
 }
 

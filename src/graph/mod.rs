@@ -22,6 +22,7 @@ pub mod methods_policy;
 mod page;
 pub mod retry;
 pub mod server_clock;
+pub mod sessions;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

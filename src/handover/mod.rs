@@ -1,7 +1,7 @@
-//! FROM BENCH TO HAND: paper, labels and codes.
+//! FROM BENCH TO HAND: what happens to a finished key until the right person holds it and knows its PIN.
 //!
-//! Promise: what is here decides and draws; it opens no PIN by itself, asks no ledger to change, and writes no file. A PIN
-//! that is handed in goes into the sheet it stands on and nowhere else.
+//! Promise: what is here decides and draws; it opens no PIN by itself and asks no ledger to change. A PIN that is handed in
+//! goes into the sheet it stands on and nowhere else.
 //!
 //! | file | what |
 //! |---|---|
@@ -12,11 +12,15 @@
 //! | [`printer`] | straight to a printer |
 //! | [`address`] | is an address fit for a carrier? |
 //! | [`carrier`] | a carrier's CSV and the packing list |
+//! | [`parcel`] | packing, receipt, release: what may happen when |
+//! | [`custody`] | signed bundles for another desk |
 
 pub mod address;
 pub mod carrier;
 pub mod code;
+pub mod custody;
 pub mod label;
 pub mod letter;
 pub mod paper;
+pub mod parcel;
 pub mod printer;

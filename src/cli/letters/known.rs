@@ -38,7 +38,11 @@ pub(in crate::cli) struct Known {
 /// Reads it.
 pub(in crate::cli) fn facts_of_keys(ledger: &dyn Ledger) -> Result<Known, LedgerError> {
     let mut known = Known::default();
-    ledger.visit(1, &mut |recorded| {
+    ledger.visit(1, &mut |mut recorded| {
+        // What was done at another desk counts as if it had been done here.
+        if let Entry::Handover(HandoverEntry::Elsewhere { done, .. }) = recorded.entry {
+            recorded.entry = *done;
+        }
         known.letters.add(&recorded);
         let seq = recorded.seq;
         match recorded.entry {

@@ -209,7 +209,7 @@ pub(super) fn load_template(settings: Option<&Settings>, named: Option<&Path>) -
         }
     };
     let shown = path.map_or_else(|| "the built-in template".to_owned(), |path| path.display().to_string());
-    let template = read.map_err(|error| {
+    let mut template = read.map_err(|error| {
         let fact = sentence(&format!("{error}, in {shown}"));
         let next = "correct it; docs/LETTERS.md lists every setting and field. Nothing was opened.";
         let mut told = CliError::new(Exit::Usage, "letter-template", fact, next);
@@ -223,6 +223,13 @@ pub(super) fn load_template(settings: Option<&Settings>, named: Option<&Path>) -
             .collect();
         told
     })?;
+    if let Some(settings) = settings {
+        template.inland_days = settings.handover.letter_days.into();
+        template.abroad_days = settings.handover.letter_days_abroad.into();
+        if template.home.is_empty() {
+            template.home = settings.handover.country.clone().unwrap_or_default();
+        }
+    }
     let fonts = template.fonts().map_err(|error| {
         CliError::new(Exit::Usage, "letter-template", sentence(&error.to_string()), "correct [fonts] of the template.")
     })?;

@@ -83,11 +83,11 @@ pub struct Template {
     pub pin_size: f32,
     /// Print a pattern where the fold covers the PIN.
     pub shield: bool,
-    /// The country in which letters live `inland_days`.
+    /// The organisation's country, as addresses write it; other countries are abroad.
     pub home: String,
-    /// Days.
+    /// How many days a letter lives. The settings' affair, not the file's: 21 until they are set.
     pub inland_days: u32,
-    /// Days.
+    /// And abroad: 30 until they are set.
     pub abroad_days: u32,
     regular: Option<Vec<u8>>,
     bold: Option<Vec<u8>>,
@@ -104,7 +104,6 @@ struct File {
     sender: Sender,
     help: Help,
     pin: Pin,
-    lifetime: Lifetime,
     fonts: FontFiles,
     text: BTreeMap<Spanned<String>, BTreeMap<Spanned<String>, Spanned<String>>>,
 }
@@ -142,6 +141,7 @@ struct Logo {
 struct Sender {
     line: Option<String>,
     company: Option<String>,
+    home: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -161,14 +161,6 @@ struct Pin {
     height: Option<Spanned<f32>>,
     text_size: Option<Spanned<f32>>,
     shield: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct Lifetime {
-    home: Option<String>,
-    inland_days: Option<Spanned<u32>>,
-    abroad_days: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -295,9 +287,9 @@ impl Reader<'_> {
             pin,
             pin_size,
             shield: own.pin.shield.or(base.pin.shield).unwrap_or(true),
-            home: line(own.lifetime.home, base.lifetime.home),
-            inland_days: self.days("lifetime.inland_days", own.lifetime.inland_days, base.lifetime.inland_days),
-            abroad_days: self.days("lifetime.abroad_days", own.lifetime.abroad_days, base.lifetime.abroad_days),
+            home: line(own.sender.home, base.sender.home),
+            inland_days: 21,
+            abroad_days: 30,
             regular,
             bold,
             languages: self.languages(base.text, own.text),
@@ -317,17 +309,6 @@ impl Reader<'_> {
         let (at, value) = (own.span().start, own.into_inner());
         if !(least..=most).contains(&value) {
             self.fault(Some(at), format!("{name} is {value}; it must be from {least} to {most}"));
-            return fallback;
-        }
-        value
-    }
-
-    fn days(&mut self, name: &str, own: Option<Spanned<u32>>, base: Option<Spanned<u32>>) -> u32 {
-        let fallback = base.map_or(21, Spanned::into_inner);
-        let Some(own) = own else { return fallback };
-        let (at, value) = (own.span().start, own.into_inner());
-        if !(1..=365).contains(&value) {
-            self.fault(Some(at), format!("{name} is {value}; it must be from 1 to 365"));
             return fallback;
         }
         value
@@ -545,7 +526,7 @@ mod tests {
             ("[page]\nmargins = 3", 2, "unknown field `margins`"),
             ("[pin]\nx = 150", 2, "[pin] reaches to 270"),
             ("[pin]\ntext_size = 5", 2, "from 10 to 72"),
-            ("[lifetime]\ninland_days = 0", 2, "from 1 to 365"),
+            ("[page]\nmargin = 0", 2, "from 5 to 60"),
             ("[logo]\nfile = \"gone.png\"", 2, "gone.png can't be read"),
             ("[fonts]\nregular = \"gone.ttf\"", 2, "gone.ttf can't be read"),
             ("[text.en]\nsubjct = \"x\"", 2, "did you mean subject?"),

@@ -173,7 +173,7 @@ fn the_country_is_left_out_at_home() {
 
 #[test]
 fn letters_abroad_live_longer() {
-    let text = "[lifetime]\nhome = \"Germany\"";
+    let text = "[sender]\nhome = \"Germany\"";
     let template = Template::read(text, None, &|_| Err("not there".into())).expect("sound");
     let day = jiff::civil::date(2026, 11, 21);
     let to = |country: Option<&str>| PostalAddress { country: country.map(str::to_owned), ..PostalAddress::default() };

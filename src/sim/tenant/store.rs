@@ -80,6 +80,8 @@ pub(super) struct Store {
     pub(super) tokens: HashMap<String, Caller>,
     pub(super) pending: Pending,
     pub(super) rejected: Vec<(String, String)>,
+    /// Whose sessions were revoked, in order.
+    pub(super) signed_out: Vec<String>,
     pub(super) log: Vec<Value>,
     requests: BTreeMap<&'static str, u64>,
     offset: SignedDuration,
@@ -117,6 +119,7 @@ impl Store {
             tokens: HashMap::new(),
             pending: Pending::default(),
             rejected: Vec::new(),
+            signed_out: Vec::new(),
             log: Vec::new(),
             requests: BTreeMap::new(),
             offset: SignedDuration::ZERO,
@@ -324,6 +327,7 @@ impl Store {
             "people": people.collect::<Vec<_>>(),
             "requests": self.requests,
             "rejected": rejected.collect::<Vec<_>>(),
+            "signed_out": self.signed_out,
         })
     }
 }

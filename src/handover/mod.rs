@@ -24,3 +24,5 @@ pub mod letter;
 pub mod paper;
 pub mod parcel;
 pub mod printer;
+#[cfg(test)]
+mod scan_tests;

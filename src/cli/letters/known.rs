@@ -14,7 +14,10 @@ pub(in crate::cli) struct Facts {
     pub key: KeyRef,
     pub minimum: u32,
     pub forced: bool,
-    pub revoked: bool,
+    /// Lost, returned, replaced or revoked: nobody is to get its PIN any more.
+    pub gone: bool,
+    /// Its PIN was handed over.
+    pub released: bool,
 }
 
 /// A key that was refused or failed.
@@ -47,7 +50,7 @@ pub(in crate::cli) fn facts_of_keys(ledger: &dyn Ledger) -> Result<Known, Ledger
         let seq = recorded.seq;
         match recorded.entry {
             Entry::AttemptStarted { job, attempt, key } => {
-                known.keys.insert(job, Facts { attempt, key, minimum: 4, forced: false, revoked: false });
+                known.keys.insert(job, Facts { attempt, key, minimum: 4, forced: false, gone: false, released: false });
             }
             Entry::PinRulesSet { job, minimum, forced, .. } => {
                 if let Some(facts) = known.keys.get_mut(&job) {
@@ -63,7 +66,21 @@ pub(in crate::cli) fn facts_of_keys(ledger: &dyn Ledger) -> Result<Known, Ledger
             Entry::KeyRefused { key, code } => known.unfit.push(Unfit { seq, key, code }),
             Entry::Revoked { job, .. } => {
                 if let Some(facts) = known.keys.get_mut(&job) {
-                    facts.revoked = true;
+                    facts.gone = true;
+                }
+            }
+            Entry::Handover(
+                HandoverEntry::KeyLost { job, attempt, .. }
+                | HandoverEntry::KeyReturned { job, attempt, .. }
+                | HandoverEntry::ReplacementWanted { job, attempt, .. },
+            ) => {
+                if let Some(facts) = known.keys.get_mut(&job).filter(|facts| facts.attempt == attempt) {
+                    facts.gone = true;
+                }
+            }
+            Entry::Handover(HandoverEntry::PinReleased { job, attempt, .. }) => {
+                if let Some(facts) = known.keys.get_mut(&job).filter(|facts| facts.attempt == attempt) {
+                    facts.released = true;
                 }
             }
             Entry::Handover(HandoverEntry::LabelPrinted { code, .. }) => {
@@ -84,7 +101,7 @@ pub(in crate::cli) struct Finished {
     pub facts: Facts,
 }
 
-/// Finished keys that are not revoked.
+/// Finished keys that are not gone.
 pub(in crate::cli) fn finished(
     ledger: &dyn Ledger,
     batch: Option<&str>,
@@ -98,7 +115,7 @@ pub(in crate::cli) fn finished(
         .into_iter()
         .filter(|line| line.status == JobStatus::Finished)
         .filter_map(|line| {
-            let facts = known.keys.get(&line.job).filter(|facts| !facts.revoked)?.clone();
+            let facts = known.keys.get(&line.job).filter(|facts| !facts.gone)?.clone();
             let person = people.get(&line.user)?.clone();
             Some(Finished { line, person, facts })
         })

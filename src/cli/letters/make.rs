@@ -56,7 +56,10 @@ pub(super) fn run(context: &Context<'_>, args: &MakeArgs) -> Result<Exit, CliErr
     if let Some(phone) = &args.phone {
         template.phone = phone.trim().to_owned();
     }
-    let reason = escrow::line("--reason", args.reason.as_deref().unwrap_or("PIN letter"))?.to_owned();
+    let reason = match &args.reason {
+        Some(reason) => escrow::line("--reason", reason)?.to_owned(),
+        None => String::new(),
+    };
     let by = match &args.by {
         Some(by) => escrow::line("--as", by)?.to_owned(),
         None => who::operator(),
@@ -210,6 +213,8 @@ fn plan(
             });
         };
         let (issue, reason) = match last.map(|letter| (letter.state, letter.issue)) {
+            // Handed over in another way already.
+            None if one.facts.released => continue,
             None => (1, String::new()),
             Some((PaperState::Spoiled, issue)) => {
                 (issue.saturating_add(1), if after.is_some() { "jam" } else { "spoiled" }.to_owned())
@@ -342,7 +347,7 @@ impl Job<'_> {
                 job: letter.job.clone(),
                 attempt: letter.attempt,
                 by: self.by.to_owned(),
-                reason: format!("PIN letter: {reason}"),
+                reason: if reason.is_empty() { "PIN letter".to_owned() } else { format!("PIN letter: {reason}") },
             });
             entries.push(Entry::Handover(HandoverEntry::LetterClaimed {
                 job: letter.job.clone(),

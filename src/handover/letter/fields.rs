@@ -176,6 +176,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_has_every_text_and_field() {
+        let page = include_str!("../../../docs/LETTERS.md");
+        for key in TEXTS {
+            assert!(page.contains(&format!("| `{}` |", key.name)) && page.contains(key.what), "{}", key.name);
+        }
+        for field in FIELDS {
+            assert!(page.contains(&format!("| `{{{}}}` |", field.name)) && page.contains(field.what), "{}", field.name);
+        }
+    }
+
+    #[test]
     fn texts_come_apart_and_are_filled() {
         let value = |name: &str| (name == "name").then(|| "Kim {Lee}".to_owned());
         assert_eq!(fill("Dear {name}, {{so}}!", value), "Dear Kim {Lee}, {so}!");

@@ -55,7 +55,7 @@ pub enum LettersCommand {
   keybench letters make autumn --identity kim.txt --out letters --lang de
   keybench letters make --identity kim.txt --out letters --encrypt-to age1… --single
   keybench letters make --identity kim.txt --after 740123456789012345010163   after a jam
-  keybench letters make --identity kim.txt --reprint kim@contoso.example --reason \"lost in the post\"
+  keybench letters make --identity kim.txt --reprint kim@contoso.example --reason \"lost\"
 
 Each letter is printed once. docs/LETTERS.md explains templates, printers and what to do after a jam.")]
 pub struct MakeArgs {

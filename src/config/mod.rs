@@ -209,6 +209,14 @@ pub struct HandoverSettings {
     pub letter_days_abroad: u16,
     /// The command that hands a PIN over: program and arguments. Empty where there is none.
     pub hook: Vec<String>,
+    /// The letters' template; else the built-in one.
+    pub template: Option<PathBuf>,
+    /// Where letters are printed.
+    pub printer: Option<String>,
+    /// Where labels are printed.
+    pub label_printer: Option<String>,
+    /// The carrier's column map. With one, `run` checks addresses before the first key.
+    pub carrier: Option<PathBuf>,
 }
 
 /// The default of `[bench] key_name`.
@@ -289,7 +297,7 @@ impl Settings {
             escrow: section::escrow(&mut reader),
             ledger: section::ledger(&mut reader, file, data),
             bench: section::bench(&mut reader, file),
-            handover: section::handover(&mut reader),
+            handover: section::handover(&mut reader, file),
         };
         if reader.problems.is_empty() {
             return Ok(settings);

@@ -174,6 +174,8 @@ const OURS: &[Code] = &[
     code(About::Command, "replaced", "The key is replaced.", "The person waits for another one."),
     code(About::Command, "left", "The person has left.", "Nothing: no key is planned for them."),
     code(About::Command, "still-there", "The tenant still shows a passkey that it was told to delete.", "Run the same command again in some minutes."),
+    code(About::Command, "no-list", "Only expected keys are to be taken, and no supplier's list is there.", "`keybench stock expect`."),
+    code(About::Command, "supplier-file", "A supplier's list can't be used; line and column are named.", "Correct it. Nothing was noted."),
     code(About::Command, "doctor", "Something that `keybench doctor` checks would stop a run.", "Do what stands beside each FAIL."),
     code(About::Command, "ledger-in-use", "Another keybench writes to this ledger.", "End that one; reading commands work beside it."),
     code(About::Command, "ledger-damaged", "The ledger's chain does not verify, or the file is damaged.", "Keep the file; `keybench ledger restore` rebuilds it from the mirror."),
@@ -287,7 +289,7 @@ mod tests {
     #[test]
     fn every_code_that_is_given_is_listed() {
         // Extensions, options, formats and other words with a dash.
-        const OTHER_WORDS: [&str; 4] = ["give-up", "hmac-secret", "role-assignable", "sim-key"];
+        const OTHER_WORDS: [&str; 6] = ["give-up", "hmac-secret", "put-back", "re-plug", "role-assignable", "sim-key"];
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut sources: Vec<std::path::PathBuf> = std::fs::read_dir(root.join("pipeline"))
             .expect("src/pipeline")

@@ -1,6 +1,8 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
 pub mod addresses;
+#[cfg(all(test, unix))]
+mod answers_tests;
 mod causes;
 pub mod codes;
 pub mod completions;
@@ -24,6 +26,7 @@ pub mod man;
 pub mod output;
 pub mod parcel;
 pub mod prompt;
+pub mod reconcile;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
@@ -31,6 +34,7 @@ pub mod sim;
 #[cfg(feature = "sim")]
 pub mod sim_key;
 pub mod status;
+pub mod stock;
 mod story;
 #[cfg(test)]
 mod testing;
@@ -169,6 +173,11 @@ pub enum Command {
     Return(parcel::gone::ReturnArgs),
     /// A person left: none of their keys opens anything any more
     Leaver(parcel::gone::LeaverArgs),
+    /// Ledger and tenant side by side: every difference, and the command that settles it
+    Reconcile(reconcile::ReconcileArgs),
+    /// What keys there are, and which a supplier sent
+    #[command(subcommand)]
+    Stock(stock::StockCommand),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -298,6 +307,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Replace(args) => parcel::gone::replace(context, args),
         Command::Return(args) => parcel::gone::return_(context, args),
         Command::Leaver(args) => parcel::gone::leaver(context, args),
+        Command::Reconcile(args) => reconcile::run(context, args),
+        Command::Stock(command) => stock::run(context, command),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]

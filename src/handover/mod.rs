@@ -14,6 +14,8 @@
 //! | [`carrier`] | a carrier's CSV and the packing list |
 //! | [`parcel`] | packing, receipt, release: what may happen when |
 //! | [`custody`] | signed bundles for another desk |
+//! | [`stock`] | keys by state, and which were expected |
+//! | [`reconcile`] | ledger, tenant and key side by side |
 
 pub mod address;
 pub mod carrier;
@@ -24,5 +26,7 @@ pub mod letter;
 pub mod paper;
 pub mod parcel;
 pub mod printer;
+pub mod reconcile;
 #[cfg(test)]
 mod scan_tests;
+pub mod stock;

@@ -14,8 +14,8 @@
 //! | [`carrier`] | a carrier's CSV and the packing list |
 //! | [`parcel`] | packing, receipt, release: what may happen when |
 //! | [`custody`] | signed bundles for another desk |
-//! | [`reconcile`] | ledger and tenant side by side |
-//! | [`stock`] | what keys there are |
+//! | [`stock`] | keys by state, and which were expected |
+//! | [`reconcile`] | ledger, tenant and key side by side |
 
 pub mod address;
 pub mod carrier;

@@ -18,6 +18,7 @@ use crate::handover::letter::{Letter, LetterError, PaperState, Template, expires
 use crate::handover::paper::Fonts;
 use crate::handover::paper::pdf::Maker;
 use crate::handover::printer::{Kind, Printer};
+use crate::ledger::openings::PinOpening;
 use crate::ledger::{Append, Entry, HandoverEntry, Ledger, LedgerError, SqliteLedger};
 use crate::model::{Pin, PostalAddress, RunId};
 use crate::pin::{Identities, OpenedPin, Prompts, Recipients, escrow as sealing};
@@ -343,13 +344,10 @@ impl Job<'_> {
             let reason = if one.reason.is_empty() { self.reason } else { &one.reason };
             escrow::hides_nothing(&pin, &[self.by, reason])?;
             opened.push(pin);
-            entries.push(Entry::PinOpened {
-                job: letter.job.clone(),
-                attempt: letter.attempt,
-                by: self.by.to_owned(),
-                reason: if reason.is_empty() { "PIN letter".to_owned() } else { format!("PIN letter: {reason}") },
-                noted: None,
-            });
+            let reason = if reason.is_empty() { "PIN letter".to_owned() } else { format!("PIN letter: {reason}") };
+            let opening =
+                PinOpening { job: letter.job.clone(), attempt: letter.attempt, by: self.by.to_owned(), reason };
+            entries.push(opening.entry(None));
             entries.push(Entry::Handover(HandoverEntry::LetterClaimed {
                 job: letter.job.clone(),
                 attempt: letter.attempt,

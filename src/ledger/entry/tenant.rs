@@ -128,6 +128,9 @@ pub enum TenantEntry {
         tenant: TenantId,
         /// Whom.
         user: UserId,
+        /// The account as sent, without its password.
+        #[serde(default)]
+        sent: Option<BlobHash>,
         /// The operating system's name for who did it.
         by: String,
         /// client-request-id.
@@ -200,6 +203,7 @@ impl TenantEntry {
                 before.iter().chain(sent).copied().collect()
             }
             Self::ChangeDone { after, .. } => after.iter().copied().collect(),
+            Self::PersonCreated { sent, .. } => sent.iter().copied().collect(),
             _ => Vec::new(),
         }
     }

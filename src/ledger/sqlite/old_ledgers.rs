@@ -147,7 +147,7 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             by: by.clone(),
             request: request.clone(),
         },
-        TenantEntry::PersonCreated { tenant, user, by: by.clone(), request },
+        TenantEntry::PersonCreated { tenant, user, sent: None, by: by.clone(), request },
         TenantEntry::KeyUsed { job: job.clone(), at },
     ];
     let handover_entries = [

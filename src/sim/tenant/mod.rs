@@ -12,6 +12,7 @@
 //! `attestation` the checks on a new passkey, pure · [`faults`] what goes wrong and when · `store` everything it knows.
 
 mod access;
+mod account_spec;
 mod accounts;
 mod attestation;
 mod batch;

@@ -101,7 +101,13 @@ pub fn play(context: &Context<'_>, scenario: &Scenario, out: Option<&Path>) -> R
         group: None,
         ports: Ports::All,
         strict: false,
-        bounds: Bounds { idle: IDLE, list_lag: LIST_LAG, ..Bounds::default() },
+        bounds: Bounds {
+            idle: IDLE,
+            list_lag: LIST_LAG,
+            // These hands err only where the scenario says so; what follows sooner than half a touch was one movement.
+            touches_apart: scenario.timings().touch / 2,
+            ..Bounds::default()
+        },
         resume_dir: folder.path("resume"),
         traffic: None,
         stand: Some(Stand {

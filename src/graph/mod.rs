@@ -19,9 +19,15 @@ pub mod fido2_methods;
 pub mod groups;
 mod http;
 pub mod methods_policy;
+mod needs;
+pub mod new_users;
+pub mod oath_tokens;
 mod page;
 pub mod retry;
 pub mod server_clock;
+pub mod sessions;
+pub mod sign_in_methods;
+pub mod temporary_access_pass;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -39,4 +45,5 @@ pub use groups::Group;
 pub use http::Timeouts;
 pub use methods_policy::{Fido2Policy, PolicyVerdict};
 pub use retry::Budget;
+pub use temporary_access_pass::{IssuedPass, Pass, PassPolicy};
 pub use users::{DirectoryUser, Privilege};

@@ -1,5 +1,7 @@
 //! `keybench ledger`, and opening the ledger for the other commands.
 
+mod forget;
+
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub enum LedgerCommand {
     Verify(VerifyArgs),
     /// Rebuild a lost or old ledger from its mirror
     Restore(RestoreArgs),
+    /// Remove what belongs to a person; what happened stays
+    Forget(forget::ForgetArgs),
 }
 
 /// `keybench ledger verify`
@@ -56,6 +60,7 @@ pub(super) fn run(context: &Context<'_>, command: &LedgerCommand) -> Result<Exit
     let settings = context.settings()?;
     match command {
         LedgerCommand::Verify(args) => verify(context, &settings, args.head),
+        LedgerCommand::Forget(args) => forget::run(context, &settings, args),
         LedgerCommand::Restore(args) => restore_from_mirror(context, &settings, args.mirror.as_deref()),
     }
 }
@@ -68,10 +73,17 @@ pub(super) fn to_read(settings: &Settings) -> Result<SqliteLedger, CliError> {
 /// The ledger of the settings, for writing to one that is there already.
 pub(super) fn to_write(settings: &Settings) -> Result<SqliteLedger, CliError> {
     let path = &settings.ledger.path;
-    // Only a run makes a ledger: anything else that finds none was pointed at the wrong place.
+    // Only a run and the tenant's commands make a ledger: anything else that finds none was pointed at the wrong place.
     if !path.exists() {
         return Err(LedgerError::Missing { path: path.clone() }.into());
     }
+    to_begin(settings)
+}
+
+/// The ledger of the settings, for writing; made where there is none. For what may come before the first run: setting up
+/// the tenant.
+pub(super) fn to_begin(settings: &Settings) -> Result<SqliteLedger, CliError> {
+    let path = &settings.ledger.path;
     Ok(open_writer(&Opening {
         path: path.clone(),
         mirror: settings.ledger.mirror.clone(),

@@ -3,6 +3,7 @@
 //! Whole CTAP2 requests are held until complete, then passed on, changed or answered here; everything else goes through untouched.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ciborium::Value;
@@ -36,6 +37,7 @@ const SOLO_UUID: u8 = 0x62;
 
 const KEEPALIVE_EVERY: Duration = Duration::from_millis(100);
 const PROCESSING: u8 = 1;
+const WINK: u8 = 0x08;
 
 /// What to do with the host's report.
 pub(super) enum Inbound {
@@ -79,6 +81,9 @@ impl Filter {
         // OpenSK refuses what is too long at its first report.
         let fits = usize::from(u16::from_be_bytes([packet[5], packet[6]])) <= self.shared.model.ctap.max_msg_size;
         let take = self.is_holding() || (begins && ours && fits);
+        if begins && command == WINK {
+            self.shared.winks.fetch_add(1, Ordering::Relaxed);
+        }
         if !take {
             return Inbound::AsItIs(vec![*packet]);
         }
@@ -211,11 +216,16 @@ impl Filter {
     pub(super) fn answer(&mut self, request: &Message, packets: Vec<Packet>, line: &Line) {
         let Some(message) = join(&packets) else { return self.say(packets, line) };
         match (request.command, message.command) {
-            (INIT, INIT) if self.shared.u2f_only => {
+            (INIT, INIT) if self.shared.u2f_only || self.shared.model.ctap.cannot_wink => {
                 let mut payload = message.payload;
-                // Capabilities: WINK only; neither CBOR (0x04) nor "no MSG" (0x08).
                 if let Some(capabilities) = payload.get_mut(16) {
-                    *capabilities = 0x01;
+                    if self.shared.u2f_only {
+                        // WINK only; neither CBOR (0x04) nor "no MSG" (0x08).
+                        *capabilities = 0x01;
+                    }
+                    if self.shared.model.ctap.cannot_wink {
+                        *capabilities &= !0x01;
+                    }
                 }
                 self.say(split(message.channel, INIT, &payload), line);
             }

@@ -42,6 +42,8 @@ pub struct Usb {
 pub struct CtapRules {
     /// No CTAP2 at all.
     pub u2f_only: bool,
+    /// It has no light that it could flash on request (capability WINK).
+    pub cannot_wink: bool,
     /// getInfo 0x01, in this order.
     pub versions: Vec<String>,
     /// getInfo 0x02. An extension that isn't named is ignored when asked for.
@@ -91,6 +93,7 @@ impl Default for CtapRules {
         let text = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
         Self {
             u2f_only: false,
+            cannot_wink: false,
             versions: text(&["U2F_V2", "FIDO_2_0", "FIDO_2_1"]),
             extensions: text(&["hmac-secret", "credProtect", "minPinLength", "credBlob", "largeBlobKey"]),
             options_removed: Vec::new(),

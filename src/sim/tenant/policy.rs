@@ -127,32 +127,25 @@ pub(super) fn whole(store: &Store, version: Version, caller: &Caller) -> Result<
             "lastModifiedDateTime": "2026-03-01T09:00:00Z",
             "policyVersion": "1.5",
             "policyMigrationState": "migrationComplete",
-            "authenticationMethodConfigurations": [fido2(store), other_method("TemporaryAccessPass", "temporaryAccessPassAuthenticationMethodConfiguration")],
+            "authenticationMethodConfigurations": [fido2(store), super::passes::configuration(store)],
         }),
     ))
-}
-
-fn other_method(id: &str, kind: &str) -> Value {
-    json!({
-        "@odata.type": format!("#microsoft.graph.{kind}"),
-        "id": id,
-        "state": "disabled",
-        "includeTargets": [],
-        "excludeTargets": [],
-    })
 }
 
 /// `GET …/authenticationMethodConfigurations/{id}`
 pub(super) fn one(store: &Store, version: Version, caller: &Caller, id: &str) -> Result<Answer, Answer> {
     access::policy(store, caller)?;
-    if id != "fido2" {
+    let mut body = if id == "fido2" {
+        fido2(store)
+    } else if id == "temporaryaccesspass" {
+        super::passes::configuration(store)
+    } else {
         return Err(errors::graph(
             404,
             "resourceNotFound",
             format!("There is no authentication method configuration '{id}'."),
         ));
-    }
-    let mut body = fido2(store);
+    };
     let context = format!("{}/{}/$metadata#authenticationMethodConfigurations/$entity", store.base, version.name());
     if let Some(object) = body.as_object_mut() {
         object.shift_insert(0, "@odata.context".into(), context.into());

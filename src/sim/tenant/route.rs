@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::AccountCall;
 use super::http::{Call, Version};
 
 /// The kind of a call: what fault rules name and `/sim/state` counts.
@@ -44,8 +45,36 @@ pub enum Kind {
     Delete,
     /// `GET …/authentication/methods`
     Methods,
+    /// `POST /users/{id}/revokeSignInSessions`
+    RevokeSessions,
     /// `GET /policies/authenticationMethodsPolicy…`
     Policy,
+    /// `GET …/temporaryAccessPassMethods`, all or one
+    Passes,
+    /// `POST …/temporaryAccessPassMethods`
+    IssuePass,
+    /// `DELETE …/temporaryAccessPassMethods/{id}`
+    DeletePass,
+    /// `DELETE …/{collection}/{id}` of phones, mail addresses, apps and devices
+    DeleteMethod,
+    /// Everything about hardware OATH tokens
+    Oath,
+    /// `POST /users`
+    CreateUser,
+    /// `PATCH /users/{id}`
+    ChangeUser,
+    /// `POST /users/{id}/assignLicense`
+    AssignLicense,
+    /// `GET /domains`
+    Domains,
+    /// `GET /subscribedSkus`
+    Skus,
+    /// `POST /groups`
+    CreateGroup,
+    /// `POST /groups/{id}/members/$ref`
+    AddMember,
+    /// `DELETE /groups/{id}/members/{id}/$ref`
+    RemoveMember,
     /// `GET /organization`
     Organization,
     /// Anything else.
@@ -74,7 +103,21 @@ impl Kind {
             Self::Get => "get",
             Self::Delete => "delete",
             Self::Methods => "methods",
+            Self::RevokeSessions => "revokeSessions",
             Self::Policy => "policy",
+            Self::Passes => "passes",
+            Self::IssuePass => "issuePass",
+            Self::DeletePass => "deletePass",
+            Self::DeleteMethod => "deleteMethod",
+            Self::Oath => "oath",
+            Self::CreateUser => "createUser",
+            Self::ChangeUser => "changeUser",
+            Self::AssignLicense => "assignLicense",
+            Self::Domains => "domains",
+            Self::Skus => "skus",
+            Self::CreateGroup => "createGroup",
+            Self::AddMember => "addMember",
+            Self::RemoveMember => "removeMember",
             Self::Organization => "organization",
             Self::Other => "other",
         }
@@ -107,9 +150,11 @@ pub(super) enum GraphCall {
     Get { who: Who, method: String },
     Delete { who: Who, method: String },
     Methods(Who),
+    RevokeSessions(Who),
     Policy,
     PolicyOf(String),
     Organization,
+    Account(AccountCall),
     Batch,
 }
 
@@ -178,10 +223,12 @@ impl Route {
             | GraphCall::List(who)
             | GraphCall::Get { who, .. }
             | GraphCall::Delete { who, .. }
+            | GraphCall::RevokeSessions(who)
             | GraphCall::Methods(who) => match who {
                 Who::Named(name) => Some(name),
                 Who::Me => None,
             },
+            GraphCall::Account(call) => call.person(),
             _ => None,
         }
     }
@@ -204,8 +251,10 @@ impl GraphCall {
             Self::Get { .. } => Kind::Get,
             Self::Delete { .. } => Kind::Delete,
             Self::Methods(_) => Kind::Methods,
+            Self::RevokeSessions(_) => Kind::RevokeSessions,
             Self::Policy | Self::PolicyOf(_) => Kind::Policy,
             Self::Organization => Kind::Organization,
+            Self::Account(call) => call.kind(),
             Self::Batch => Kind::Batch,
         }
     }
@@ -230,6 +279,9 @@ fn graph_call(method: &str, path: &[&str]) -> Option<Result<GraphCall, WrongMeth
     let lower: Vec<String> = path.iter().map(|part| part.to_ascii_lowercase()).collect();
     let segments: Vec<&str> = lower.iter().map(String::as_str).collect();
     let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
+    if let Some(call) = AccountCall::of(method, &segments, path) {
+        return Some(call.map(GraphCall::Account).ok_or(WrongMethod));
+    }
     let (who, rest) = match segments.as_slice() {
         ["me", rest @ ..] if !rest.is_empty() => (Some(Who::Me), rest),
         ["users", _, rest @ ..] if !rest.is_empty() => (Some(Who::Named(at(1))), rest),
@@ -281,6 +333,7 @@ fn person_call(method: &str, who: Who, rest: &[&str], path: &[&str]) -> Option<(
             ("DELETE", GraphCall::Delete { who, method: last() })
         }
         ["authentication", "fido2methods", _] => ("GET", GraphCall::Get { who, method: last() }),
+        ["revokesigninsessions"] => ("POST", GraphCall::RevokeSessions(who)),
         ["checkmembergroups"] => ("POST", GraphCall::CheckMemberGroups(who)),
         [list @ ("memberof" | "transitivememberof"), cast @ ..] if cast.len() <= 1 => {
             let cast = cast.first().map(|cast| (*cast).to_owned());

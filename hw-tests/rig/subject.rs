@@ -394,6 +394,7 @@ pub fn node_of(port: &str) -> Option<PathBuf> {
 pub fn provision_with(subject: &mut Subject, run: &mut Live, patience: Duration) -> Result<Value, String> {
     let end = Instant::now() + patience;
     let mut finished = None;
+    let mut again = 3;
     while finished.is_none() {
         let Some(event) = run.next(end.saturating_duration_since(Instant::now())) else {
             return Err(format!("not finished within {patience:?}; {}", run.told()));
@@ -403,6 +404,11 @@ pub fn provision_with(subject: &mut Subject, run: &mut Live, patience: Duration)
             "finished" => finished = Some(event),
             // Another key may have been refused in this port meanwhile.
             "key-refused" if event["serial"].as_str() != subject.serial.as_deref() => {}
+            // A machine that gets no time makes a virtual key silent; the screen says what to do about that.
+            "key-refused" if event["code"] == "mute" && again > 0 => {
+                subject.replug()?;
+                again -= 1;
+            }
             "key-refused" | "failed" => return Err(format!("{event}; {}", run.told())),
             _ => {}
         }

@@ -41,6 +41,7 @@ pub fn all() -> &'static [Trial] {
         kill_at::TRIAL,
         soak::TRIAL,
         speed::TRIAL,
+        speed::WAITING,
         permission::UDEV,
     ]
 }

@@ -42,5 +42,7 @@ mod users;
 pub use faults::{FaultPlan, FaultRule};
 pub use people::people_default;
 pub use policies::PoliciesSpec;
+#[cfg(test)]
+pub(crate) use policies::reasons;
 pub use serve::{RunningTenant, StartError, start, startup_line};
 pub use spec::{PersonSpec, PolicySpec, SpecError, TenantSpec};

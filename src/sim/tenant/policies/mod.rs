@@ -40,6 +40,12 @@ use super::store::{Person, Store};
 pub(super) use fido2::{in_scope, profiles_of};
 pub use spec::PoliciesSpec;
 
+/// Every reason for a refusal, as `/sim/state` counts them.
+#[cfg(test)]
+pub(crate) fn reasons() -> std::collections::BTreeSet<&'static str> {
+    Why::ALL.iter().map(|why| why.word()).collect()
+}
+
 /// A JSON object.
 type Object = Map<String, Value>;
 

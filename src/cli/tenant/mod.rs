@@ -1,6 +1,7 @@
 //! `keybench tenant`: the tenant's policies around the keys.
 
 mod apply;
+mod confirm;
 mod export;
 mod plan;
 mod preset;
@@ -24,6 +25,11 @@ pub enum TenantCommand {
     Apply(apply::ApplyArgs),
     /// Write back what was there before a change
     Undo(undo::UndoArgs),
+    /// Say how a setting stands that has no API; without arguments, list them
+    ///
+    /// Some settings can only be seen and changed in a portal. keybench names them, asks once, and remembers the answer in
+    /// the ledger with date and name.
+    Confirm(confirm::ConfirmArgs),
 }
 
 pub(super) fn run(context: &Context<'_>, command: &TenantCommand) -> Result<Exit, CliError> {
@@ -33,6 +39,7 @@ pub(super) fn run(context: &Context<'_>, command: &TenantCommand) -> Result<Exit
         TenantCommand::Plan(args) => plan::run(context, args),
         TenantCommand::Apply(args) => apply::run(context, args),
         TenantCommand::Undo(args) => undo::run(context, args),
+        TenantCommand::Confirm(args) => confirm::run(context, args),
     }
 }
 

@@ -2,7 +2,13 @@
 //!
 //! Plans and checks are pure functions of documents that Graph gave us; reading and writing those documents is a thin edge.
 //! Documents stay JSON from end to end, so that members and values newer than this program are neither misread nor lost.
+pub mod current;
 pub mod desired;
+pub mod names;
+pub mod overlay;
+pub mod people;
+pub mod plan;
+pub mod resource;
 pub mod statements;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -110,11 +110,11 @@ pub struct Access {
     pub demand: Demand,
     /// Whom it is for.
     pub include: Vec<At<String>>,
-    /// Whom it spares, beside the break-glass accounts.
-    pub exclude: Vec<At<String>>,
-    /// Places it is for; `None`: everywhere. `trusted` and `all` are words of their own.
+    /// Whom it spares, beside the break-glass accounts; `None`: as it is.
+    pub exclude: Option<Vec<At<String>>>,
+    /// Places it is for; `None`: as it is, in a new policy everywhere. `trusted` and `all` are words of their own.
     pub inside: Option<Vec<At<String>>>,
-    /// Places it spares.
+    /// Places it spares; `None`: as it is.
     pub outside: Option<Vec<At<String>>>,
     /// It spares who has not used a key yet.
     pub key_users_only: bool,
@@ -264,7 +264,7 @@ pub(super) fn policies(tables: Vec<Table<'_, '_>>, desired: &Desired) -> Vec<Acc
         if include.is_empty() {
             table.wrong_here("include is missing: whom is this policy for?");
         }
-        let exclude = table.texts("exclude").unwrap_or_default();
+        let exclude = table.texts("exclude");
         let (inside, outside) = (table.texts("inside"), table.texts("outside"));
         for place in outside.iter().flatten().filter(|place| place.value == "all") {
             table.wrong(place.place, "outside", "this would spare everybody everywhere");

@@ -190,7 +190,7 @@ impl Desired {
             lists.push(given(&profile.audience));
         }
         for policy in &self.access {
-            lists.extend([policy.include.as_slice(), policy.exclude.as_slice()]);
+            lists.extend([policy.include.as_slice(), given(&policy.exclude)]);
         }
         lists.extend(self.per_person.iter().map(|it| it.people.as_slice()));
         lists

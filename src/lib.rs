@@ -47,6 +47,8 @@ pub mod roster;
 // A BENCH WITHOUT A BENCH: keys, tenant and hands.
 #[cfg(feature = "sim")]
 pub mod sim;
+// IS THE TENANT READY?
+pub mod tenant;
 // WHAT THE OPERATOR SEES.
 pub mod tui;
 // THE BYTES BETWEEN GRAPH AND THE KEY.

@@ -260,7 +260,8 @@ impl Fido2Policy {
 }
 
 impl Audience {
-    fn has(&self, person: Member<'_>) -> bool {
+    /// Whether the person is meant.
+    pub fn has(&self, person: Member<'_>) -> bool {
         match self {
             Self::Everybody => true,
             Self::Group(id) => person.groups.contains(id),
@@ -270,7 +271,8 @@ impl Audience {
 }
 
 impl Profile {
-    fn objection_to(&self, aaguid: Aaguid, attested: bool) -> Option<Objection> {
+    /// What stands against a key of this model, by this profile alone.
+    pub fn objection_to(&self, aaguid: Aaguid, attested: bool) -> Option<Objection> {
         let profile = || self.name.clone();
         if !self.device_bound {
             return Some(Objection::SyncedOnly(profile()));

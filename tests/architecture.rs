@@ -34,8 +34,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // A whole run put together, for the command line and for a rehearsal.
     (
         "provision",
-        &["model", "world", "platform", "config", "ctap2", "webauthn", "graph", "pin", "roster", "ledger", "pipeline"],
+        &[
+            "model", "world", "platform", "config", "ctap2", "webauthn", "graph", "pin", "roster", "ledger",
+            "pipeline", "tenant",
+        ],
     ),
+    // Is the tenant ready, and how is it made so.
+    ("tenant", &["model", "world", "platform", "graph", "ledger", "roster", "pin"]),
+    // From bench to hand. Lost, returned and activated keys are journeys of `pipeline`.
+    ("handover", &["model", "world", "platform", "graph", "ledger", "roster", "pin"]),
     // Simulated hands on one side, a real bench on the other, joined here and nowhere else.
     ("rehearsal", &["model", "world", "platform", "webauthn", "pipeline", "provision", "sim"]),
     // Nothing of ours that speaks to keys or to Graph: a mistake there must not meet its own twin here.

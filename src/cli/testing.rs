@@ -212,7 +212,7 @@ impl Desk {
             record: BlobHash::of(&record),
             expires: Timestamp::UNIX_EPOCH,
         };
-        ledger.append(Append::entry(made).with_blob(record).under(&claim)).expect("kept");
+        ledger.append(Append::entry(made).with_document(record).under(&claim)).expect("kept");
         append(vec![
             Entry::Registered { job: job.clone(), attempt, method: MethodId::new("method-1"), found: false },
             Entry::ReadBack { job: job.clone(), attempt },

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::claim::LASTS;
 use super::*;
-use crate::model::{Aaguid, BatchId, CredentialId, JobStatus, KeyRef, PortName, TenantId, Upn};
+use crate::model::{Aaguid, BatchId, ChangeId, CredentialId, JobStatus, KeyRef, PortName, TenantId, Upn};
 use crate::world::{Clock, SystemEntropy};
 
 /// A clock that is moved by hand.
@@ -195,7 +195,7 @@ fn tell(place: &dyn Place) {
     ] {
         assert!(matches!(ledger.append(Append::entry(entry)), Err(LedgerError::NotAllowed(_))));
     }
-    assert!(ledger.append(Append::entry(planned(1)).with_blob(b"x".to_vec())).is_err());
+    assert!(ledger.append(Append::entry(planned(1)).with_document(b"x".to_vec())).is_err());
     let other =
         Append { blobs: vec![(BlobHash::of(b"record"), b"other".to_vec())], ..Append::entry(made(1, 1, b"record")) };
     assert!(matches!(ledger.append(other), Err(LedgerError::BlobMismatch(_))));
@@ -236,7 +236,7 @@ fn tell(place: &dyn Place) {
     assert!(matches!(again, Err(LedgerError::AlreadySealed { .. })), "a try has one PIN for good");
 
     // A record.
-    let record = Append::entry(made(1, 1, b"record")).with_blob(b"record".to_vec()).under(&claim);
+    let record = Append::entry(made(1, 1, b"record")).with_document(b"record".to_vec()).under(&claim);
     ledger.append(record).expect("kept");
     assert_eq!(ledger.blob(BlobHash::of(b"record")).expect("read").as_deref(), Some(&b"record"[..]));
     assert_eq!(ledger.blob(BlobHash::of(b"other")).expect("read"), None);
@@ -304,6 +304,34 @@ fn tell(place: &dyn Place) {
     };
     ledger.visit(5, stop).expect("visits");
     assert_eq!(seen, [5, 6]);
+}
+
+/// A policy is nobody's and stays when a person is forgotten; a registration record is somebody's.
+fn documents_have_owners(place: &dyn Place) {
+    let ledger = place.open("us");
+    let policy = |bytes: &[u8]| {
+        Entry::Tenant(TenantEntry::ChangeDone {
+            change: ChangeId::new("c1"),
+            after: Some(BlobHash::of(bytes)),
+            request: None,
+        })
+    };
+    ledger.append(Append::entry(planned(1))).expect("planned");
+    ledger.append(Append::entry(made(1, 1, b"record")).with_document(b"record".to_vec())).expect("somebody's");
+    ledger.append(Append::entry(policy(b"policy")).with_document(b"policy".to_vec())).expect("nobody's");
+    let stray = ledger.append(Append::entry(policy(b"policy")).with_document(b"stray".to_vec()));
+    assert!(matches!(stray, Err(LedgerError::NotAllowed(_))), "named by no entry: {stray:?}");
+    let blob = |bytes: &[u8]| ledger.blob(BlobHash::of(bytes)).expect("read");
+    assert_eq!((blob(b"record"), blob(b"policy")), (Some(b"record".to_vec()), Some(b"policy".to_vec())));
+    ledger.forget(&user(1), "asked").expect("forgotten");
+    assert_eq!((blob(b"record"), blob(b"policy"), blob(b"stray")), (None, Some(b"policy".to_vec()), None));
+    ledger.verify(None).expect("sound");
+}
+
+#[test]
+fn documents_have_owners_everywhere() {
+    documents_have_owners(&InMemory::new());
+    documents_have_owners(&OnDisk::new(true));
 }
 
 #[test]
@@ -415,7 +443,7 @@ fn apply(ledger: &dyn Ledger, held: &Mutex<Option<Claim>>, op: &Op) -> String {
             })))
         }
         Op::Record(number, attempt, byte) => {
-            tell(ledger.append(Append::entry(made(*number, *attempt, &[*byte])).with_blob(vec![*byte])))
+            tell(ledger.append(Append::entry(made(*number, *attempt, &[*byte])).with_document(vec![*byte])))
         }
         Op::Claim(number) => match ledger.claim(&job(*number)) {
             Ok(claim) => {

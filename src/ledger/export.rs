@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::entry::{BlobHash, Entry};
+use super::entry::BlobHash;
 use super::error::LedgerError;
 use super::jobs::JobFilter;
 use super::{Ledger, Recorded};
@@ -75,7 +75,7 @@ fn row(
     }
     let job = recorded.entry.job().cloned();
     let user = match &recorded.entry {
-        Entry::Forgotten { user, .. } => Some(user.clone()),
+        entry if entry.user().is_some() => entry.user().cloned(),
         _ => job.as_ref().and_then(|job| users.get(job)).cloned(),
     };
     let upn = user.as_ref().and_then(|user| upns.get(user)).cloned();

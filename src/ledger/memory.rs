@@ -28,7 +28,7 @@ struct Kept {
     jobs: BTreeMap<JobId, JobLine>,
     holds: BTreeMap<JobId, Hold>,
     seals: BTreeMap<(JobId, Attempt), (BlobHash, SealedPin)>,
-    blobs: BTreeMap<BlobHash, (JobId, Vec<u8>)>,
+    blobs: BTreeMap<BlobHash, (rules::Owner, Vec<u8>)>,
     people: BTreeMap<UserId, Person>,
     sessions: u64,
 }
@@ -152,8 +152,8 @@ impl Ledger for MemoryLedger {
             kept.put(now, &self.bench, entry);
         }
         for (hash, bytes) in what.blobs {
-            if let Some(job) = owners.get(&hash) {
-                kept.blobs.entry(hash).or_insert_with(|| (job.clone(), bytes));
+            if let Some(owner) = owners.get(&hash) {
+                kept.blobs.entry(hash).or_insert_with(|| (owner.clone(), bytes));
             }
         }
         Ok(kept.head())
@@ -217,7 +217,9 @@ impl Ledger for MemoryLedger {
             kept.jobs.values().filter(|line| line.user == *user).map(|line| line.job.clone()).collect();
         kept.people.remove(user);
         kept.seals.retain(|(job, _), _| !theirs.contains(job));
-        kept.blobs.retain(|_, (job, _)| !theirs.contains(job));
+        kept.blobs.retain(|_, (owner, _)| {
+            owner.user.as_ref() != Some(user) && owner.job.as_ref().is_none_or(|job| !theirs.contains(job))
+        });
         let entry = Entry::Forgotten { user: user.clone(), reason: reason.to_owned() };
         kept.put(self.clock.now(), &self.bench, entry);
         Ok(kept.head())

@@ -43,7 +43,7 @@ use jiff::Timestamp;
 
 pub use chain::{ChainFault, Head, SeenHead};
 pub use claim::Claim;
-pub use entry::{Act, Attempt, BlobHash, Counts, Entry, ForcedChange, RunEnd};
+pub use entry::{Act, Attempt, BlobHash, Counts, Entry, ForcedChange, HandoverEntry, RunEnd, TenantEntry};
 pub use error::LedgerError;
 pub use faulty::{Faulty, When};
 pub use jobs::{JobFilter, JobLine};
@@ -76,7 +76,7 @@ pub struct Append {
     /// be a change that nobody can see. Not the kinds that have a call of their own: `LedgerCreated`, `PinSealed`
     /// ([`Ledger::append_seal`]), `Claimed` ([`Ledger::claim`]), `Forgotten` ([`Ledger::forget`]) and `Restored`.
     pub entries: Vec<Entry>,
-    /// Registration records. Each must be named by a `CredentialMade` among [`Self::entries`], so that it has an owner.
+    /// Documents, by hash. Each must be named by one among [`Self::entries`] ([`Entry::documents`]), so that it has an owner.
     pub blobs: Vec<(BlobHash, Vec<u8>)>,
     /// People, as they are to be known from now on.
     pub people: Vec<Person>,
@@ -103,9 +103,9 @@ impl Append {
         self
     }
 
-    /// With this registration record.
+    /// With this document: a registration record, a policy as it was.
     #[must_use]
-    pub fn with_blob(mut self, bytes: Vec<u8>) -> Self {
+    pub fn with_document(mut self, bytes: Vec<u8>) -> Self {
         self.blobs.push((BlobHash::of(&bytes), bytes));
         self
     }
@@ -159,7 +159,7 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::NotAllowed`] when there is no such seal.
     fn reseal(&self, job: &JobId, attempt: Attempt, custodian: Vec<u8>, dual: bool) -> Result<Head, LedgerError>;
 
-    /// A registration record. `None` when it was never kept, or its person was forgotten.
+    /// A document. `None` when it was never kept, or its person was forgotten.
     ///
     /// # Errors
     /// [`LedgerError`] when it can't be read or its hash differs.

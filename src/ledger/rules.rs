@@ -6,12 +6,19 @@ use super::entry::{BlobHash, Entry};
 use super::error::LedgerError;
 use super::jobs::JobLine;
 use super::{Append, Claim};
-use crate::model::JobId;
+use crate::model::{JobId, UserId};
 
-/// Checks what can be checked without looking at the ledger, and tells whose each blob is.
-pub(super) fn check(what: &Append) -> Result<BTreeMap<BlobHash, JobId>, LedgerError> {
+/// Whose a document is: gone when its person is forgotten. A tenant's policy is nobody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) job: Option<JobId>,
+    pub(super) user: Option<UserId>,
+}
+
+/// Checks what can be checked without looking at the ledger, and tells whose each document is.
+pub(super) fn check(what: &Append) -> Result<BTreeMap<BlobHash, Owner>, LedgerError> {
     if what.entries.is_empty() && !(what.blobs.is_empty() && what.people.is_empty()) {
-        return Err(refused("people and records come with an entry"));
+        return Err(refused("people and documents come with an entry"));
     }
     let mut owners = BTreeMap::new();
     for entry in &what.entries {
@@ -22,10 +29,10 @@ pub(super) fn check(what: &Append) -> Result<BTreeMap<BlobHash, JobId>, LedgerEr
             Entry::PinSealed { .. } => return Err(refused("a PIN is sealed by append_seal")),
             Entry::Claimed { .. } => return Err(refused("a job is claimed by claim")),
             Entry::Forgotten { .. } => return Err(refused("a person is forgotten by forget")),
-            Entry::CredentialMade { job, record, .. } => {
-                owners.insert(*record, job.clone());
-            }
             _ => {}
+        }
+        for hash in entry.documents() {
+            owners.insert(hash, Owner { job: entry.job().cloned(), user: entry.user().cloned() });
         }
     }
     for (hash, bytes) in &what.blobs {
@@ -33,7 +40,7 @@ pub(super) fn check(what: &Append) -> Result<BTreeMap<BlobHash, JobId>, LedgerEr
             return Err(LedgerError::BlobMismatch(*hash));
         }
         if !owners.contains_key(hash) {
-            return Err(refused("a record must be named by a credential-made entry beside it"));
+            return Err(refused("a document must be named by an entry beside it"));
         }
     }
     if let Some(claim) = &what.claim

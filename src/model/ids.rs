@@ -30,6 +30,10 @@ text_type! {
     RunId
 }
 text_type! {
+    /// One change that was made to a tenant's policies: what is undone by it.
+    ChangeId
+}
+text_type! {
     /// An authentication method's id in Graph: opaque here; see [`super::credential_id`] for how it follows from a credential id.
     MethodId
 }

@@ -10,7 +10,7 @@ pub mod secret;
 pub mod security_key;
 mod text;
 
-pub use ids::{BatchId, BenchId, CredentialId, JobId, MethodId, RunId, TenantId, UserId};
+pub use ids::{BatchId, BenchId, ChangeId, CredentialId, JobId, MethodId, RunId, TenantId, UserId};
 pub use job::JobStatus;
 pub use person::{FirstDevice, KeyKind, Person, PostalAddress, Upn};
 pub use pin::{Pin, SealedPin};

@@ -95,7 +95,7 @@ impl Journey {
             if !next.entries.is_empty() {
                 let mut append = Append::entries(next.entries).under(&self.claim);
                 if let Some(record) = outcome.record.take() {
-                    append = append.with_blob(record);
+                    append = append.with_document(record);
                 }
                 ledger.append(append)?;
             }

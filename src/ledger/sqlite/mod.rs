@@ -225,8 +225,8 @@ impl Ledger for SqliteLedger {
                 }
             }
             for (hash, bytes) in &what.blobs {
-                let Some(job) = owners.get(hash) else { continue };
-                tables::put_blob(&writing.db, *hash, job, bytes)?;
+                let Some(owner) = owners.get(hash) else { continue };
+                tables::put_blob(&writing.db, *hash, owner, bytes)?;
             }
             Ok(())
         })?;

@@ -7,9 +7,9 @@ use rusqlite::Connection;
 
 use super::super::JobFilter;
 use super::super::conformance::{OnDisk, Place as _, begun, finished, job, person, planned, sealed, user};
-use super::super::entry::{Act, Counts, ForcedChange, RunEnd};
+use super::super::entry::{Act, Counts, ForcedChange, HandoverEntry, RunEnd, TenantEntry};
 use super::*;
-use crate::model::{BatchId, CredentialId, JobStatus, MethodId, RunId, TenantId};
+use crate::model::{BatchId, ChangeId, CredentialId, JobStatus, MethodId, RunId, TenantId};
 
 fn opened(place: &OnDisk) -> SqliteLedger {
     place.try_open("us").expect("opens")
@@ -69,6 +69,63 @@ fn one_of_each() -> Vec<Entry> {
     ]
 }
 
+/// What schema 2 added.
+fn one_of_each_of_schema_2() -> Vec<Entry> {
+    let (tenant, change, by) = (TenantId::new("tenant"), ChangeId::new("change"), "op".to_owned());
+    let (job, user, method, request) = (job(1), user(1), MethodId::new("method"), "request".to_owned());
+    let (document, at) = (BlobHash::of(b"document"), jiff::Timestamp::UNIX_EPOCH);
+    let (sheet, reason) = ("1001".to_owned(), String::new());
+    let tenant_entries = [
+        TenantEntry::ChangeIntended {
+            change: change.clone(),
+            tenant: tenant.clone(),
+            area: "fido2".into(),
+            call: "PATCH /policies".into(),
+            before: Some(document),
+            sent: None,
+            operator: by.clone(),
+            account: "account".into(),
+        },
+        TenantEntry::ChangeDone { change: change.clone(), after: None, request: Some(request.clone()) },
+        TenantEntry::ChangeFailed { change, code: "code".into(), request: None },
+        TenantEntry::Stated {
+            tenant: tenant.clone(),
+            about: "sspr-scope".into(),
+            answer: "done".into(),
+            by: by.clone(),
+        },
+        TenantEntry::PassIssued {
+            tenant: tenant.clone(),
+            user: user.clone(),
+            method: method.clone(),
+            one_time: true,
+            minutes: 60,
+            starts: at,
+            identified: "call-back".into(),
+            by: by.clone(),
+            request: request.clone(),
+        },
+        TenantEntry::MethodRemoved {
+            tenant: tenant.clone(),
+            user: user.clone(),
+            method_kind: "temporaryAccessPass".into(),
+            method,
+            reason: "swept".into(),
+            by: by.clone(),
+            request: request.clone(),
+        },
+        TenantEntry::PersonCreated { tenant, user, by: by.clone(), request },
+        TenantEntry::KeyUsed { job: job.clone(), at },
+    ];
+    let handover_entries = [
+        HandoverEntry::LetterClaimed { job: job.clone(), attempt: 1, sheet: sheet.clone(), reason, by },
+        HandoverEntry::LetterPrinted { job: job.clone(), sheet: sheet.clone(), to: "file".into() },
+        HandoverEntry::LetterConfirmed { job: job.clone(), sheet, good: true },
+        HandoverEntry::LabelPrinted { job: Some(job), code: "code".into() },
+    ];
+    tenant_entries.map(Entry::Tenant).into_iter().chain(handover_entries.map(Entry::Handover)).collect()
+}
+
 fn kind(entry: &Entry) -> usize {
     match entry {
         Entry::LedgerCreated { .. } => 0,
@@ -103,10 +160,28 @@ fn kind(entry: &Entry) -> usize {
         Entry::Forgotten { .. } => 29,
         Entry::Revoked { .. } => 30,
         Entry::Restored { .. } => 31,
+        Entry::Tenant(entry) => match entry {
+            TenantEntry::ChangeIntended { .. } => 32,
+            TenantEntry::ChangeDone { .. } => 33,
+            TenantEntry::ChangeFailed { .. } => 34,
+            TenantEntry::Stated { .. } => 35,
+            TenantEntry::PassIssued { .. } => 36,
+            TenantEntry::MethodRemoved { .. } => 37,
+            TenantEntry::PersonCreated { .. } => 38,
+            TenantEntry::KeyUsed { .. } => 39,
+        },
+        Entry::Handover(entry) => match entry {
+            HandoverEntry::LetterClaimed { .. } => 40,
+            HandoverEntry::LetterPrinted { .. } => 41,
+            HandoverEntry::LetterConfirmed { .. } => 42,
+            HandoverEntry::LabelPrinted { .. } => 43,
+        },
     }
 }
 
-const KINDS: usize = 32;
+const KINDS: usize = 44;
+/// Kinds that schema 1 knew.
+const KINDS_OF_V1: usize = 32;
 
 /// Writes a ledger with every kind of entry in it: planned, sealed, forgotten, restored.
 fn write_sample(path: &Path) {
@@ -118,14 +193,16 @@ fn write_sample(path: &Path) {
         let claim = ledger.claim(&job(number)).expect("claimed");
         ledger.append_seal(&claim, 1, &sealed(&format!("envelope of {number}"))).expect("sealed");
     }
-    ledger.append(Append::entries(one_of_each()).with_blob(b"record".to_vec())).expect("all kinds");
+    ledger.append(Append::entries(one_of_each()).with_document(b"record".to_vec())).expect("all kinds");
+    let newer = Append::entries(one_of_each_of_schema_2()).with_document(b"document".to_vec());
+    ledger.append(newer).expect("all kinds of schema 2");
     ledger.forget(&user(1), "left").expect("forgotten");
     drop(ledger);
     let clock: Arc<dyn Clock> = place.clock();
     restore(&place.mirror(), path, &BenchId::new("us"), &clock).expect("restored");
 }
 
-fn check_sample(ledger: &dyn Ledger) {
+fn check_sample(ledger: &dyn Ledger, kinds: usize) {
     ledger.verify(None).expect("sound");
     let mut seen = [false; KINDS];
     ledger
@@ -134,7 +211,7 @@ fn check_sample(ledger: &dyn Ledger) {
             ControlFlow::Continue(())
         })
         .expect("every entry is understood");
-    assert_eq!(seen.iter().position(|seen| !seen), None, "a kind that no fixture has");
+    assert_eq!(seen.iter().take(kinds).position(|seen| !seen), None, "a kind that no fixture has");
     let lines = ledger.jobs(&JobFilter::all()).expect("jobs");
     assert_eq!(lines.iter().map(|line| line.status).collect::<Vec<_>>(), [JobStatus::Finished, JobStatus::Waiting]);
     assert_eq!(ledger.envelope(&job(2), 1).expect("read"), Some(sealed("envelope of 2")));
@@ -148,7 +225,7 @@ fn a_ledger_with_every_kind_of_entry_is_read_back() {
     let place = OnDisk::new(false);
     let path = kept.unwrap_or_else(|| place.path());
     write_sample(&path);
-    check_sample(&open_reader(&path).expect("opens"));
+    check_sample(&open_reader(&path).expect("opens"), KINDS);
 }
 
 #[test]
@@ -157,7 +234,8 @@ fn the_ledgers_of_older_versions_still_open() {
     let place = OnDisk::new(true);
     Connection::open(place.path()).and_then(|db| db.execute_batch(dump)).expect("loaded");
     let ledger = opened(&place);
-    check_sample(&ledger);
+    check_sample(&ledger, KINDS_OF_V1);
+    assert_eq!(ledger.blob(BlobHash::of(b"record")).expect("read"), None, "forgotten");
     ledger.append(Append::entry(planned(3))).expect("and goes on");
     ledger.verify(None).expect("sound");
 }

@@ -22,7 +22,7 @@ use crate::world::{Clock, Entropy};
 pub(super) const APPLICATION_ID: i64 = 0x6b62_4c44;
 
 /// Each takes the schema one step on. Never edited once released.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("../migrations/0001.sql"), include_str!("../migrations/0002.sql")];
 
 /// The schema this program writes.
 pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;

@@ -276,9 +276,14 @@ pub(super) fn check_seal(db: &Connection, job: &JobId, attempt: Attempt, seq: u6
     }
 }
 
-pub(super) fn put_blob(db: &Connection, hash: BlobHash, job: &JobId, bytes: &[u8]) -> Done<()> {
-    db.prepare("INSERT INTO blobs (hash, job, bytes) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO NOTHING")?
-        .execute(params![hash.0, job.as_str(), bytes])?;
+pub(super) fn put_blob(db: &Connection, hash: BlobHash, owner: &rules::Owner, bytes: &[u8]) -> Done<()> {
+    db.prepare("INSERT INTO blobs (hash, job, user, bytes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hash) DO NOTHING")?
+        .execute(params![
+            hash.0,
+            owner.job.as_ref().map(JobId::as_str),
+            owner.user.as_ref().map(UserId::as_str),
+            bytes
+        ])?;
     Ok(())
 }
 
@@ -322,7 +327,7 @@ pub(super) fn forget(db: &Connection, user: &UserId) -> Done<()> {
     for sql in [
         "DELETE FROM people WHERE user = ?1",
         "DELETE FROM seals WHERE job IN (SELECT job FROM jobs WHERE user = ?1)",
-        "DELETE FROM blobs WHERE job IN (SELECT job FROM jobs WHERE user = ?1)",
+        "DELETE FROM blobs WHERE user = ?1 OR job IN (SELECT job FROM jobs WHERE user = ?1)",
     ] {
         db.prepare(sql)?.execute([user.as_str()])?;
     }

@@ -4,11 +4,17 @@
 //! An entry holds no PIN, no name, no address and no UPN: people are object ids here, and what belongs to a person lives in
 //! a side table that can be emptied. Large or replaceable things are named by the SHA-256 of their bytes ([`BlobHash`]).
 
+mod handover;
+mod tenant;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+pub use handover::HandoverEntry;
+pub use tenant::TenantEntry;
 
 use crate::model::{BatchId, CredentialId, JobId, KeyRef, MethodId, RunId, TenantId, UserId};
 
@@ -423,12 +429,18 @@ pub enum Entry {
         /// Number of entries taken over.
         entries: u64,
     },
+    /// Something was done to the tenant beside registering keys.
+    Tenant(TenantEntry),
+    /// Something happened between bench and hand.
+    Handover(HandoverEntry),
 }
 
 impl Entry {
     /// The job this entry is about, if it is about one.
     pub fn job(&self) -> Option<&JobId> {
         match self {
+            Self::Tenant(entry) => entry.job(),
+            Self::Handover(entry) => entry.job(),
             Self::LedgerCreated { .. }
             | Self::CustodiansSet { .. }
             | Self::RunStarted { .. }
@@ -461,6 +473,26 @@ impl Entry {
             | Self::AttemptFailed { job, .. }
             | Self::PinOpened { job, .. }
             | Self::Revoked { job, .. } => Some(job),
+        }
+    }
+
+    /// The person this entry names, if it names one. The person of its job is in the job's line.
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::JobPlanned { user, .. } | Self::Watched { user, .. } | Self::Forgotten { user, .. } => Some(user),
+            Self::Tenant(entry) => entry.user(),
+            Self::Handover(entry) => entry.user(),
+            _ => None,
+        }
+    }
+
+    /// Documents in the side table that this entry names and that are kept with it. Sealed PINs have a table of their own.
+    pub fn documents(&self) -> Vec<BlobHash> {
+        match self {
+            Self::CredentialMade { record, .. } => vec![*record],
+            Self::Tenant(entry) => entry.documents(),
+            Self::Handover(entry) => entry.documents(),
+            _ => Vec::new(),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! An entry of the ledger, in words.
 
+mod handover;
+mod tenant;
+
 use crate::ledger::{Act, Entry, ForcedChange};
 
 use super::codes;
@@ -88,6 +91,8 @@ pub(super) fn in_words(entry: &Entry) -> String {
             format!("The registration {method} was deleted from the tenant. Reason: {reason}.")
         }
         Entry::Restored { entries } => format!("The ledger was rebuilt from its mirror: {entries} entries."),
+        Entry::Tenant(entry) => tenant::in_words(entry),
+        Entry::Handover(entry) => handover::in_words(entry),
     }
 }
 

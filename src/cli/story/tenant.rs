@@ -1,0 +1,35 @@
+//! What was done to the tenant, in words.
+
+use super::meaning;
+use crate::ledger::TenantEntry;
+
+pub(super) fn in_words(entry: &TenantEntry) -> String {
+    match entry {
+        TenantEntry::ChangeIntended { change, area, call, operator, account, .. } => {
+            format!(
+                "About to change {area} of the tenant ({call}): change {change}, by {operator}, signed in as {account}."
+            )
+        }
+        TenantEntry::ChangeDone { change, request, .. } => match request {
+            Some(request) => format!("Change {change} is made and was read back (request {request})."),
+            None => format!("Change {change} was found made."),
+        },
+        TenantEntry::ChangeFailed { change, code, .. } => format!("Change {change} was not made. {}", meaning(code)),
+        TenantEntry::Stated { about, answer, by, .. } => format!("{by} said of {about}: {answer}."),
+        TenantEntry::PassIssued { one_time, minutes, starts, identified, by, .. } => {
+            let use_ = if *one_time { "one-time" } else { "multi-use" };
+            format!(
+                "A {use_} Temporary Access Pass was issued by {by}: {minutes} minutes from {starts}. Identified by: {identified}."
+            )
+        }
+        TenantEntry::MethodRemoved { method_kind, method, reason, by, .. } => {
+            format!("The sign-in method {method_kind} {method} was deleted by {by}. Reason: {reason}.")
+        }
+        TenantEntry::PersonCreated { user, by, .. } => {
+            format!("The user {user} was made by {by}, with a password that nobody knows.")
+        }
+        TenantEntry::KeyUsed { at, .. } => {
+            format!("The person has signed in with the key, the first time known on {at}.")
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! From bench to hand: paper, parcels, receipts, and keys that come back or get lost.
+//!
+//! As everywhere in the chain: no PIN, no name, no address.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, BlobHash};
+use crate::model::{JobId, UserId};
+
+/// One act of the hand-over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum HandoverEntry {
+    /// A PIN letter is about to be printed. Until it is confirmed, nobody knows whether paper exists.
+    LetterClaimed {
+        /// The job.
+        job: JobId,
+        /// Whose try's PIN.
+        attempt: Attempt,
+        /// The sheet's reference, as printed on it.
+        sheet: String,
+        /// A reprint says why; empty for the first.
+        reason: String,
+        /// The operating system's name for who did it.
+        by: String,
+    },
+    /// The letter left us: for the printer or as a file.
+    LetterPrinted {
+        /// The job.
+        job: JobId,
+        /// The sheet.
+        sheet: String,
+        /// Where to, e.g. `file` or `ipp`.
+        to: String,
+    },
+    /// Somebody has seen the good sheet, or the spoiled one.
+    LetterConfirmed {
+        /// The job.
+        job: JobId,
+        /// The sheet.
+        sheet: String,
+        /// It came out well; a spoiled one is to be destroyed and printed again.
+        good: bool,
+    },
+    /// A key label was printed.
+    LabelPrinted {
+        /// The job; none for a REJECT label or stock.
+        job: Option<JobId>,
+        /// What the label's code says.
+        code: String,
+    },
+}
+
+impl HandoverEntry {
+    /// The job it is about, if it is about one.
+    pub fn job(&self) -> Option<&JobId> {
+        match self {
+            Self::LetterClaimed { job, .. } | Self::LetterPrinted { job, .. } | Self::LetterConfirmed { job, .. } => {
+                Some(job)
+            }
+            Self::LabelPrinted { job, .. } => job.as_ref(),
+        }
+    }
+
+    /// The person it is about, if it is about one and names no job.
+    pub fn user(&self) -> Option<&UserId> {
+        None
+    }
+
+    /// Documents in the side table that it names.
+    pub fn documents(&self) -> Vec<BlobHash> {
+        Vec::new()
+    }
+}

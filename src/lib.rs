@@ -47,7 +47,7 @@ pub mod roster;
 // A BENCH WITHOUT A BENCH: keys, tenant and hands.
 #[cfg(feature = "sim")]
 pub mod sim;
-// IS THE TENANT READY?
+// IS THE TENANT READY, and how is it made so.
 pub mod tenant;
 // WHAT THE OPERATOR SEES.
 pub mod tui;

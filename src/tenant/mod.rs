@@ -1,3 +1,8 @@
-//! IS THE TENANT READY? What is checked before the first key, and what is written down to make it so.
-
+//! IS THE TENANT READY, and how is it made so.
+//!
+//! Plans and checks are pure functions of documents that Graph gave us; reading and writing those documents is a thin edge.
+//! Documents stay JSON from end to end, so that members and values newer than this program are neither misread nor lost.
 pub mod preflight;
+pub mod statements;
+#[cfg(test)]
+pub(crate) mod testing;

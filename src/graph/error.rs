@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::http::Answer;
+use super::rights::Rights;
 
 /// The kinds of trouble the rest of the program tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,6 +142,8 @@ struct Detail {
     status: Option<u16>,
     code: Option<String>,
     ids: RequestIds,
+    /// What Graph said, as the end of a cause.
+    quote: String,
 }
 
 impl GraphError {
@@ -155,6 +158,7 @@ impl GraphError {
             status: None,
             code: None,
             ids: RequestIds::default(),
+            quote: String::new(),
         }))
     }
 
@@ -305,7 +309,9 @@ impl GraphError {
                      is this key model allowed, is attestation required?",
                 ),
         };
-        error.with_status(answer.status, code).with_ids(ids)
+        let mut error = error.with_status(answer.status, code).with_ids(ids);
+        error.0.quote = quote;
+        error
     }
 
     fn forbidden(doing: &str, shown: &str, quote: &str, code: Option<&str>) -> Self {
@@ -332,6 +338,25 @@ impl GraphError {
                  account's Authentication Administrator role is active; people with admin roles or in role-assignable groups \
                  need Privileged Authentication Administrator.",
             )
+    }
+
+    /// A 403 told by what the call needs, instead of in general.
+    pub(super) fn for_want_of(mut self, rights: &Rights) -> Self {
+        if self.0.kind != ErrorKind::Forbidden {
+            return self;
+        }
+        let scopes = rights.scopes.join(" and ");
+        let roles = rights.roles.join(" or ");
+        let licence = rights.licence.map_or_else(String::new, |name| format!(", or the tenant has no {name}"));
+        self.0.cause = format!(
+            "The application lacks {scopes}, or a signed-in person lacks the role {roles}{licence}.{}",
+            self.0.quote
+        );
+        self.0.next = format!(
+            "Grant {scopes} to the app registration, with admin consent; if a person signs in, activate the role {roles}; \
+             then sign in again."
+        );
+        self
     }
 
     /// The operator stopped the program.

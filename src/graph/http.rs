@@ -15,6 +15,7 @@ use url::Url;
 use super::cloud::is_loopback;
 use super::error::{ErrorKind, Fixer, GraphError, RequestIds, one_line};
 use super::retry::{AnswerClass, Repeat, http_date, retry_after};
+use super::rights::Rights;
 use crate::model::Secret;
 
 /// How long one attempt may take.
@@ -47,6 +48,10 @@ pub(super) struct Request {
     pub repeat: Repeat,
     /// Counted as a retry from its first attempt on: parts of a batch sent once more.
     pub resend: bool,
+    /// What the caller needs for it: a refusal names that.
+    pub rights: Option<&'static Rights>,
+    /// Belongs to the area of one request a second.
+    pub paced: bool,
 }
 
 impl Request {
@@ -59,21 +64,24 @@ impl Request {
             doing: doing.into(),
             repeat: Repeat::Safe,
             resend: false,
+            rights: None,
+            paced: false,
         }
     }
 
     /// Not repeated once it may have arrived, unless [`Self::safe`] says that it may be.
     pub fn post(url: Url, body: Value, doing: impl Into<String>) -> Self {
-        let repeat = Repeat::OnlyIfNotCarriedOut;
-        Self {
-            method: Method::POST,
-            url,
-            headers: Vec::new(),
-            body: Some(body),
-            doing: doing.into(),
-            repeat,
-            resend: false,
-        }
+        Self { method: Method::POST, body: Some(body), repeat: Repeat::OnlyIfNotCarriedOut, ..Self::get(url, doing) }
+    }
+
+    /// A change of members: what is not sent keeps its value and a list is replaced whole, so twice is as good as once.
+    pub fn patch(url: Url, body: Value, doing: impl Into<String>) -> Self {
+        Self { method: Method::PATCH, body: Some(body), ..Self::get(url, doing) }
+    }
+
+    /// The whole object anew.
+    pub fn put(url: Url, body: Value, doing: impl Into<String>) -> Self {
+        Self { method: Method::PUT, body: Some(body), ..Self::get(url, doing) }
     }
 
     pub fn delete(url: Url, doing: impl Into<String>) -> Self {
@@ -83,6 +91,27 @@ impl Request {
     #[must_use]
     pub fn safe(mut self) -> Self {
         self.repeat = Repeat::Safe;
+        self
+    }
+
+    /// What a refusal names.
+    #[must_use]
+    pub fn needing(mut self, rights: &'static Rights) -> Self {
+        self.rights = Some(rights);
+        self
+    }
+
+    /// Keeps the distance of Conditional Access.
+    #[must_use]
+    pub fn paced(mut self) -> Self {
+        self.paced = true;
+        self
+    }
+
+    /// Enum members newer than the service's first ones come as themselves, not as `unknownFutureValue`.
+    #[must_use]
+    pub fn all_words(mut self) -> Self {
+        self.headers.push(("Prefer", "include-unknown-enum-members".to_owned()));
         self
     }
 

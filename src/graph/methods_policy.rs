@@ -260,7 +260,19 @@ impl Fido2Policy {
 }
 
 impl Audience {
-    /// Whether the person is meant.
+    /// Reads a target; `None` without an id.
+    pub fn read(json: &Value) -> Option<Self> {
+        let id = lower(&json["id"])?;
+        Some(if id == "all_users" {
+            Self::Everybody
+        } else if lower(&json["targetType"]).as_deref() == Some("user") {
+            Self::User(id)
+        } else {
+            Self::Group(id)
+        })
+    }
+
+    /// Whether this person is meant.
     pub fn has(&self, person: Member<'_>) -> bool {
         match self {
             Self::Everybody => true,
@@ -296,14 +308,7 @@ fn lower(json: &Value) -> Option<String> {
 }
 
 fn target(json: &Value, default: &str, legacy: bool) -> Option<Target> {
-    let id = lower(&json["id"])?;
-    let audience = if id == "all_users" {
-        Audience::Everybody
-    } else if lower(&json["targetType"]).as_deref() == Some("user") {
-        Audience::User(id)
-    } else {
-        Audience::Group(id)
-    };
+    let audience = Audience::read(json)?;
     let mut profiles: Vec<String> =
         json["allowedPasskeyProfiles"].as_array().into_iter().flatten().filter_map(lower).collect();
     if profiles.is_empty() || legacy {

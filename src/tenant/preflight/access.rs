@@ -462,11 +462,11 @@ pub(super) fn break_glass(facts: &Facts) -> Judged {
         (_, Some(gap)) => found.push(Found::unknown(gap)),
         (_, None) => found.push(Found::fail(
             format!(
-                "{ready} Global Administrators are ready for an emergency; there should be two that are cloud-only, \
+                "{ready} permanent Global Administrators are ready for an emergency; there should be two that are cloud-only, \
                  have no method but password, key or certificate, and are excluded from every enabled policy."
             ),
             evidence.clone(),
-            Remedy::text("Make two such accounts, with keys kept apart, and exclude them. That their role is permanent is not visible here."),
+            Remedy::text("Make two such accounts, with keys kept apart, and exclude them."),
         )),
     }
     if found.is_empty() {

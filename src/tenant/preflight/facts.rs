@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::graph::{Account, Fido2Policy};
 use crate::model::{Aaguid, Upn, UserId};
+use crate::tenant::statements::{Statement, Topic};
 
 /// A call, as evidence names it. Paths begin with the API's version; `{id}` stands for what differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +92,8 @@ pub mod calls {
     pub const DOMAIN: Call = Call::get("/v1.0/domains/{id}");
     /// A federated domain's settings.
     pub const FEDERATION: Call = Call::get("/v1.0/domains/{id}/federationConfiguration");
-    /// Who is Global Administrator.
-    pub const ADMINISTRATORS: Call =
-        Call::get("/v1.0/directoryRoles/roleTemplateId=62e90394-69f5-4237-9190-012177145e10/members");
+    /// Who is Global Administrator for good.
+    pub const ADMINISTRATORS: Call = Call::get("/v1.0/roleManagement/directory/roleAssignments");
 }
 
 /// Why something is not known.
@@ -389,7 +389,7 @@ pub struct WhatIf {
     pub answer: Asked<Vec<Value>>,
 }
 
-/// A Global Administrator, for the break-glass check.
+/// Who is Global Administrator for good, for the break-glass check.
 #[derive(Debug, Clone)]
 pub struct AdministratorFacts {
     /// The directory's object.
@@ -398,26 +398,6 @@ pub struct AdministratorFacts {
     pub methods: Asked<Vec<Value>>,
     /// Of the groups that Conditional Access excludes, those they are in.
     pub groups: Asked<BTreeSet<String>>,
-}
-
-/// What has no API and is asked of the administrator once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Question {
-    /// User principal names will not change.
-    NamesFinal,
-    /// These people are excluded from the MFA registration policy and from SSPR registration.
-    RegistrationPoliciesExclude,
-    /// One authenticator is enough because recovery by a pass is written down.
-    RecoveryWritten,
-}
-
-/// What was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
-    /// The answer.
-    pub yes: bool,
-    /// By whom and when, in words.
-    pub by: String,
 }
 
 /// Everything that was found out.
@@ -459,8 +439,8 @@ pub struct Facts {
     pub what_if_left_out: Option<(Vec<Upn>, Gap)>,
     /// Global Administrators.
     pub administrators: Asked<Vec<AdministratorFacts>>,
-    /// What was said.
-    pub statements: BTreeMap<Question, Statement>,
+    /// What an administrator said of what has no API.
+    pub statements: BTreeMap<Topic, Statement>,
     /// Whom it is about; empty when no roster was given.
     pub people: Vec<PersonFacts>,
 }

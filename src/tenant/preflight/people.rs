@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::facts::{Asked, Facts, Gap, Mode, PersonFacts, Question, Why, calls};
+use super::facts::{Asked, Facts, Gap, Mode, PersonFacts, Why, calls};
 use super::verdict::{Evidence, Found, Remedy};
 use super::{Judged, Sorted, names, no_people};
 use crate::model::Upn;
+use crate::tenant::statements::{Statement, Topic};
 
 /// Whether a method is of this type; `@odata.type` tells methods apart.
 pub(super) fn is(method: &Value, kind: &str) -> bool {
@@ -108,33 +109,38 @@ pub(super) fn accounts(facts: &Facts) -> Judged {
 }
 
 /// What the administrator said, or the gap that asking would fill.
-pub(super) fn said<'a>(facts: &'a Facts, question: Question, what: &str) -> Asked<&'a super::facts::Statement> {
-    facts.statements.get(&question).ok_or_else(|| {
+pub(super) fn said(facts: &Facts, topic: Topic) -> Asked<&Statement> {
+    facts.statements.get(&topic).ok_or_else(|| {
         Gap::new(
             Why::NoApi,
             calls::SAID,
-            what,
-            "Run `keybench tenant check` at a terminal: it asks once and remembers the answer.",
+            format!("{} can't be read by any API, and nobody has said it yet", topic.title()),
+            format!(
+                "Look ({}), then run `keybench tenant confirm {} done` (or not-done, not-used); it is asked once.",
+                topic.portal(),
+                topic.id()
+            ),
         )
     })
 }
 
+/// A statement as evidence.
+pub(super) fn word(said: &Statement) -> Evidence {
+    let day = said.at.strftime("%Y-%m-%d");
+    Evidence::of(calls::SAID, said.topic.id(), format!("{}, said by {} on {day}", said.answer.id(), said.by))
+}
+
 pub(super) fn names_stay(facts: &Facts) -> Judged {
-    let said = said(facts, Question::NamesFinal, "nobody has said whether user principal names will stay as they are")?;
-    let evidence = Evidence::of(calls::SAID, "names stay", format!("{} ({})", yes(said.yes), said.by));
-    Ok(vec![if said.yes {
-        Found::pass("User principal names will not change.", evidence)
+    let said = said(facts, Topic::NamesStay)?;
+    Ok(vec![if said.answer.is_settled() {
+        Found::pass("User principal names will not change.", word(said))
     } else {
         Found::warn(
             "User principal names will change. A passkey can't follow: it must be deleted and made again.",
-            evidence,
+            word(said),
             Remedy::text("Rename the people first, then provision their keys."),
         )
     }])
-}
-
-pub(super) fn yes(yes: bool) -> &'static str {
-    if yes { "yes" } else { "no" }
 }
 
 pub(super) fn passes_left(facts: &Facts) -> Judged {
@@ -363,11 +369,11 @@ pub(super) fn second_authenticator(facts: &Facts) -> Judged {
     if !sorted.yes.is_empty() {
         let people = std::mem::take(&mut sorted.yes);
         let evidence = Evidence::of(calls::METHODS, "strong methods, with those to come", "fewer than 2");
-        match facts.statements.get(&Question::RecoveryWritten).filter(|said| said.yes) {
+        match facts.statements.get(&Topic::Recovery).filter(|said| said.answer.is_settled()) {
             Some(said) => found.push(
                 Found::pass(
                     format!("{} will have one strong authenticator; recovery by a pass is written down.", names(&people)),
-                    Evidence::of(calls::SAID, "recovery", format!("yes ({})", said.by)),
+                    word(said),
                 )
                 .and(evidence)
                 .about(people),
@@ -376,7 +382,7 @@ pub(super) fn second_authenticator(facts: &Facts) -> Judged {
                 Found::warn(
                     format!("{} will have one strong authenticator or none; whoever loses it is locked out.", names(&people)),
                     evidence,
-                    Remedy::text("Give a second key, or a passkey in Authenticator; else write down how a pass is issued to somebody who lost their key."),
+                    Remedy::text("Give a second key, or a passkey in Authenticator; else write down how a pass is issued to somebody who lost their key, and say so: `keybench tenant confirm recovery done`."),
                 )
                 .about(people),
             ),

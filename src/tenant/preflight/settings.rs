@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::facts::{Facts, Question, calls};
+use super::facts::{Facts, calls};
 use super::passes::on_and_in_scope;
-use super::people::{said, yes};
+use super::people::{said, word};
 use super::verdict::{Evidence, Found, Remedy};
+use crate::tenant::statements::Topic;
 use super::Judged;
 
 pub(super) fn migration(facts: &Facts) -> Judged {
@@ -26,21 +27,17 @@ pub(super) fn migration(facts: &Facts) -> Judged {
 }
 
 pub(super) fn registration_policies(facts: &Facts) -> Judged {
-    let said = said(
-        facts,
-        Question::RegistrationPoliciesExclude,
-        "nobody has said whether the MFA registration policy (ID Protection) and registration for password reset leave these people out; neither has an API",
-    )?;
-    let evidence = Evidence::of(calls::SAID, "they are excluded", format!("{} ({})", yes(said.yes), said.by));
-    Ok(vec![if said.yes {
-        Found::pass("These people are excluded from the MFA registration policy and from registration for password reset.", evidence)
+    let said = said(facts, Topic::MfaRegistrationPolicy)?;
+    let evidence = word(said);
+    Ok(vec![if said.answer.is_settled() {
+        Found::pass("The MFA registration policy leaves these people out.", evidence)
     } else {
         Found::warn(
             "After signing in with a pass, people are sent to a page that can't register security keys.",
             evidence,
             Remedy::text(
-                "Exclude the onboarding group: ID Protection > Dashboard > Multifactor authentication registration policy, and \
-                 Password reset > Registration, in the Entra admin centre.",
+                "Exclude the onboarding group from the policy (Entra admin centre > ID Protection > Dashboard) and from Password reset > \
+                 Registration; then `keybench tenant confirm mfa-registration-policy done`.",
             ),
         )
     }])

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::coverage::{self, Subject};
+use super::coverage::{self, JOIN, REGISTER, Subject};
 use super::facts::{Action, Facts, Gap, KeyModel, WhatIf, Why, calls};
 use super::verdict::{Evidence, Found, Remedy};
 use super::{Judged, names, no_people};
+use crate::graph::Document;
+use crate::graph::licences::{ENTRA_P1, ENTRA_P2, INTUNE, Subscription};
 use crate::model::{Aaguid, Upn, UserId};
 
-const REGISTER: &str = "urn:user:registersecurityinfo";
-const JOIN: &str = "urn:user:registerdevice";
 const ONCE: &str = "temporaryAccessPassOneTime";
 const OFTEN: &str = "temporaryAccessPassMultiUse";
 
@@ -40,7 +40,8 @@ fn combinations(strength: &Value) -> Option<Vec<Vec<&str>>> {
 fn strength_met(strength: &Value, brings: &Brings<'_>) -> Met {
     let name = coverage::name(strength);
     let Some(combinations) = combinations(strength) else { return Met::Unclear };
-    let alone = |mode: &str| combinations.iter().any(|one| matches!(one.as_slice(), [only] if only.eq_ignore_ascii_case(mode)));
+    let alone =
+        |mode: &str| combinations.iter().any(|one| matches!(one.as_slice(), [only] if only.eq_ignore_ascii_case(mode)));
     match brings {
         Brings::Pass(modes) => {
             if modes.iter().any(|mode| alone(mode)) {
@@ -60,7 +61,9 @@ fn strength_met(strength: &Value, brings: &Brings<'_>) -> Met {
                 .map(KeyModel::shown)
                 .collect();
             match (outside.is_empty(), &allowed, models.is_empty()) {
-                (false, ..) => Met::No(format!("asks for the strength {name}, which does not list {}", outside.join(", "))),
+                (false, ..) => {
+                    Met::No(format!("asks for the strength {name}, which does not list {}", outside.join(", ")))
+                }
                 (true, Some(_), true) => Met::Unclear,
                 (true, ..) => Met::Yes,
             }
@@ -91,7 +94,8 @@ fn allowed_models(strength: &Value) -> Option<Vec<Aaguid>> {
 /// Whether a policy's grant controls can be met.
 fn met(policy: &Value, brings: &Brings<'_>) -> Met {
     let grant = &policy["grantControls"];
-    let controls: Vec<&str> = grant["builtInControls"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let controls: Vec<&str> =
+        grant["builtInControls"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if controls.iter().any(|control| control.eq_ignore_ascii_case("block")) {
         return Met::No("blocks".to_owned());
     }
@@ -184,7 +188,8 @@ fn weigh(asked: &[&WhatIf], brings: &Brings<'_>, remedy: &'static str) -> Vec<Fo
                     found.push(Found::unknown(&gap).about(people()));
                 }
                 Met::No(why) => {
-                    let evidence = Evidence::of(calls::WHAT_IF, format!("{name}.grantControls"), &policy["grantControls"]);
+                    let evidence =
+                        Evidence::of(calls::WHAT_IF, format!("{name}.grantControls"), &policy["grantControls"]);
                     found.push(
                         if enforced {
                             Found::fail(format!("{name} {why} when {doing}."), evidence, Remedy::text(remedy))
@@ -226,7 +231,8 @@ pub(super) fn registering(facts: &Facts) -> Judged {
     found.extend(left_out);
     if found.is_empty() {
         let evidence = Evidence::of(calls::WHAT_IF, "grantControls", format!("met by {}", modes.join(" or ")));
-        found.push(Found::pass("A pass meets every policy that applies to registering security information.", evidence));
+        found
+            .push(Found::pass("A pass meets every policy that applies to registering security information.", evidence));
     }
     Ok(found)
 }
@@ -256,9 +262,14 @@ pub(super) fn protected(facts: &Facts) -> Judged {
         Remedy::text("Make a policy for the user action Register security information: `keybench tenant preset pilot` writes one.")
             .by("POST /v1.0/identity/conditionalAccess/policies")
     };
-    let what = |who: &str| format!("Anybody with a pass of {who} can register from anywhere: no enabled policy covers it.");
+    let what =
+        |who: &str| format!("Anybody with a pass of {who} can register from anywhere: no enabled policy covers it.");
     if policies.is_empty() {
-        return Ok(vec![Found::warn(what("these people"), Evidence::of(calls::ACCESS, field, "none enabled"), remedy())]);
+        return Ok(vec![Found::warn(
+            what("these people"),
+            Evidence::of(calls::ACCESS, field, "none enabled"),
+            remedy(),
+        )]);
     }
     let list = policies.iter().map(|policy| coverage::name(policy)).collect::<Vec<_>>().join(", ");
     if facts.people.is_empty() {
@@ -348,7 +359,11 @@ pub(super) fn pass_everywhere(facts: &Facts) -> Judged {
     }
     found.extend(left_out);
     if found.is_empty() {
-        let evidence = Evidence::of(calls::WHAT_IF, "grantControls.authenticationStrength.allowedCombinations", modes.join(" or "));
+        let evidence = Evidence::of(
+            calls::WHAT_IF,
+            "grantControls.authenticationStrength.allowedCombinations",
+            modes.join(" or "),
+        );
         found.push(Found::pass("Applications take a pass too, or ask for no strength.", evidence));
     }
     Ok(found)
@@ -370,10 +385,15 @@ pub(super) fn joining(facts: &Facts) -> Judged {
             let value = devices[field].as_str().unwrap_or("");
             if !value.eq_ignore_ascii_case("notRequired") {
                 found.push(Found::warn(
-                    format!("The tenant-wide switch \u{201c}Require MFA to join devices\u{201d} stands in the way of {}.", list.join(", ")),
+                    format!(
+                        "The tenant-wide switch \u{201c}Require MFA to join devices\u{201d} stands in the way of {}.",
+                        list.join(", ")
+                    ),
                     Evidence::of(calls::DEVICES, field, value),
-                    Remedy::text("Turn the switch off (Devices > Device settings): the policy then asks instead of it.")
-                        .by("PUT /v1.0/policies/deviceRegistrationPolicy"),
+                    Remedy::text(
+                        "Turn the switch off (Devices > Device settings): the policy then asks instead of it.",
+                    )
+                    .by("PUT /v1.0/policies/deviceRegistrationPolicy"),
                 ));
             }
         }
@@ -401,7 +421,8 @@ pub(super) fn joining(facts: &Facts) -> Judged {
 }
 
 /// Methods that a break-glass account may have: none that depends on a phone or on a colleague.
-const GLASS: [&str; 3] = ["passwordAuthenticationMethod", "fido2AuthenticationMethod", "x509CertificateAuthenticationMethod"];
+const GLASS: [&str; 3] =
+    ["passwordAuthenticationMethod", "fido2AuthenticationMethod", "x509CertificateAuthenticationMethod"];
 
 pub(super) fn break_glass(facts: &Facts) -> Judged {
     let glass = &facts.plan.break_glass;
@@ -409,7 +430,9 @@ pub(super) fn break_glass(facts: &Facts) -> Judged {
         return Ok(vec![Found::fail(
             "No break-glass account or group is named; a wrong policy could lock everybody out.",
             Evidence::of(calls::PLAN, "break_glass", "none"),
-            Remedy::text("Name accounts or a group that every policy excludes: break_glass in the file that `keybench tenant apply` reads."),
+            Remedy::text(
+                "Name accounts or a group that every policy excludes: break_glass in the file that `keybench tenant apply` reads.",
+            ),
         )]);
     }
     let policies = facts.access.as_ref()?;
@@ -424,7 +447,8 @@ pub(super) fn break_glass(facts: &Facts) -> Judged {
         })
     };
     let mut found = Vec::new();
-    let without: Vec<String> = in_force.iter().filter(|policy| !excludes(policy)).map(|policy| coverage::name(policy)).collect();
+    let without: Vec<String> =
+        in_force.iter().filter(|policy| !excludes(policy)).map(|policy| coverage::name(policy)).collect();
     if !without.is_empty() {
         found.push(Found::fail(
             format!("No break-glass exclusion in {}.", without.join(", ")),
@@ -451,7 +475,10 @@ pub(super) fn break_glass(facts: &Facts) -> Judged {
         let id = UserId::new(user["id"].as_str().unwrap_or_default().to_ascii_lowercase());
         let subject = Subject { id: &id, guest: false, groups, roles: &[] };
         let only = methods.iter().all(|method| GLASS.iter().any(|kind| super::people::is(method, kind)));
-        let free = policies.iter().filter(|policy| coverage::is_enabled(policy)).all(|policy| coverage::is_excluded(policy, subject));
+        let free = policies
+            .iter()
+            .filter(|policy| coverage::is_enabled(policy))
+            .all(|policy| coverage::is_excluded(policy, subject));
         if only && free {
             ready += 1;
         }
@@ -470,7 +497,10 @@ pub(super) fn break_glass(facts: &Facts) -> Judged {
         )),
     }
     if found.is_empty() {
-        found.push(Found::pass(format!("{ready} accounts are ready for an emergency, and every policy excludes them."), evidence));
+        found.push(Found::pass(
+            format!("{ready} accounts are ready for an emergency, and every policy excludes them."),
+            evidence,
+        ));
     }
     Ok(found)
 }
@@ -491,23 +521,13 @@ pub(super) fn security_defaults(facts: &Facts) -> Judged {
 }
 
 /// Service plans (Microsoft, "Product names and service plan identifiers for licensing").
-const PREMIUM: [(&str, &str); 2] =
-    [("41781fb2-bc02-4b7c-bd55-b576c07bb09d", "Entra ID P1"), ("eec0eb4f-6444-4f95-aba0-50c24d67f998", "Entra ID P2")];
-const INTUNE: &str = "c1ec4a95-1f05-45b3-a911-aa3fa01094f5";
+const PREMIUM: [(&str, &str); 2] = [(ENTRA_P1, "Entra ID P1"), (ENTRA_P2, "Entra ID P2")];
 
 pub(super) fn licences(facts: &Facts) -> Judged {
     let products = facts.licences.as_ref()?;
-    let has = |plan: &str| {
-        products.iter().any(|product| {
-            let live = product["capabilityStatus"].as_str().is_none_or(|status| {
-                status.eq_ignore_ascii_case("Enabled") || status.eq_ignore_ascii_case("Warning")
-            });
-            live && product["servicePlans"].as_array().into_iter().flatten().any(|found| {
-                found["servicePlanId"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(plan))
-                    && found["provisioningStatus"].as_str().is_none_or(|status| !status.eq_ignore_ascii_case("Disabled"))
-            })
-        })
-    };
+    let products: Vec<Subscription> =
+        products.iter().cloned().filter_map(Document::from_json).map(Subscription::from_document).collect();
+    let has = |plan: &str| products.iter().any(|product| product.brings(plan));
     let field = "servicePlans.servicePlanId";
     let mut found = Vec::new();
     match PREMIUM.iter().find(|(plan, _)| has(plan)) {

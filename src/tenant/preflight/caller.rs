@@ -60,20 +60,23 @@ pub(super) fn permissions(facts: &Facts) -> Judged {
     let [own, wide] = wanted(facts.plan.mode);
     let evidence = || Evidence::of(calls::TOKEN, claim, held.join(" "));
     let consent = |what: &str| {
-        Remedy::text(format!("Add {what} to the app registration, give admin consent, and sign in again (docs/SETUP.md)."))
+        Remedy::text(format!(
+            "Add {what} to the app registration, give admin consent, and sign in again (docs/SETUP.md)."
+        ))
     };
     let mut found = Vec::new();
     if !holds(&[own, wide]) {
         found.push(Found::fail(format!("The token lacks {own}."), evidence(), consent(own)));
     }
-    let missing: Vec<&str> = READS
-        .iter()
-        .filter(|(name, wider)| !holds(&[name]) && !holds(wider))
-        .map(|(name, _)| *name)
-        .collect();
+    let missing: Vec<&str> =
+        READS.iter().filter(|(name, wider)| !holds(&[name]) && !holds(wider)).map(|(name, _)| *name).collect();
     if !missing.is_empty() {
         let list = missing.join(", ");
-        found.push(Found::warn(format!("The token lacks {list}; what they tell stays unknown."), evidence(), consent(&list)));
+        found.push(Found::warn(
+            format!("The token lacks {list}; what they tell stays unknown."),
+            evidence(),
+            consent(&list),
+        ));
     }
     if found.is_empty() {
         let used = if holds(&[own]) { own } else { wide };
@@ -85,7 +88,10 @@ pub(super) fn permissions(facts: &Facts) -> Judged {
 pub(super) fn role(facts: &Facts) -> Judged {
     if facts.account.app_only {
         let evidence = Evidence::of(calls::TOKEN, "idtyp", "app");
-        return Ok(vec![Found::pass("Signed in as the application, which needs no role and may act on anybody.", evidence)]);
+        return Ok(vec![Found::pass(
+            "Signed in as the application, which needs no role and may act on anybody.",
+            evidence,
+        )]);
     }
     let roles = facts.caller_roles.as_ref()?;
     let holds = |template: &str| roles.iter().any(|role| role.template.eq_ignore_ascii_case(template));
@@ -167,13 +173,17 @@ pub(super) fn own_account(facts: &Facts) -> Judged {
         ));
     };
     let evidence = Evidence::of(calls::TOKEN, "oid", me);
-    let own: Vec<_> = facts.people.iter().filter(|person| person.id().as_ref() == Some(me)).map(|p| p.name.clone()).collect();
+    let own: Vec<_> =
+        facts.people.iter().filter(|person| person.id().as_ref() == Some(me)).map(|p| p.name.clone()).collect();
     if own.is_empty() {
         return Ok(vec![Found::pass("The signed-in account is not among the people.", evidence)]);
     }
     Ok(vec![
         Found::fail(
-            format!("{} is the account that keybench is signed in with; nobody can provision a key for themselves.", names(&own)),
+            format!(
+                "{} is the account that keybench is signed in with; nobody can provision a key for themselves.",
+                names(&own)
+            ),
             evidence,
             Remedy::text("Have a colleague provision this one."),
         )

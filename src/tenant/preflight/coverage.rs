@@ -10,6 +10,11 @@ use serde_json::Value;
 use super::facts::{Asked, PersonFacts, Role};
 use crate::model::UserId;
 
+/// The user action of registering security information.
+pub const REGISTER: &str = crate::graph::conditional_access::REGISTER_SECURITY_INFO;
+/// The user action of registering or joining a device.
+pub const JOIN: &str = crate::graph::conditional_access::REGISTER_DEVICE;
+
 /// A person, as a policy's conditions see them.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
@@ -71,7 +76,11 @@ pub fn membership(person: &PersonFacts, policies: &[Value]) -> Asked<Membership>
     let roles = of(["includeRoles", "excludeRoles"]);
     let users = of(["includeUsers", "excludeUsers"]);
     let id = person.id().map(|id| id.as_str().to_owned()).unwrap_or_default();
-    let held = if groups.is_empty() { BTreeSet::new() } else { person.groups.as_ref()?.intersection(&groups).cloned().collect() };
+    let held = if groups.is_empty() {
+        BTreeSet::new()
+    } else {
+        person.groups.as_ref()?.intersection(&groups).cloned().collect()
+    };
     let templates: BTreeSet<String> = if roles.is_empty() {
         BTreeSet::new()
     } else {

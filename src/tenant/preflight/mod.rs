@@ -13,7 +13,7 @@ pub mod coverage;
 pub mod facts;
 mod passes;
 mod passkeys;
-mod people;
+pub(super) mod people;
 mod settings;
 #[cfg(test)]
 mod tests;

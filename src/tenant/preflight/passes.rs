@@ -9,7 +9,8 @@ use super::verdict::{Evidence, Found, Remedy};
 use super::{Judged, names};
 
 const ID: &str = "TemporaryAccessPass";
-const PATCH: &str = "PATCH /v1.0/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/temporaryAccessPass";
+const PATCH: &str =
+    "PATCH /v1.0/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/temporaryAccessPass";
 
 /// Whether a method's targets reach a person: excluded beats included.
 pub(super) fn reaches(method: &Value, person: &PersonFacts, groups: &BTreeSet<String>) -> bool {
@@ -54,9 +55,14 @@ pub(super) fn on_and_in_scope(
     if !out.is_empty() {
         found.push(
             Found::fail(
-                format!("{} {} outside the scope of {name}: {outside}", names(&out), if out.len() == 1 { "is" } else { "are" }),
+                format!(
+                    "{} {} outside the scope of {name}: {outside}",
+                    names(&out),
+                    if out.len() == 1 { "is" } else { "are" }
+                ),
                 Evidence::of(call, format!("{field}.includeTargets"), "none of theirs"),
-                Remedy::text("Add the people to a group that the policy includes.").by("POST /v1.0/groups/{id}/members/$ref"),
+                Remedy::text("Add the people to a group that the policy includes.")
+                    .by("POST /v1.0/groups/{id}/members/$ref"),
             )
             .about(out),
         );
@@ -113,8 +119,11 @@ pub(super) fn shape(facts: &Facts) -> Judged {
             Found::warn(
                 format!("One-time passes don't carry people through {}.", devices.join(" or ")),
                 Evidence::of(calls::POLICY, field("isUsableOnce"), once),
-                Remedy::text(format!("{} Issue multi-use passes to these people; or provision the key for them first.", matrix.join(" ")))
-                    .by(PATCH),
+                Remedy::text(format!(
+                    "{} Issue multi-use passes to these people; or provision the key for them first.",
+                    matrix.join(" ")
+                ))
+                .by(PATCH),
             )
             .and(Evidence::of(calls::PLAN, "first devices", devices.join(", "))),
         );
@@ -134,6 +143,8 @@ fn needs(device: FirstUse) -> &'static str {
             "Windows setup: without a reboot Windows Hello fails and security info asks for a password; with a reboot one is stuck at the lock screen, which needs web sign-in by Intune."
         }
         FirstUse::Mac => "macOS: Company Portal enrols, then registering asks for MFA again and fails.",
-        FirstUse::Phone => "Phone sign-in from a browser: the app registers, then enabling phone sign-in asks again and fails.",
+        FirstUse::Phone => {
+            "Phone sign-in from a browser: the app registers, then enabling phone sign-in asks again and fails."
+        }
     }
 }

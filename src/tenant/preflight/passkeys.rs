@@ -53,7 +53,10 @@ pub(super) fn scope(facts: &Facts) -> Judged {
     if facts.people.is_empty() {
         let everybody = policy.include.iter().any(|target| target.audience == Audience::Everybody);
         return if everybody && policy.exclude.is_empty() {
-            Ok(vec![Found::pass("The policy is for everybody.", Evidence::of(calls::POLICY, "Fido2.includeTargets", "all_users"))])
+            Ok(vec![Found::pass(
+                "The policy is for everybody.",
+                Evidence::of(calls::POLICY, "Fido2.includeTargets", "all_users"),
+            )])
         } else {
             Err(no_people())
         };
@@ -97,7 +100,10 @@ pub(super) fn scope(facts: &Facts) -> Judged {
     }
     if found.is_empty() {
         let field = "Fido2.includeTargets";
-        found.push(Found::pass(format!("{within} in scope."), Evidence::of(calls::POLICY, field, targets(facts, field))));
+        found.push(Found::pass(
+            format!("{within} in scope."),
+            Evidence::of(calls::POLICY, field, targets(facts, field)),
+        ));
     }
     Ok(found)
 }
@@ -256,7 +262,8 @@ pub(super) fn attestation(facts: &Facts) -> Judged {
 
 fn attested(model: &KeyModel, needs: bool) -> Found {
     let field = "Fido2.passkeyProfiles.attestationEnforcement";
-    let evidence = Evidence::of(calls::POLICY, field, if needs { "registrationOnly" } else { "a profile without it fits" });
+    let evidence =
+        Evidence::of(calls::POLICY, field, if needs { "registrationOnly" } else { "a profile without it fits" });
     let other = "Use a model with packed attestation that is certified in the FIDO metadata. Don't switch attestation off for one key.";
     match (&model.attestation, needs) {
         (_, false) => Found::pass(format!("{} needs no attestation here.", model.shown()), evidence),
@@ -286,7 +293,9 @@ pub(super) fn schema(facts: &Facts) -> Judged {
         Found::info(
             "The policy has no passkey profiles yet: it goes by isAttestationEnforced and keyRestrictions, which stop working in October 2027.",
             evidence,
-            Remedy::text("Opt in to passkey profiles in the Entra admin centre when it suits; `keybench tenant apply` writes the old members until then."),
+            Remedy::text(
+                "Opt in to passkey profiles in the Entra admin centre when it suits; `keybench tenant apply` writes the old members until then.",
+            ),
         )
     } else {
         Found::pass(
@@ -299,14 +308,20 @@ pub(super) fn schema(facts: &Facts) -> Judged {
 /// Ids of profiles that take synced passkeys. A tenant on the old schema takes them wherever attestation is off.
 fn synced(facts: &Facts, policy: &Fido2Policy) -> BTreeSet<String> {
     if policy.legacy {
-        return policy.profiles.iter().filter(|profile| !profile.attestation_required).map(|profile| profile.id.clone()).collect();
+        return policy
+            .profiles
+            .iter()
+            .filter(|profile| !profile.attestation_required)
+            .map(|profile| profile.id.clone())
+            .collect();
     }
-    let profiles = facts.method("Fido2").ok().and_then(|method| method["passkeyProfiles"].as_array()).into_iter().flatten();
+    let profiles =
+        facts.method("Fido2").ok().and_then(|method| method["passkeyProfiles"].as_array()).into_iter().flatten();
     profiles
         .filter(|profile| {
-            profile["passkeyTypes"].as_str().is_some_and(|types| {
-                types.split(',').any(|kind| kind.trim().eq_ignore_ascii_case("synced"))
-            })
+            profile["passkeyTypes"]
+                .as_str()
+                .is_some_and(|types| types.split(',').any(|kind| kind.trim().eq_ignore_ascii_case("synced")))
         })
         .filter_map(|profile| profile["id"].as_str().map(str::to_ascii_lowercase))
         .collect()
@@ -322,7 +337,8 @@ pub(super) fn synced_allowed(facts: &Facts) -> Judged {
         Found::warn(
             format!("{who} can add cloud-synced passkeys beside the key (profile {}).", profiles.join(", ")),
             Evidence::of(calls::POLICY, field, "deviceBound,synced"),
-            Remedy::text("Give them a profile with device-bound passkeys only, if the key is to be the only kind.").by(PATCH),
+            Remedy::text("Give them a profile with device-bound passkeys only, if the key is to be the only kind.")
+                .by(PATCH),
         )
         .about(people)
     };

@@ -81,7 +81,10 @@ pub(super) fn accounts(facts: &Facts) -> Judged {
         let verb = if disabled.len() == 1 { "account is" } else { "accounts are" };
         found.push(
             Found::warn(
-                format!("Disabled {verb} on the roster: {}. They can't try their key, and reports leave them out.", names(&disabled)),
+                format!(
+                    "Disabled {verb} on the roster: {}. They can't try their key, and reports leave them out.",
+                    names(&disabled)
+                ),
                 Evidence::of(calls::USER, "accountEnabled", "false"),
                 Remedy::text("Enable them before the run, which refuses disabled accounts; or take the lines out.")
                     .by("PATCH /v1.0/users/{id}"),
@@ -241,7 +244,10 @@ pub(super) fn password_reset(facts: &Facts) -> Judged {
         let gap = Gap::new(
             Why::NoAnswer,
             calls::REGISTRATION,
-            format!("the registration report has no row for {}: it lags, and leaves disabled accounts out", names(&rowless)),
+            format!(
+                "the registration report has no row for {}: it lags, and leaves disabled accounts out",
+                names(&rowless)
+            ),
             "Look again tomorrow, or look at Password reset > Properties in the Entra admin centre.",
         );
         found.push(Found::unknown(&gap).about(rowless));
@@ -280,7 +286,10 @@ pub(super) fn per_user_mfa(facts: &Facts) -> Judged {
         .into_iter()
         .map(|(state, people)| {
             Found::warn(
-                format!("Per-user MFA is {state} for {}; it stands beside Conditional Access and asks at every sign-in.", names(&people)),
+                format!(
+                    "Per-user MFA is {state} for {}; it stands beside Conditional Access and asks at every sign-in.",
+                    names(&people)
+                ),
                 Evidence::of(calls::REQUIREMENTS, "perUserMfaState", &state),
                 Remedy::text("Set it to disabled and let Conditional Access ask for MFA.")
                     .by("PATCH /beta/users/{id}/authentication/requirements"),
@@ -307,8 +316,9 @@ pub(super) fn federation(facts: &Facts) -> Judged {
     }
     let mut found = Vec::new();
     for (name, domain) in &facts.domains {
-        let people =
-            || facts.people.iter().filter(|p| domain_of(&p.name).as_ref() == Some(name)).map(|p| p.name.clone()).collect();
+        let people = || {
+            facts.people.iter().filter(|p| domain_of(&p.name).as_ref() == Some(name)).map(|p| p.name.clone()).collect()
+        };
         let domain = match domain {
             Ok(domain) => domain,
             Err(gap) => {
@@ -363,8 +373,11 @@ pub(super) fn second_authenticator(facts: &Facts) -> Judged {
     let count = |person: &PersonFacts, methods: &Vec<Value>| {
         methods.iter().filter(|method| STRONG.iter().any(|kind| is(method, kind))).count().saturating_add(adds(person))
     };
-    let mut sorted =
-        Sorted::sort(&facts.people, |person| Ok((person, person.methods.as_ref()?)), |(person, methods)| count(person, methods) < 2);
+    let mut sorted = Sorted::sort(
+        &facts.people,
+        |person| Ok((person, person.methods.as_ref()?)),
+        |(person, methods)| count(person, methods) < 2,
+    );
     let mut found = Vec::new();
     if !sorted.yes.is_empty() {
         let people = std::mem::take(&mut sorted.yes);
@@ -433,7 +446,10 @@ pub(super) fn passkeys_there(facts: &Facts) -> Judged {
     }
     found.extend(sorted.unknowns());
     if found.is_empty() {
-        found.push(Found::pass("Nobody has a passkey of this kind yet.", Evidence::of(calls::PASSKEYS, "aaGuid", "none")));
+        found.push(Found::pass(
+            "Nobody has a passkey of this kind yet.",
+            Evidence::of(calls::PASSKEYS, "aaGuid", "none"),
+        ));
     }
     Ok(found)
 }

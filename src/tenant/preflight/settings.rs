@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
+use super::Judged;
 use super::facts::{Facts, calls};
 use super::passes::on_and_in_scope;
 use super::people::{said, word};
 use super::verdict::{Evidence, Found, Remedy};
 use crate::tenant::statements::Topic;
-use super::Judged;
 
 pub(super) fn migration(facts: &Facts) -> Judged {
     let state = &facts.policy.as_ref()?["policyMigrationState"];
@@ -52,7 +52,8 @@ pub(super) fn campaign(facts: &Facts) -> Judged {
         "disabled" => Found::pass("No registration campaign.", evidence),
         "enabled" => {
             let targets = campaign["includeTargets"].as_array().into_iter().flatten();
-            let methods: Vec<&str> = targets.filter_map(|target| target["targetedAuthenticationMethod"].as_str()).collect();
+            let methods: Vec<&str> =
+                targets.filter_map(|target| target["targetedAuthenticationMethod"].as_str()).collect();
             Found::pass(format!("A campaign for {}, by your own settings.", methods.join(", ")), evidence)
         }
         _ => Found::info(
@@ -89,13 +90,19 @@ pub(super) fn telephony(facts: &Facts) -> Judged {
     }])
 }
 
-const OATH_PATCH: &str = "PATCH /beta/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/hardwareOath";
+const OATH_PATCH: &str =
+    "PATCH /beta/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/hardwareOath";
 
 pub(super) fn oath(facts: &Facts) -> Judged {
     let policy: &Value = facts.oath_policy.as_ref()?;
     let outside = "their token can't be used.";
-    let mut found =
-        on_and_in_scope(facts, policy, calls::OATH_POLICY, ("Hardware OATH (beta)", "HardwareOath"), (OATH_PATCH, outside));
+    let mut found = on_and_in_scope(
+        facts,
+        policy,
+        calls::OATH_POLICY,
+        ("Hardware OATH (beta)", "HardwareOath"),
+        (OATH_PATCH, outside),
+    );
     for token in &facts.plan.tokens {
         if let Some(problem) = &token.problem {
             found.push(Found::fail(
@@ -111,7 +118,10 @@ pub(super) fn oath(facts: &Facts) -> Judged {
             Ok(known) => {
                 for token in facts.plan.tokens.iter().filter(|token| known.contains(&token.serial)) {
                     found.push(Found::fail(
-                        format!("Line {}: a token with the serial number {} is in the tenant already.", token.line, token.serial),
+                        format!(
+                            "Line {}: a token with the serial number {} is in the tenant already.",
+                            token.line, token.serial
+                        ),
                         Evidence::of(calls::OATH_DEVICES, "serialNumber", &token.serial),
                         Remedy::text("Take the line out, or remove the token from the tenant first.")
                             .by("DELETE /beta/directory/authenticationMethodDevices/hardwareOathDevices/{id}"),

@@ -9,6 +9,8 @@ pub mod overlay;
 pub mod people;
 pub mod plan;
 pub mod resource;
+pub mod gather;
+pub mod preflight;
 pub mod statements;
 #[cfg(test)]
 pub(crate) mod testing;

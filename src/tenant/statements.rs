@@ -27,6 +27,10 @@ pub enum Topic {
     WindowsKeySignIn,
     /// Signing in to Windows with a web page, which a pass needs at the lock screen.
     WindowsWebSignIn,
+    /// Whether people's user principal names are final.
+    NamesStay,
+    /// How somebody gets back in who lost their only key.
+    Recovery,
 }
 
 /// How the setting stands, by the administrator's word.
@@ -56,13 +60,15 @@ pub struct Statement {
 
 impl Topic {
     /// All, in the order in which a tenant is set up.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::CombinedRegistration,
         Self::LegacyMfaSettings,
         Self::MfaRegistrationPolicy,
         Self::SsprScope,
         Self::WindowsKeySignIn,
         Self::WindowsWebSignIn,
+        Self::NamesStay,
+        Self::Recovery,
     ];
 
     /// Its name on the command line and in the ledger.
@@ -74,6 +80,8 @@ impl Topic {
             Self::CombinedRegistration => "combined-registration",
             Self::WindowsKeySignIn => "windows-key-sign-in",
             Self::WindowsWebSignIn => "windows-web-sign-in",
+            Self::NamesStay => "names-stay",
+            Self::Recovery => "recovery",
         }
     }
 
@@ -91,6 +99,8 @@ impl Topic {
             Self::CombinedRegistration => "combined registration of security information",
             Self::WindowsKeySignIn => "security-key sign-in to Windows (Intune)",
             Self::WindowsWebSignIn => "web sign-in to Windows (Intune)",
+            Self::NamesStay => "whether user principal names stay as they are",
+            Self::Recovery => "how somebody gets back in who lost their only key",
         }
     }
 
@@ -113,6 +123,8 @@ impl Topic {
             Self::WindowsWebSignIn => {
                 "Intune admin centre > Devices > Configuration > settings catalog > Authentication > Enable Web Sign In"
             }
+            Self::NamesStay => "no portal: ask whoever renames accounts",
+            Self::Recovery => "no portal: your service desk's own instructions",
         }
     }
 
@@ -133,6 +145,8 @@ impl Topic {
             Self::WindowsWebSignIn => {
                 "\u{201c}Enabled\u{201d}, where people sign in to Windows with a Temporary Access Pass"
             }
+            Self::NamesStay => "no renaming is planned: a passkey can't follow a change of name",
+            Self::Recovery => "written down: how the caller is identified, and who issues a Temporary Access Pass",
         }
     }
 
@@ -147,6 +161,8 @@ impl Topic {
             Self::CombinedRegistration => "people meet the old registration pages, which don't know keys",
             Self::WindowsKeySignIn => "the key is not offered at the Windows lock screen",
             Self::WindowsWebSignIn => "a pass can't be typed at the Windows lock screen",
+            Self::NamesStay => "a renamed person's passkey must be deleted and made again",
+            Self::Recovery => "whoever loses their only key is locked out",
         }
     }
 }

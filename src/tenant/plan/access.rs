@@ -158,7 +158,7 @@ fn limit_json(models: &[Aaguid]) -> Value {
 }
 
 /// The limit on key models that a strength has: its id and the models.
-pub(in crate::tenant) fn limit_of(strength: &Value) -> Option<(String, Vec<Aaguid>)> {
+pub(crate) fn limit_of(strength: &Value) -> Option<(String, Vec<Aaguid>)> {
     let limits = strength["combinationConfigurations"].as_array().into_iter().flatten();
     let limit = limits.into_iter().find(|one| {
         one["allowedAAGUIDs"].is_array()
@@ -491,7 +491,7 @@ fn grant(planner: &mut Planner<'_>, access: &Access, before: Option<&Value>) -> 
 }
 
 /// As Graph takes it: a strength by its id alone, no annotations, no members that say nothing.
-fn sendable(body: &Map<String, Value>) -> Value {
+pub(in crate::tenant) fn sendable(body: &Map<String, Value>) -> Value {
     let mut body = body.clone();
     if let Some(conditions) = body.get_mut("conditions") {
         strip(conditions);

@@ -3,13 +3,14 @@
 //! Promise: a plan made of a tenant that already is as wanted is empty; carrying a plan out makes the next one empty; no
 //! member or value that we don't know is lost on the way, and no passkey profile is deleted that the file does not name.
 
-mod access;
+pub(in crate::tenant) mod access;
 mod effects;
-mod methods;
+pub(in crate::tenant) mod methods;
 mod person;
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use access::limit_of;
 pub use effects::{Effect, Weight};
 
 use super::current::Current;

@@ -28,6 +28,7 @@ pub mod sim;
 pub mod sim_key;
 pub mod status;
 mod story;
+pub mod tenant;
 #[cfg(test)]
 mod testing;
 
@@ -125,6 +126,9 @@ pub enum Command {
     ///
     /// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
     Show(show::ShowArgs),
+    /// The tenant's policies around the keys: read, plan, apply, undo
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -252,6 +256,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
+        Command::Tenant(command) => tenant::run(context, command),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),

@@ -40,6 +40,11 @@ impl HeldRole {
         self.0.text("/displayName").unwrap_or("")
     }
 
+    /// Display name, or the id where the name may not be read.
+    pub fn shown(&self) -> &str {
+        if self.name().is_empty() { self.id() } else { self.name() }
+    }
+
     /// Template id, the same in every tenant.
     pub fn template(&self) -> &str {
         self.0.text("/roleTemplateId").unwrap_or("")

@@ -447,7 +447,7 @@ impl Said {
 }
 
 /// The text on one line, without control characters, at most `limit` characters: fit for a terminal.
-pub(super) fn one_line(text: &str, limit: usize) -> String {
+pub(crate) fn one_line(text: &str, limit: usize) -> String {
     let cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut words = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.chars().count() > limit {

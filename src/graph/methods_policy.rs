@@ -283,7 +283,8 @@ impl Audience {
 }
 
 impl Profile {
-    fn objection_to(&self, aaguid: Aaguid, attested: bool) -> Option<Objection> {
+    /// What stands against a key of this model, by this profile alone.
+    pub fn objection_to(&self, aaguid: Aaguid, attested: bool) -> Option<Objection> {
         let profile = || self.name.clone();
         if !self.device_bound {
             return Some(Objection::SyncedOnly(profile()));

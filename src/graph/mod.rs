@@ -32,6 +32,7 @@ pub mod named_locations;
 pub mod organization;
 mod pace;
 mod page;
+pub mod registration_report;
 pub mod retry;
 pub mod rights;
 pub mod server_clock;
@@ -40,6 +41,7 @@ pub mod tenant_settings;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod user_methods;
 pub mod user_settings;
 pub mod users;
 pub mod what_if;

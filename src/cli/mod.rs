@@ -1,5 +1,6 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
+mod at_tenant;
 mod causes;
 pub mod codes;
 pub mod completions;
@@ -18,7 +19,9 @@ pub mod ledger;
 #[cfg(all(test, unix))]
 mod ledger_tests;
 pub mod man;
+pub mod methods;
 pub mod output;
+pub mod people;
 pub mod prompt;
 pub mod run;
 pub mod show;
@@ -29,6 +32,7 @@ pub mod sim_key;
 pub mod status;
 mod story;
 pub mod tenant;
+pub mod tap;
 #[cfg(test)]
 mod testing;
 
@@ -129,6 +133,14 @@ pub enum Command {
     /// The tenant's policies around the keys: read, plan, apply, undo
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Make users and groups, and put people into groups
+    #[command(subcommand)]
+    People(people::PeopleCommand),
+    /// Temporary Access Passes: issue, list, delete
+    #[command(subcommand)]
+    Tap(tap::TapCommand),
+    /// Everything a person can sign in with
+    Methods(methods::MethodsArgs),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -257,6 +269,9 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
         Command::Tenant(command) => tenant::run(context, command),
+        Command::People(command) => people::run(context, command),
+        Command::Tap(command) => tap::run(context, command),
+        Command::Methods(args) => methods::run(context, args),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),

@@ -241,7 +241,7 @@ impl Graph {
     pub fn change_authentication_strength(&self, id: &str, change: &Document) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, &format!("{STRENGTHS}/{}", escape(id)))?;
         let request = Request::patch(url, change.to_json(), "change an authentication strength");
-        self.write(&request.needing(&rights::STRENGTH_WRITE))
+        self.write_only(&request.needing(&rights::STRENGTH_WRITE))
     }
 
     /// Replaces a strength's combinations.
@@ -274,7 +274,7 @@ impl Graph {
     /// [`super::ErrorKind::Refused`] for built-in ones and those in use.
     pub fn delete_authentication_strength(&self, id: &str) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, &format!("{STRENGTHS}/{}", escape(id)))?;
-        self.write(&Request::delete(url, "delete an authentication strength").needing(&rights::STRENGTH_WRITE))
+        self.write_only(&Request::delete(url, "delete an authentication strength").needing(&rights::STRENGTH_WRITE))
     }
 
     /// Which Conditional Access policies demand a strength: their ids and names.
@@ -315,7 +315,7 @@ impl Graph {
     ) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, &format!("{}/{}", configurations(strength), escape(configuration)))?;
         let doing = "change the key models of an authentication strength";
-        self.write(&Request::patch(url, key_limit(models), doing).needing(&rights::STRENGTH_WRITE))
+        self.write_only(&Request::patch(url, key_limit(models), doing).needing(&rights::STRENGTH_WRITE))
     }
 
     /// Takes such a limit away.
@@ -329,7 +329,7 @@ impl Graph {
     ) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, &format!("{}/{}", configurations(strength), escape(configuration)))?;
         let doing = "take a limit off an authentication strength";
-        self.write(&Request::delete(url, doing).needing(&rights::STRENGTH_WRITE))
+        self.write_only(&Request::delete(url, doing).needing(&rights::STRENGTH_WRITE))
     }
 }
 

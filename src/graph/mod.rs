@@ -31,12 +31,17 @@ pub mod methods_policy;
 pub mod named_locations;
 pub mod organization;
 mod pace;
+mod needs;
+pub mod new_users;
+pub mod oath_tokens;
 mod page;
 pub mod registration_report;
 pub mod retry;
 pub mod rights;
 pub mod server_clock;
 pub mod tenant_settings;
+pub mod sign_in_methods;
+pub mod temporary_access_pass;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -65,4 +70,5 @@ pub use named_locations::NamedLocation;
 pub use retry::Budget;
 pub use rights::Rights;
 pub use user_settings::Beta;
+pub use temporary_access_pass::{IssuedPass, Pass, PassPolicy};
 pub use users::{DirectoryUser, Privilege};

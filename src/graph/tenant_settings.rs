@@ -84,7 +84,7 @@ impl Graph {
     pub fn replace_device_registration_policy(&self, whole: &Document) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, DEVICES)?;
         let request = Request::put(url, whole.to_json(), "change the device registration policy");
-        self.write(&request.needing(&rights::DEVICES_WRITE))
+        self.write_only(&request.needing(&rights::DEVICES_WRITE))
     }
 
     /// What users may do.
@@ -115,6 +115,6 @@ impl Graph {
         doing: &str,
         rights: &'static Rights,
     ) -> Result<Written<()>, GraphError> {
-        self.write(&Request::patch(self.url(ApiVersion::V1, path)?, change.to_json(), doing).needing(rights))
+        self.write_only(&Request::patch(self.url(ApiVersion::V1, path)?, change.to_json(), doing).needing(rights))
     }
 }

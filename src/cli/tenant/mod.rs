@@ -6,6 +6,7 @@ mod export;
 mod plan;
 mod preset;
 mod undo;
+mod whatif;
 
 use clap::Subcommand;
 
@@ -25,6 +26,9 @@ pub enum TenantCommand {
     Apply(apply::ApplyArgs),
     /// Write back what was there before a change
     Undo(undo::UndoArgs),
+    /// Show which policies meet a person, what they demand, and whether a pass or a key is enough
+    #[command(name = "whatif")]
+    WhatIf(whatif::WhatIfArgs),
     /// Say how a setting stands that has no API; without arguments, list them
     ///
     /// Some settings can only be seen and changed in a portal. keybench names them, asks once, and remembers the answer in
@@ -39,6 +43,7 @@ pub(super) fn run(context: &Context<'_>, command: &TenantCommand) -> Result<Exit
         TenantCommand::Plan(args) => plan::run(context, args),
         TenantCommand::Apply(args) => apply::run(context, args),
         TenantCommand::Undo(args) => undo::run(context, args),
+        TenantCommand::WhatIf(args) => whatif::run(context, args),
         TenantCommand::Confirm(args) => confirm::run(context, args),
     }
 }

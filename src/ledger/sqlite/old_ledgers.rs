@@ -86,6 +86,33 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             operator: by.clone(),
             account: "account".into(),
         },
+        TenantEntry::AccountChangeIntended {
+            change: change.clone(),
+            tenant: tenant.clone(),
+            user: Some(user.clone()),
+            area: "pass".into(),
+            call: "POST /users".into(),
+            before: None,
+            sent: Some(document),
+            operator: by.clone(),
+            account: "account".into(),
+        },
+        TenantEntry::TokenImported {
+            tenant: tenant.clone(),
+            device: "device".into(),
+            serial: "1234567".into(),
+            by: by.clone(),
+            request: request.clone(),
+        },
+        TenantEntry::TokenActivated {
+            tenant: tenant.clone(),
+            user: user.clone(),
+            device: "device".into(),
+            serial: "1234567".into(),
+            computed: true,
+            by: by.clone(),
+            request: request.clone(),
+        },
         TenantEntry::ChangeDone { change: change.clone(), after: None, request: Some(request.clone()) },
         TenantEntry::ChangeFailed { change, code: "code".into(), request: None },
         TenantEntry::Stated {
@@ -178,6 +205,9 @@ fn kind(entry: &Entry) -> usize {
             TenantEntry::MethodRemoved { .. } => 37,
             TenantEntry::PersonCreated { .. } => 38,
             TenantEntry::KeyUsed { .. } => 39,
+            TenantEntry::AccountChangeIntended { .. } => 48,
+            TenantEntry::TokenImported { .. } => 49,
+            TenantEntry::TokenActivated { .. } => 50,
         },
         Entry::Handover(entry) => match entry {
             HandoverEntry::LetterClaimed { .. } => 40,
@@ -192,7 +222,7 @@ fn kind(entry: &Entry) -> usize {
     }
 }
 
-const KINDS: usize = 48;
+const KINDS: usize = 51;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 

@@ -12,6 +12,7 @@
 //! `attestation` the checks on a new passkey, pure · [`faults`] what goes wrong and when · `store` everything it knows.
 
 mod access;
+mod accounts;
 mod attestation;
 mod batch;
 mod challenge;
@@ -23,8 +24,12 @@ mod fido2;
 mod filter;
 mod groups;
 mod http;
+mod members;
+mod newcomers;
 mod oauth;
 mod oauth_client;
+mod other_methods;
+mod passes;
 pub mod people;
 mod policies;
 mod policy;

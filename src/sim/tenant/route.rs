@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::AccountCall;
 use super::http::{Call, Version};
 use super::policies::{Act, Place};
 
@@ -63,12 +64,34 @@ pub enum Kind {
     Requirements,
     /// `/users/{id}/authentication/signInPreferences`
     Preferences,
-    /// `GET /subscribedSkus` and `/users/{id}/licenseDetails`
+    /// `GET /users/{id}/licenseDetails`
     Licences,
-    /// `GET /domains…`
-    Domains,
     /// `GET /roleManagement/directory/roleAssignments`
     RoleAssignments,
+    /// `GET …/temporaryAccessPassMethods`, all or one
+    Passes,
+    /// `POST …/temporaryAccessPassMethods`
+    IssuePass,
+    /// `DELETE …/temporaryAccessPassMethods/{id}`
+    DeletePass,
+    /// `DELETE …/{collection}/{id}` of phones, mail addresses, apps and devices
+    DeleteMethod,
+    /// `POST /users`
+    CreateUser,
+    /// `PATCH /users/{id}`
+    ChangeUser,
+    /// `POST /users/{id}/assignLicense`
+    AssignLicense,
+    /// `GET /domains`
+    Domains,
+    /// `GET /subscribedSkus`
+    Skus,
+    /// `POST /groups`
+    CreateGroup,
+    /// `POST /groups/{id}/members/$ref`
+    AddMember,
+    /// `DELETE /groups/{id}/members/{id}/$ref`
+    RemoveMember,
     /// `GET /organization`
     Organization,
     /// Anything else.
@@ -107,8 +130,19 @@ impl Kind {
             Self::Requirements => "requirements",
             Self::Preferences => "preferences",
             Self::Licences => "licences",
-            Self::Domains => "domains",
             Self::RoleAssignments => "roleAssignments",
+            Self::Passes => "passes",
+            Self::IssuePass => "issuePass",
+            Self::DeletePass => "deletePass",
+            Self::DeleteMethod => "deleteMethod",
+            Self::CreateUser => "createUser",
+            Self::ChangeUser => "changeUser",
+            Self::AssignLicense => "assignLicense",
+            Self::Domains => "domains",
+            Self::Skus => "skus",
+            Self::CreateGroup => "createGroup",
+            Self::AddMember => "addMember",
+            Self::RemoveMember => "removeMember",
             Self::Organization => "organization",
             Self::Other => "other",
         }
@@ -151,6 +185,7 @@ pub(super) enum GraphCall {
     Delete { who: Who, method: String },
     Methods(Who),
     Setting(Place, Act),
+    Account(AccountCall),
     Batch,
 }
 
@@ -221,6 +256,7 @@ impl Route {
             | GraphCall::Delete { who, .. }
             | GraphCall::Methods(who) => who.name(),
             GraphCall::Setting(place, _) => place.who()?.name(),
+            GraphCall::Account(call) => call.person(),
             _ => None,
         }
     }
@@ -244,6 +280,7 @@ impl GraphCall {
             Self::Delete { .. } => Kind::Delete,
             Self::Methods(_) => Kind::Methods,
             Self::Setting(place, act) => place.kind(*act),
+            Self::Account(call) => call.kind(),
             Self::Batch => Kind::Batch,
         }
     }
@@ -268,6 +305,9 @@ fn graph_call(method: &str, path: &[&str], version: Version) -> Option<Result<Gr
     let lower: Vec<String> = path.iter().map(|part| part.to_ascii_lowercase()).collect();
     let segments: Vec<&str> = lower.iter().map(String::as_str).collect();
     let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
+    if let Some(call) = AccountCall::of(method, &segments, path) {
+        return Some(call.map(GraphCall::Account).ok_or(WrongMethod));
+    }
     let (who, rest) = match segments.as_slice() {
         ["me", rest @ ..] if !rest.is_empty() => (Some(Who::Me), rest),
         ["users", _, rest @ ..] if !rest.is_empty() => (Some(Who::Named(at(1))), rest),

@@ -29,7 +29,7 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{batch, control, fido2, groups, oauth, policies, policy, users};
+use super::{accounts, batch, control, fido2, groups, oauth, policies, policy, users};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -421,7 +421,10 @@ fn dispatch(store: &mut Store, call: &Call, route: &Route) -> (Answer, Fate) {
         }),
         Route::Graph(version, graph) => match access::caller(store, call) {
             Ok(_) if *graph == GraphCall::Batch => return batch::batch(store, *version, call),
-            Ok(caller) => graph_answer(store, *version, &caller, graph, call).unwrap_or_else(|refused| refused),
+            Ok(caller) => match accounts::too_new(store, route.person(), call) {
+                Some(answer) => answer,
+                None => graph_answer(store, *version, &caller, graph, call).unwrap_or_else(|refused| refused),
+            },
             Err(answer) => answer,
         },
         Route::NotAllowed(_) => access::caller(store, call).map_or_else(|no| no, |_| errors::method_not_allowed()),
@@ -466,6 +469,7 @@ fn graph_answer(
         GraphCall::Get { who, method } => fido2::get(store, version, caller, who, method),
         GraphCall::Delete { who, method } => fido2::delete(store, version, caller, who, method),
         GraphCall::Setting(place, act) => policies::answer(store, version, caller, (place, *act), call),
+        GraphCall::Account(what) => accounts::answer(store, version, caller, what, call),
         GraphCall::Batch => Err(errors::graph(400, "BadRequest", "A batch can't hold a batch.")),
     }
 }

@@ -30,10 +30,18 @@ pub struct TenantSpec {
     pub app: AppSpec,
     /// Who signs in by device code or browser, and how that goes.
     pub sign_in: SignInSpec,
+    /// Domains beside [`Self::domain`].
+    #[serde(rename = "other_domain")]
+    pub other_domains: Vec<DomainSpec>,
+    /// Licences that can be given out.
+    #[serde(rename = "licence")]
+    pub licences: Vec<LicenceSpec>,
     /// The passkey policy.
     pub policy: PolicySpec,
     /// Everything else the tenant is set to.
     pub policies: PoliciesSpec,
+    /// The Temporary Access Pass policy.
+    pub tap: TapSpec,
     /// Where the real service is known, or suspected, to vary.
     pub quirks: Quirks,
     /// Status and code of each kind of refusal, where they should differ from the default.
@@ -54,12 +62,47 @@ impl Default for TenantSpec {
             groups: Vec::new(),
             app: AppSpec::default(),
             sign_in: SignInSpec::default(),
+            other_domains: Vec::new(),
+            licences: vec![LicenceSpec { name: "SPE_E5".into(), seats: 100 }],
             policy: PolicySpec::default(),
             policies: PoliciesSpec::default(),
+            tap: TapSpec::default(),
             quirks: Quirks::default(),
             codes: BTreeMap::new(),
             faults: FaultPlan::default(),
         }
+    }
+}
+
+/// A domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainSpec {
+    /// Its name.
+    pub name: String,
+    /// Its owner was proved.
+    #[serde(default = "yes")]
+    pub verified: bool,
+    /// Another identity provider signs its people in.
+    #[serde(default)]
+    pub federated: bool,
+}
+
+/// A licence with its seats.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LicenceSpec {
+    /// `skuPartNumber`.
+    pub name: String,
+    /// Seats.
+    pub seats: u32,
+}
+
+impl TenantSpec {
+    /// All domains, the initial one first.
+    pub(super) fn domains(&self) -> Vec<DomainSpec> {
+        let initial = DomainSpec { name: self.domain.clone(), verified: true, federated: false };
+        std::iter::once(initial).chain(self.other_domains.iter().cloned()).collect()
     }
 }
 
@@ -90,6 +133,62 @@ pub struct PersonSpec {
     /// Passkeys the person already has.
     #[serde(default)]
     pub passkeys: u32,
+    /// Other ways to sign in that the person has.
+    #[serde(default, rename = "method")]
+    pub methods: Vec<MethodSpec>,
+    /// `usageLocation`; without one no licence can be given.
+    #[serde(default = "ireland")]
+    pub usage_location: Option<String>,
+}
+
+/// A way to sign in beside passkey, pass, token and password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodSpec {
+    /// What it is.
+    pub kind: MethodKind,
+    /// Number, address or device.
+    #[serde(default)]
+    pub name: String,
+    /// The person's default: it can't be deleted while there are others.
+    #[serde(default)]
+    pub default: bool,
+}
+
+/// Kinds of [`MethodSpec`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MethodKind {
+    /// Text messages and calls.
+    Phone,
+    /// For resetting passwords.
+    Email,
+    /// Microsoft Authenticator.
+    Authenticator,
+    /// A code from an app.
+    SoftwareOath,
+    /// Windows Hello for Business.
+    WindowsHello,
+    /// macOS.
+    PlatformCredential,
+}
+
+impl MethodKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Phone,
+        Self::Email,
+        Self::Authenticator,
+        Self::SoftwareOath,
+        Self::WindowsHello,
+        Self::PlatformCredential,
+    ];
+}
+
+// A default of serde's needs the member's own type.
+#[allow(clippy::unnecessary_wraps)]
+fn ireland() -> Option<String> {
+    Some("IE".to_owned())
 }
 
 impl PersonSpec {
@@ -104,6 +203,8 @@ impl PersonSpec {
             roles: Vec::new(),
             groups: Vec::new(),
             passkeys: 0,
+            methods: Vec::new(),
+            usage_location: ireland(),
         }
     }
 }
@@ -130,6 +231,9 @@ pub struct GroupSpec {
     /// `isAssignableToRole`: its members are privileged even without a role.
     #[serde(default)]
     pub role_assignable: bool,
+    /// A rule makes its members.
+    #[serde(default)]
+    pub dynamic: bool,
     /// Names of the groups this group is a member of.
     #[serde(default, rename = "in")]
     pub parents: Vec<String>,
@@ -177,6 +281,14 @@ impl Default for AppSpec {
             "Domain.Read.All",
             "LicenseAssignment.Read.All",
             "UserAuthenticationMethod.ReadWrite.All",
+            "UserAuthMethod-TAP.ReadWrite.All",
+            "UserAuthMethod-Phone.ReadWrite.All",
+            "UserAuthMethod-MicrosoftAuthApp.ReadWrite.All",
+            "UserAuthenticationMethod.Read.All",
+            "User.ReadWrite.All",
+            "Group.ReadWrite.All",
+            "GroupMember.ReadWrite.All",
+            "LicenseAssignment.ReadWrite.All",
         ]
         .map(String::from)
         .to_vec();
@@ -275,6 +387,43 @@ impl Default for PolicySpec {
     }
 }
 
+/// The Temporary Access Pass policy; the numbers are Microsoft's defaults.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TapSpec {
+    /// The method is on.
+    pub enabled: bool,
+    /// Characters of a code, 8 to 48.
+    pub length: u32,
+    /// Shortest life.
+    pub least_minutes: u32,
+    /// Longest life.
+    pub most_minutes: u32,
+    /// Life where none is asked for.
+    pub default_minutes: u32,
+    /// Every pass works once.
+    pub once_only: bool,
+    /// Groups by name in scope; empty means everybody.
+    pub include_groups: Vec<String>,
+    /// Groups by name out of scope; stronger than inclusion.
+    pub exclude_groups: Vec<String>,
+}
+
+impl Default for TapSpec {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            length: 8,
+            least_minutes: 60,
+            most_minutes: 480,
+            default_minutes: 60,
+            once_only: false,
+            include_groups: Vec::new(),
+            exclude_groups: Vec::new(),
+        }
+    }
+}
+
 /// A list of allowed or blocked models.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -362,6 +511,8 @@ pub struct Quirks {
     pub list_lag_ms: u64,
     /// And only after so many reads that don't show it.
     pub list_lag_reads: u32,
+    /// A new user's sign-in methods answer 404 to so many calls.
+    pub new_user_lag_reads: u32,
     /// Most passkeys a person may have.
     pub max_passkeys: u32,
     /// Packed attestation without certificates is accepted where attestation is not enforced.
@@ -387,6 +538,7 @@ impl Default for Quirks {
             challenge_seconds: 300,
             list_lag_ms: 0,
             list_lag_reads: 0,
+            new_user_lag_reads: 1,
             max_passkeys: 20,
             self_attestation: true,
             none_attestation: true,

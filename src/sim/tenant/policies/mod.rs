@@ -38,6 +38,8 @@ use super::spec::SpecError;
 use super::store::{Person, Store};
 
 pub(super) use fido2::{in_scope, profiles_of};
+pub(super) use methods::{PassRules, is_for, pass_rules};
+pub(super) use tenant::plans;
 pub use spec::PoliciesSpec;
 
 /// Every reason for a refusal, as `/sim/state` counts them.
@@ -212,10 +214,8 @@ fn perform(
         | Place::Authorization
         | Place::Requirements(_)
         | Place::Preferences(_) => settings::answer(store, version, caller, (place, act), call),
-        Place::Subscriptions
-        | Place::Licences(_)
+        Place::Licences(_)
         | Place::Organization
-        | Place::Domains
         | Place::Domain(_)
         | Place::Federation(_)
         | Place::RoleAssignments => tenant::answer(store, version, caller, place, call),

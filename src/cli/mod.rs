@@ -31,8 +31,8 @@ pub mod sim;
 pub mod sim_key;
 pub mod status;
 mod story;
-pub mod tenant;
 pub mod tap;
+pub mod tenant;
 #[cfg(test)]
 mod testing;
 

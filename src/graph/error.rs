@@ -345,14 +345,14 @@ impl GraphError {
     }
 
     /// A refusal told by what the call needs, instead of in general.
-    pub(super) fn for_want_of(mut self, rights: &Rights) -> Self {
+    pub(super) fn for_want_of(mut self, rights: &Rights, look: &'static str) -> Self {
         if self.0.kind == ErrorKind::Refused {
             self.0.next = match self.0.number {
                 // What does not fit the schema is not the operator's doing.
                 Some(1001 | 1007) => "Run `keybench tenant plan` again; if it stays, report it with the ids above: \
                      Graph's schema and keybench's differ."
                     .to_owned(),
-                _ => rights.refused.to_owned(),
+                _ => look.to_owned(),
             };
             return self;
         }
@@ -434,9 +434,10 @@ impl Said {
             |value: &serde_json::Value| value.as_str().map(|text| one_line(text, 300)).filter(|text| !text.is_empty());
         // Where both speak and differ, the inner one says more.
         let message = text(&inner["message"]).or_else(|| text(&error["message"]));
-        let number = message.as_deref().and_then(|message| message.split_once(": ")).and_then(|(number, _)| {
-            (number.len() == 4).then(|| number.parse().ok()).flatten()
-        });
+        let number = message
+            .as_deref()
+            .and_then(|message| message.split_once(": "))
+            .and_then(|(number, _)| (number.len() == 4).then(|| number.parse().ok()).flatten());
         Self {
             code: text(&error["code"]).or_else(|| text(&inner["code"])),
             message,
@@ -458,6 +459,7 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rights::{ACCESS_WRITE, look};
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
@@ -509,11 +511,13 @@ mod tests {
     fn the_inner_message_says_more_and_its_number_is_a_code() {
         let body = r#"{"error":{"code":"BadRequest","message":"The server could not process the request because it is malformed or incorrect.",
             "innerError":{"message":"1007: Incoming object does not match the schema."}}}"#;
-        let error = GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&super::super::rights::ACCESS_WRITE);
+        let error =
+            GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&ACCESS_WRITE, look::ACCESS);
         assert!(error.cause().contains("\u{201c}1007: Incoming"), "{}", error.cause());
         assert!(error.next().contains("report it"), "{}", error.next());
         let body = r#"{"error":{"code":"BadRequest","message":"1032: validation failed"}}"#;
-        let error = GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&super::super::rights::ACCESS_WRITE);
+        let error =
+            GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&ACCESS_WRITE, look::ACCESS);
         assert!(error.next().contains("block stands alone"), "{}", error.next());
     }
 

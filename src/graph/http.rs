@@ -15,7 +15,7 @@ use url::Url;
 use super::cloud::is_loopback;
 use super::error::{ErrorKind, Fixer, GraphError, RequestIds, one_line};
 use super::retry::{AnswerClass, Repeat, http_date, retry_after};
-use super::rights::Rights;
+use super::rights::{Rights, look};
 use crate::model::Secret;
 
 /// How long one attempt may take.
@@ -53,6 +53,8 @@ pub(super) struct Request {
     pub resend: bool,
     /// What the caller needs for it: a refusal names that.
     pub rights: Option<&'static Rights>,
+    /// What to look at when the content is refused.
+    pub look: &'static str,
     /// Belongs to the area of one request a second.
     pub paced: bool,
 }
@@ -69,6 +71,7 @@ impl Request {
             repeat: Repeat::Safe,
             resend: false,
             rights: None,
+            look: look::REPORT,
             paced: false,
         }
     }
@@ -108,6 +111,13 @@ impl Request {
     #[must_use]
     pub fn needing(mut self, rights: &'static Rights) -> Self {
         self.rights = Some(rights);
+        self
+    }
+
+    /// What to look at when the content is refused, as whole sentences.
+    #[must_use]
+    pub fn refused(mut self, look: &'static str) -> Self {
+        self.look = look;
         self
     }
 

@@ -128,7 +128,8 @@ pub(super) fn run(context: &Context<'_>, args: &WhatIfArgs) -> Result<Exit, CliE
         tell(context, args, question, &person, &results, &switches);
     }
     if args.aaguid.is_none() {
-        output.answer("\nNo model was named (--aaguid): where a strength lists models, a key is said to depend on that.");
+        output
+            .answer("\nNo model was named (--aaguid): where a strength lists models, a key is said to depend on that.");
     }
     Ok(Exit::Done)
 }

@@ -22,7 +22,9 @@ fn tenant() -> RunningTenant {
         ..TenantSpec::default()
     };
     let policy = |name: &str, state: &str, target: Value, grant: Value| {
-        map(json!({"displayName": name, "state": state, "conditions": {"applications": target, "users": {"includeGroups": [PILOT]}}, "grantControls": grant}))
+        map(
+            json!({"displayName": name, "state": state, "conditions": {"applications": target, "users": {"includeGroups": [PILOT]}}, "grantControls": grant}),
+        )
     };
     let register = json!({"includeUserActions": ["urn:user:registersecurityinfo"]});
     let strength = |id: &str| json!({"operator": "OR", "authenticationStrength": {"id": id}});
@@ -31,7 +33,8 @@ fn tenant() -> RunningTenant {
     spec.policies.strengths = vec![map(json!({"id": BOOTSTRAP, "displayName": "Keys and one-time passes",
         "allowedCombinations": ["fido2", "temporaryAccessPassOneTime"], "combinationConfigurations": [{
             "@odata.type": "#microsoft.graph.fido2CombinationConfiguration", "allowedAAGUIDs": [MODEL], "appliesToCombinations": ["fido2"]}]}))];
-    let mut abroad = policy("Not from abroad", "enabled", register.clone(), json!({"operator": "OR", "builtInControls": ["block"]}));
+    let mut abroad =
+        policy("Not from abroad", "enabled", register.clone(), json!({"operator": "OR", "builtInControls": ["block"]}));
     abroad["conditions"]["locations"] =
         json!({"includeLocations": ["All"], "excludeLocations": ["44444444-dddd-4eee-8fff-000000000004"]});
     spec.policies.locations = vec![map(json!({"id": "44444444-dddd-4eee-8fff-000000000004", "displayName": "Home",
@@ -39,8 +42,18 @@ fn tenant() -> RunningTenant {
     spec.policies.access = vec![
         policy("Register with a key or pass", "enabled", register, strength(BOOTSTRAP)),
         abroad,
-        policy("Everything resists phishing", "enabled", json!({"includeApplications": ["All"]}), strength("00000000-0000-0000-0000-000000000004")),
-        policy("Later", "disabled", json!({"includeApplications": ["All"]}), json!({"operator": "AND", "builtInControls": ["mfa", "compliantDevice"]})),
+        policy(
+            "Everything resists phishing",
+            "enabled",
+            json!({"includeApplications": ["All"]}),
+            strength("00000000-0000-0000-0000-000000000004"),
+        ),
+        policy(
+            "Later",
+            "disabled",
+            json!({"includeApplications": ["All"]}),
+            json!({"operator": "AND", "builtInControls": ["mfa", "compliantDevice"]}),
+        ),
     ];
     start(spec, "127.0.0.1:0".parse().expect("an address")).expect("a tenant")
 }

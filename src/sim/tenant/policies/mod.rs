@@ -39,8 +39,8 @@ use super::store::{Person, Store};
 
 pub(super) use fido2::{in_scope, profiles_of};
 pub(super) use methods::{PassRules, is_for, pass_rules};
-pub(super) use tenant::plans;
 pub use spec::PoliciesSpec;
+pub(super) use tenant::plans;
 
 /// Every reason for a refusal, as `/sim/state` counts them.
 #[cfg(test)]
@@ -214,11 +214,9 @@ fn perform(
         | Place::Authorization
         | Place::Requirements(_)
         | Place::Preferences(_) => settings::answer(store, version, caller, (place, act), call),
-        Place::Licences(_)
-        | Place::Organization
-        | Place::Domain(_)
-        | Place::Federation(_)
-        | Place::RoleAssignments => tenant::answer(store, version, caller, place, call),
+        Place::Licences(_) | Place::Organization | Place::Domain(_) | Place::Federation(_) | Place::RoleAssignments => {
+            tenant::answer(store, version, caller, place, call)
+        }
     }
 }
 

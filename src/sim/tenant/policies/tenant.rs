@@ -31,9 +31,7 @@ fn plans_of(product: &str) -> &'static [(&'static str, &'static str)] {
 
 /// A product's `servicePlans`.
 pub(in super::super) fn plans(product: &str) -> Vec<Value> {
-    let plan = |(name, id): &(&str, &str)| {
-        json!({ "servicePlanId": id, "servicePlanName": name, "provisioningStatus": "Success", "appliesTo": "User" })
-    };
+    let plan = |(name, id): &(&str, &str)| json!({ "servicePlanId": id, "servicePlanName": name, "provisioningStatus": "Success", "appliesTo": "User" });
     plans_of(product).iter().map(plan).collect()
 }
 

@@ -244,6 +244,11 @@ fn find_method(store: &Store, version: Version, id: &str) -> Result<usize, Refus
         .ok_or_else(|| Refused::new(Why::NotThere, format!("There is no authentication method configuration '{id}'.")))
 }
 
+#[cfg(test)]
+pub(super) fn answer_for_test(store: &Store, version: Version, id: &str) -> Result<usize, Refused> {
+    find_method(store, version, id)
+}
+
 fn change_policy(store: &mut Store, version: Version, change: &Object) -> Result<(), Refused> {
     let schema = schema(version);
     shape::check(schema, "authenticationMethodsPolicy", change)?;

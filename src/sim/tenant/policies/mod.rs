@@ -20,6 +20,8 @@ mod shape;
 pub mod spec;
 mod strengths;
 mod tenant;
+#[cfg(test)]
+mod tests;
 mod what_if;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::connect::connect;
@@ -69,6 +70,20 @@ impl<'a> AtTenant<'a> {
             cancel,
             _patience: patience,
         })
+    }
+
+    /// Between two people: whether Ctrl-C asked to stop. What is done stands; the same command goes on.
+    pub(super) fn go_on(&self) -> Result<(), CliError> {
+        if !interrupted().load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let fact = "Interrupted. What is listed above is done, the rest is not.";
+        Err(CliError::new(
+            Exit::Interrupted,
+            "interrupted",
+            fact,
+            "run the same command again; it goes on where it stopped.",
+        ))
     }
 
     /// The ledger, for writing; made where there is none.

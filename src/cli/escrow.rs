@@ -145,7 +145,7 @@ fn open_pin(context: &Context<'_>, args: &OpenArgs) -> Result<Exit, CliError> {
 }
 
 /// Opens the PIN and writes who did; the PIN is given only when that is kept.
-fn open_recorded(
+pub(super) fn open_recorded(
     ledger: &dyn Ledger,
     job: &JobId,
     attempt: Option<Attempt>,

@@ -20,7 +20,9 @@ pub mod ledger;
 mod ledger_tests;
 pub mod man;
 pub mod methods;
+pub mod oath;
 pub mod output;
+pub mod parcel;
 pub mod people;
 pub mod prompt;
 pub mod run;
@@ -141,6 +143,9 @@ pub enum Command {
     Tap(tap::TapCommand),
     /// Everything a person can sign in with
     Methods(methods::MethodsArgs),
+    /// Hardware one-time-code tokens (Graph beta): import, assign, activate
+    #[command(subcommand)]
+    Oath(oath::OathCommand),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -153,6 +158,25 @@ pub enum Command {
     /// Work on sealed PINs away from the bench: signed bundles and logs
     #[command(subcommand)]
     Custody(custody::CustodyCommand),
+    /// The packing table: key and parcel are compared
+    ///
+    /// Scan a key's label, then its parcel's, then the carrier's number. What doesn't belong together stops loudly.
+    Pack(parcel::pack::PackArgs),
+    /// A parcel arrived, and the right person holds its key
+    #[command(subcommand)]
+    Receipt(parcel::receipt::ReceiptCommand),
+    /// Hand a PIN over, after receipt
+    ///
+    /// Not by whoever packed the key, and not a letter that lay too long.
+    Release(parcel::release::ReleaseArgs),
+    /// A key is lost: it opens nothing any more, and the person gets another
+    Lost(parcel::gone::LostArgs),
+    /// A key is replaced: it opens nothing any more, and the person gets another
+    Replace(parcel::gone::ReplaceArgs),
+    /// A key came back: whose was it, out of the tenant, wiped, back to stock
+    Return(parcel::gone::ReturnArgs),
+    /// A person left: none of their keys opens anything any more
+    Leaver(parcel::gone::LeaverArgs),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -272,10 +296,18 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::People(command) => people::run(context, command),
         Command::Tap(command) => tap::run(context, command),
         Command::Methods(args) => methods::run(context, args),
+        Command::Oath(command) => oath::run(context, command),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),
         Command::Custody(command) => custody::run(context, command),
+        Command::Pack(args) => parcel::pack::run(context, args),
+        Command::Receipt(command) => parcel::receipt::run(context, command),
+        Command::Release(args) => parcel::release::run(context, args),
+        Command::Lost(args) => parcel::gone::lost(context, args),
+        Command::Replace(args) => parcel::gone::replace(context, args),
+        Command::Return(args) => parcel::gone::return_(context, args),
+        Command::Leaver(args) => parcel::gone::leaver(context, args),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]

@@ -51,6 +51,8 @@ pub struct Settings {
     pub ledger: LedgerSettings,
     /// `[bench]`.
     pub bench: BenchSettings,
+    /// From bench to hand.
+    pub handover: HandoverSettings,
 }
 
 /// How to sign in to the tenant.
@@ -196,6 +198,21 @@ pub struct BenchSettings {
     pub mds: Option<PathBuf>,
 }
 
+/// `[handover]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandoverSettings {
+    /// A PIN leaves only after receipt. Default: yes.
+    pub after_receipt: bool,
+    /// The organisation's country, ISO 3166-1 alpha-2: letters to others are letters abroad.
+    pub country: Option<String>,
+    /// Days that a PIN letter lives. Default: 21.
+    pub letter_days: u16,
+    /// Days that it lives abroad. Default: 30.
+    pub letter_days_abroad: u16,
+    /// The command that hands a PIN over: program and arguments. Empty where there is none.
+    pub hook: Vec<String>,
+}
+
 /// The default of `[bench] key_name`.
 pub const KEY_NAME: &str = "{model} {serial}";
 
@@ -274,6 +291,7 @@ impl Settings {
             escrow: section::escrow(&mut reader),
             ledger: section::ledger(&mut reader, file, data),
             bench: section::bench(&mut reader, file),
+            handover: section::handover(&mut reader),
         };
         if reader.problems.is_empty() {
             return Ok(settings);

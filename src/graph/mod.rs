@@ -39,6 +39,7 @@ pub mod registration_report;
 pub mod retry;
 pub mod rights;
 pub mod server_clock;
+pub mod sessions;
 pub mod sign_in_methods;
 pub mod temporary_access_pass;
 pub mod tenant_settings;

@@ -45,10 +45,10 @@ pub fn open_doors(ledger: &dyn Ledger, now: Timestamp) -> Result<Vec<OpenDoor>, 
                 let until = end(starts, minutes);
                 doors.insert(user.clone(), OpenDoor { user, method, from: starts, until, one_time });
             }
-            Entry::Tenant(TenantEntry::MethodRemoved { user, method, .. }) => {
-                if doors.get(&user).is_some_and(|door| door.method == method) {
-                    doors.remove(&user);
-                }
+            Entry::Tenant(TenantEntry::MethodRemoved { user, method, .. })
+                if doors.get(&user).is_some_and(|door| door.method == method) =>
+            {
+                doors.remove(&user);
             }
             _ => {}
         }

@@ -46,12 +46,12 @@ pub enum MethodsCommand {
 /// `keybench methods remove`
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
-  keybench methods remove kim@contoso.com 3179e48a-750b-4051-897c-87b9720928f7 --reason \"phone was sold\"
+  keybench methods remove kim@contoso.com 3179e48a-750b-4051-897c-87b9720928f7 --reason sold
   keybench methods remove kim@contoso.com phone --reason \"SMS is not allowed\" --yes
   keybench methods remove kim@contoso.com ID --reason \"key is lost\" --dry-run
 
-A kind (phone, email, softwareOath …) is enough where the person has one of it. A key lost on its way:
-remove its passkey, then run the roster again for another.")]
+A kind (phone, email, softwareOath …) is enough where the person has one of it. A key lost on its
+way: remove its passkey, then run the roster again for another.")]
 pub struct RemoveArgs {
     /// User principal name or object id
     #[arg(value_name = "USER")]

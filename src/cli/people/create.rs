@@ -72,6 +72,7 @@ pub(super) fn run(context: &Context<'_>, args: &CreateArgs) -> Result<Exit, CliE
     let journal = at.journal(&ledger);
     let (mut made, mut already, mut changed, mut failed) = (0u64, 0u64, 0u64, 0u64);
     for wish in &wishes {
+        at.go_on()?;
         let mut done = Done::default();
         let outcome = fulfil(context, &at, &journal, wish, &mut done);
         report(context, wish, &done, outcome.as_ref().err());

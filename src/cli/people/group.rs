@@ -150,6 +150,7 @@ fn members(context: &Context<'_>, args: &MembersArgs, add: bool) -> Result<Exit,
     let ledger = if args.dry_run { None } else { Some(at.ledger()?) };
     let (mut changed, mut same, mut failed) = (Vec::new(), 0u64, 0u64);
     for (user, within) in users.iter().zip(within) {
+        at.go_on()?;
         let name = name_of(user);
         let tell = |outcome: &str| {
             context.output.json(&json!({

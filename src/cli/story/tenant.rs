@@ -13,6 +13,10 @@ pub(super) fn in_words(entry: &TenantEntry) -> String {
         TenantEntry::AccountChangeIntended { change, area, call, operator, account, .. } => {
             format!("About to change {area} ({call}): change {change}, by {operator}, signed in as {account}.")
         }
+        // What is done to an account is answered for; a policy is read back as well.
+        TenantEntry::ChangeDone { change, after: None, request: Some(request) } => {
+            format!("Change {change} is made (request {request}).")
+        }
         TenantEntry::ChangeDone { change, request, .. } => match request {
             Some(request) => format!("Change {change} is made and was read back (request {request})."),
             None => format!("Change {change} was found made."),

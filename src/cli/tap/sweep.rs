@@ -74,6 +74,7 @@ pub(super) fn run(context: &Context<'_>, args: &SweepArgs) -> Result<Exit, CliEr
     let ledger = if args.dry_run { None } else { Some(at.ledger()?) };
     let (mut swept, mut kept, mut failed) = (0u64, 0u64, 0u64);
     for ((user, name, pass), keys) in with.iter().zip(keys) {
+        at.go_on()?;
         if keys == 0 {
             if pass.is_open(now) {
                 kept += 1;

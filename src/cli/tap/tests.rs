@@ -51,7 +51,7 @@ fn entries(desk: &Desk) -> Vec<TenantEntry> {
 
 #[test]
 fn a_pass_is_shown_once_written_down_counted_and_swept() {
-    let (_tenant, desk) = open(spec());
+    let (tenant, desk) = open(spec());
     let ran = desk.run(&issue(&[]));
     assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
     let code = ran.out.trim_end().to_owned();
@@ -95,6 +95,10 @@ fn a_pass_is_shown_once_written_down_counted_and_swept() {
             .any(|entry| matches!(entry, TenantEntry::MethodRemoved { reason, .. } if reason == "wrong person"))
     );
     assert_eq!(desk.run(&["ledger", "verify"]).exit, Exit::Done);
+    let user = tenant.state()["people"][0]["id"].as_str().expect("an id").to_owned();
+    let story = desk.run(&["show", &user]).out;
+    assert!(story.contains("Temporary Access Pass was issued") && story.contains("Reason: wrong person"), "{story}");
+    assert!(story.contains("is made (request "), "{story}");
 }
 
 #[test]

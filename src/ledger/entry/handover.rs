@@ -51,6 +51,94 @@ pub enum HandoverEntry {
         /// What the label's code says.
         code: String,
     },
+    /// A key was put into its parcel: key and parcel were compared.
+    Packed {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// How the key was recognised: `label`, `serial` or `plugged`.
+        seen_by: String,
+        /// The carrier's number, if it was told.
+        tracking: Option<String>,
+        /// Who packed it, as they named themselves; else the operating system's name.
+        by: String,
+    },
+    /// Key and parcel did not belong together, and packing was stopped.
+    PackingStopped {
+        /// The key's job.
+        job: JobId,
+        /// A short code, e.g. `other-parcel`.
+        code: String,
+        /// Who was packing.
+        by: String,
+    },
+    /// The parcel arrived, by the carrier's word or by the code on the card inside. Says nothing of who opened it.
+    Delivered {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// `carrier` or `card`.
+        evidence: String,
+        /// When it arrived.
+        when: Timestamp,
+        /// Who noted it.
+        by: String,
+    },
+    /// Somebody made sure that the right person holds the key.
+    ReceiptVerified {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// `manager`, `call-back` or `other-channel`.
+        how: String,
+        /// Who made sure.
+        by: String,
+    },
+    /// The PIN was handed over.
+    PinReleased {
+        /// The job.
+        job: JobId,
+        /// Whose try's PIN.
+        attempt: Attempt,
+        /// `letter` or `hook`.
+        channel: String,
+        /// Who released it.
+        by: String,
+    },
+    /// A key is gone, wherever it was.
+    KeyLost {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// Why we think so.
+        reason: String,
+        /// Who said it.
+        by: String,
+    },
+    /// A key is back in hand.
+    KeyReturned {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// It was wiped, and shown to be blank.
+        blank: bool,
+        /// Who took it back.
+        by: String,
+    },
+    /// The person is to get another key in the place of this try's, whose method is out of the tenant.
+    ReplacementWanted {
+        /// The job.
+        job: JobId,
+        /// Whose try's key is replaced.
+        attempt: Attempt,
+        /// A short code: `lost`, `returned` or `replaced`.
+        code: String,
+    },
     /// A signed bundle, or a log of what was done with one, was written for another desk.
     CustodyGiven {
         /// SHA-256 of the file.
@@ -101,6 +189,14 @@ impl HandoverEntry {
                 Some(job)
             }
             Self::LabelPrinted { job, .. } => job.as_ref(),
+            Self::Packed { job, .. }
+            | Self::PackingStopped { job, .. }
+            | Self::Delivered { job, .. }
+            | Self::ReceiptVerified { job, .. }
+            | Self::PinReleased { job, .. }
+            | Self::KeyLost { job, .. }
+            | Self::KeyReturned { job, .. }
+            | Self::ReplacementWanted { job, .. } => Some(job),
             Self::CustodyGiven { .. } | Self::CustodyPartner { .. } => None,
             Self::CustodyTaken { job, .. } => Some(job),
             Self::Elsewhere { done, .. } => done.job(),

@@ -55,7 +55,7 @@ pub enum TenantEntry {
         /// Object id of the signed-in account, or the application's id.
         account: String,
     },
-    /// The change is in the tenant, and was read back.
+    /// The change is in the tenant: read back, or, of an account, answered for.
     ChangeDone {
         /// Which.
         change: ChangeId,

@@ -149,6 +149,20 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
         HandoverEntry::LetterPrinted { job: job.clone(), sheet: sheet.clone(), to: "file".into() },
         HandoverEntry::LetterConfirmed { job: job.clone(), sheet, good: true },
         HandoverEntry::LabelPrinted { job: Some(job.clone()), code: "code".into() },
+        HandoverEntry::Packed {
+            job: job.clone(),
+            attempt: 1,
+            seen_by: "label".into(),
+            tracking: Some("JD0146".into()),
+            by: "op".into(),
+        },
+        HandoverEntry::PackingStopped { job: job.clone(), code: "other-parcel".into(), by: "op".into() },
+        HandoverEntry::Delivered { job: job.clone(), attempt: 1, evidence: "card".into(), when: at, by: "op".into() },
+        HandoverEntry::ReceiptVerified { job: job.clone(), attempt: 1, how: "manager".into(), by: "op".into() },
+        HandoverEntry::PinReleased { job: job.clone(), attempt: 1, channel: "letter".into(), by: "op".into() },
+        HandoverEntry::KeyLost { job: job.clone(), attempt: 1, reason: "post".into(), by: "op".into() },
+        HandoverEntry::KeyReturned { job: job.clone(), attempt: 1, blank: true, by: "op".into() },
+        HandoverEntry::ReplacementWanted { job: job.clone(), attempt: 1, code: "lost".into() },
         HandoverEntry::CustodyGiven { file: document, jobs: 1, by: "op".into() },
         HandoverEntry::CustodyPartner { desk: desk.clone(), signer: "0123456789abcdef".into(), by: "op".into() },
         HandoverEntry::CustodyTaken { job: job.clone(), desk: desk.clone(), upto: 7, entries: 2 },
@@ -205,9 +219,9 @@ fn kind(entry: &Entry) -> usize {
             TenantEntry::MethodRemoved { .. } => 37,
             TenantEntry::PersonCreated { .. } => 38,
             TenantEntry::KeyUsed { .. } => 39,
-            TenantEntry::AccountChangeIntended { .. } => 48,
-            TenantEntry::TokenImported { .. } => 49,
-            TenantEntry::TokenActivated { .. } => 50,
+            TenantEntry::AccountChangeIntended { .. } => 56,
+            TenantEntry::TokenImported { .. } => 57,
+            TenantEntry::TokenActivated { .. } => 58,
         },
         Entry::Handover(entry) => match entry {
             HandoverEntry::LetterClaimed { .. } => 40,
@@ -218,11 +232,19 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::CustodyPartner { .. } => 45,
             HandoverEntry::CustodyTaken { .. } => 46,
             HandoverEntry::Elsewhere { .. } => 47,
+            HandoverEntry::Packed { .. } => 48,
+            HandoverEntry::PackingStopped { .. } => 49,
+            HandoverEntry::Delivered { .. } => 50,
+            HandoverEntry::ReceiptVerified { .. } => 51,
+            HandoverEntry::PinReleased { .. } => 52,
+            HandoverEntry::KeyLost { .. } => 53,
+            HandoverEntry::KeyReturned { .. } => 54,
+            HandoverEntry::ReplacementWanted { .. } => 55,
         },
     }
 }
 
-const KINDS: usize = 51;
+const KINDS: usize = 59;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::access::{self, Act, Caller};
 use super::errors;
+use super::hardware_oath::{self, OathCall};
 use super::http::{Answer, Call, Version};
 use super::newcomers;
 use super::other_methods::{self, OtherMethod};
@@ -49,6 +50,7 @@ pub(super) enum AccountCall {
     Pass { who: Who, id: String },
     IssuePass(Who),
     DeletePass { who: Who, id: String },
+    Oath(OathCall),
     DeleteMethod { who: Who, kind: MethodKind, id: String },
     CreateUser,
     ChangeUser(String),
@@ -63,6 +65,9 @@ pub(super) enum AccountCall {
 impl AccountCall {
     /// The call of a path; `Some(None)` where the path is one of ours and the method is not.
     pub(super) fn of(method: &str, segments: &[&str], path: &[&str]) -> Option<Option<Self>> {
+        if let Some(call) = OathCall::of(method, segments, path) {
+            return Some(call.map(Self::Oath));
+        }
         let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
         match (segments, method) {
             (["users"], "POST") => return Some(Some(Self::CreateUser)),
@@ -109,6 +114,7 @@ impl AccountCall {
             Self::Passes(_) | Self::Pass { .. } => Kind::Passes,
             Self::IssuePass(_) => Kind::IssuePass,
             Self::DeletePass { .. } => Kind::DeletePass,
+            Self::Oath(_) => Kind::Oath,
             Self::DeleteMethod { .. } => Kind::DeleteMethod,
             Self::CreateUser => Kind::CreateUser,
             Self::ChangeUser(_) => Kind::ChangeUser,
@@ -127,6 +133,7 @@ impl AccountCall {
             Self::Passes(who) | Self::IssuePass(who) => who,
             Self::Pass { who, .. } | Self::DeletePass { who, .. } | Self::DeleteMethod { who, .. } => who,
             Self::ChangeUser(name) | Self::AssignLicense(name) => return Some(name),
+            Self::Oath(call) => return call.person(),
             Self::RemoveMember { member, .. } => return Some(member),
             Self::CreateUser | Self::Domains | Self::Skus | Self::CreateGroup | Self::AddMember(_) => return None,
         };
@@ -150,6 +157,7 @@ pub(super) fn answer(
         AccountCall::Pass { who, id } => passes::get(store, version, caller, who, id),
         AccountCall::IssuePass(who) => passes::issue(store, version, caller, who, call),
         AccountCall::DeletePass { who, id } => passes::delete(store, caller, who, id),
+        AccountCall::Oath(what) => hardware_oath::answer(store, version, caller, what, call),
         AccountCall::DeleteMethod { who, kind, id } => other_methods::delete(store, caller, who, *kind, id),
         AccountCall::CreateUser => newcomers::create(store, version, caller, call),
         AccountCall::ChangeUser(name) => newcomers::change(store, caller, name, call),
@@ -216,7 +224,11 @@ pub(super) fn target<'a>(
 /// The list of methods beside passkeys and password, as a read of all methods shows them.
 pub(super) fn methods(store: &Store, version: Version, person: &Person, now: Timestamp) -> Vec<Value> {
     let pass = person.account.pass.iter().map(|pass| passes::as_json(store, version, person, pass, now));
-    pass.chain(person.account.methods.iter().map(other_methods::as_json)).collect()
+    let mut all: Vec<Value> = pass.chain(person.account.methods.iter().map(other_methods::as_json)).collect();
+    if version == Version::Beta {
+        all.extend(hardware_oath::of_person(store, person, false));
+    }
+    all
 }
 
 /// The context of a list below a person's `authentication`.

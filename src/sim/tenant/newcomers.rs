@@ -130,6 +130,7 @@ pub(super) fn create(store: &mut Store, version: Version, caller: &Caller, call:
         ));
     }
     let (upn, name, location) = (upn.to_owned(), name.to_owned(), location.map(str::to_owned));
+    store.secrets.push(text(&profile, "password").unwrap_or_default().to_owned());
     let id = store.fresh_guid("user");
     let now = store.now();
     let account = Account {

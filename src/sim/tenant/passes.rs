@@ -159,6 +159,7 @@ pub(super) fn issue(
     let person = store.person(&user).ok_or_else(no_such_method)?;
     let mut value = as_json(store, version, person, &pass, now);
     value["temporaryAccessPass"] = pass.code.clone().into();
+    store.secrets.push(pass.code);
     value["@odata.context"] = context(store, version, &user, "temporaryAccessPassMethods", "/$entity").into();
     Ok(Answer::json(201, value))
 }

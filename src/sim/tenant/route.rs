@@ -46,6 +46,8 @@ pub enum Kind {
     Delete,
     /// `GET …/authentication/methods`
     Methods,
+    /// `POST /users/{id}/revokeSignInSessions`
+    RevokeSessions,
     /// `GET /policies/authenticationMethodsPolicy…`
     Policy,
     /// `PATCH` and `DELETE /policies/authenticationMethodsPolicy…`
@@ -76,6 +78,8 @@ pub enum Kind {
     DeletePass,
     /// `DELETE …/{collection}/{id}` of phones, mail addresses, apps and devices
     DeleteMethod,
+    /// Everything about hardware OATH tokens
+    Oath,
     /// `POST /users`
     CreateUser,
     /// `PATCH /users/{id}`
@@ -120,6 +124,7 @@ impl Kind {
             Self::Get => "get",
             Self::Delete => "delete",
             Self::Methods => "methods",
+            Self::RevokeSessions => "revokeSessions",
             Self::Policy => "policy",
             Self::PolicyChange => "policyChange",
             Self::Strengths => "strengths",
@@ -135,6 +140,7 @@ impl Kind {
             Self::IssuePass => "issuePass",
             Self::DeletePass => "deletePass",
             Self::DeleteMethod => "deleteMethod",
+            Self::Oath => "oath",
             Self::CreateUser => "createUser",
             Self::ChangeUser => "changeUser",
             Self::AssignLicense => "assignLicense",
@@ -185,6 +191,7 @@ pub(super) enum GraphCall {
     Delete { who: Who, method: String },
     Methods(Who),
     Setting(Place, Act),
+    RevokeSessions(Who),
     Account(AccountCall),
     Batch,
 }
@@ -254,6 +261,7 @@ impl Route {
             | GraphCall::List(who)
             | GraphCall::Get { who, .. }
             | GraphCall::Delete { who, .. }
+            | GraphCall::RevokeSessions(who)
             | GraphCall::Methods(who) => who.name(),
             GraphCall::Setting(place, _) => place.who()?.name(),
             GraphCall::Account(call) => call.person(),
@@ -279,6 +287,7 @@ impl GraphCall {
             Self::Get { .. } => Kind::Get,
             Self::Delete { .. } => Kind::Delete,
             Self::Methods(_) => Kind::Methods,
+            Self::RevokeSessions(_) => Kind::RevokeSessions,
             Self::Setting(place, act) => place.kind(*act),
             Self::Account(call) => call.kind(),
             Self::Batch => Kind::Batch,
@@ -362,6 +371,7 @@ fn person_call(method: &str, who: Who, rest: &[&str], path: &[&str]) -> Option<(
             ("DELETE", GraphCall::Delete { who, method: last() })
         }
         ["authentication", "fido2methods", _] => ("GET", GraphCall::Get { who, method: last() }),
+        ["revokesigninsessions"] => ("POST", GraphCall::RevokeSessions(who)),
         ["checkmembergroups"] => ("POST", GraphCall::CheckMemberGroups(who)),
         [list @ ("memberof" | "transitivememberof"), cast @ ..] if cast.len() <= 1 => {
             let cast = cast.first().map(|cast| (*cast).to_owned());

@@ -29,7 +29,7 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{accounts, batch, control, fido2, groups, oauth, policies, policy, users};
+use super::{accounts, batch, control, fido2, groups, oauth, policies, policy, sessions, users};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -98,6 +98,11 @@ impl RunningTenant {
     /// What `GET /sim/log` answers: every request in order.
     pub fn log(&self) -> Vec<Value> {
         lock(&self.store).log.clone()
+    }
+
+    /// Every password and seed it was sent and every pass it gave out: what must be nowhere else. For tests that search.
+    pub fn secrets(&self) -> Vec<String> {
+        lock(&self.store).secrets.clone()
     }
 
     /// Adds a fault from now on.
@@ -468,6 +473,7 @@ fn graph_answer(
         GraphCall::Methods(who) => fido2::list(store, version, caller, who, true),
         GraphCall::Get { who, method } => fido2::get(store, version, caller, who, method),
         GraphCall::Delete { who, method } => fido2::delete(store, version, caller, who, method),
+        GraphCall::RevokeSessions(who) => sessions::revoke(store, version, caller, who),
         GraphCall::Setting(place, act) => policies::answer(store, version, caller, (place, *act), call),
         GraphCall::Account(what) => accounts::answer(store, version, caller, what, call),
         GraphCall::Batch => Err(errors::graph(400, "BadRequest", "A batch can't hold a batch.")),

@@ -265,6 +265,7 @@ impl Default for AppSpec {
     fn default() -> Self {
         let granted: Vec<String> = [
             "UserAuthMethod-Passkey.ReadWrite.All",
+            "User.RevokeSessions.All",
             "User.Read.All",
             "GroupMember.Read.All",
             "Policy.Read.AuthenticationMethod",
@@ -282,6 +283,8 @@ impl Default for AppSpec {
             "LicenseAssignment.Read.All",
             "UserAuthenticationMethod.ReadWrite.All",
             "UserAuthMethod-TAP.ReadWrite.All",
+            "UserAuthMethod-HardwareOATH.ReadWrite.All",
+            "Policy.ReadWrite.AuthenticationMethod",
             "UserAuthMethod-Phone.ReadWrite.All",
             "UserAuthMethod-MicrosoftAuthApp.ReadWrite.All",
             "UserAuthenticationMethod.Read.All",

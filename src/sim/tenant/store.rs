@@ -79,6 +79,8 @@ pub(super) struct Store {
     pub(super) admin: String,
     pub(super) people: Vec<Person>,
     pub(super) groups: Vec<Group>,
+    /// Hardware tokens.
+    pub(super) tokens_in_stock: Vec<super::hardware_oath::Device>,
     pub(super) policy: PolicySpec,
     pub(super) policies: Policies,
     pub(super) challenges: Challenges,
@@ -86,6 +88,10 @@ pub(super) struct Store {
     pub(super) tokens: HashMap<String, Caller>,
     pub(super) pending: Pending,
     pub(super) rejected: Vec<(String, String)>,
+    /// Passwords and seeds that were sent, passes that were given out.
+    pub(super) secrets: Vec<String>,
+    /// Whose sessions were revoked, in order.
+    pub(super) signed_out: Vec<String>,
     pub(super) log: Vec<Value>,
     requests: BTreeMap<&'static str, u64>,
     offset: SignedDuration,
@@ -117,6 +123,7 @@ impl Store {
             admin: String::new(),
             people: Vec::new(),
             groups: Vec::new(),
+            tokens_in_stock: Vec::new(),
             policy: spec.policy.clone(),
             policies: Policies::default(),
             challenges: Challenges::default(),
@@ -124,6 +131,8 @@ impl Store {
             tokens: HashMap::new(),
             pending: Pending::default(),
             rejected: Vec::new(),
+            secrets: Vec::new(),
+            signed_out: Vec::new(),
             log: Vec::new(),
             requests: BTreeMap::new(),
             offset: SignedDuration::ZERO,
@@ -345,6 +354,7 @@ impl Store {
             "requests": self.requests,
             "rejected": rejected.collect::<Vec<_>>(),
             "policies": policies::state(self),
+            "signed_out": self.signed_out,
         })
     }
 }

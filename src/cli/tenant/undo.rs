@@ -11,7 +11,7 @@ use crate::model::ChangeId;
 use crate::tenant::apply::Step;
 use crate::tenant::current::Current;
 use crate::tenant::names::Names;
-use crate::tenant::undo::{UndoError, back, made};
+use crate::tenant::undo::{Renames, UndoError, back, made};
 use crate::world::Operator as _;
 
 /// `keybench tenant undo`
@@ -56,8 +56,9 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
         return Err(not_confirmed());
     }
     let (names, id) = (Names::default(), new_change()?);
-    let mut written = 0usize;
+    let (mut written, mut renames) = (0usize, Renames::default());
     for change in &changes {
+        let change = &renames.apply(change);
         let back = back(&reach, change)?;
         context.output.json(&json!({
             "event": "undo", "change": change.change, "writes": back.changes.iter().map(|one| json!({
@@ -87,7 +88,8 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
             if !args.dry_run {
                 written = written.saturating_add(1);
                 let number = ChangeId::new(format!("{id}.{written}"));
-                hand.one(&number, one, &mut Current::default())?;
+                let at = hand.one(&number, one, &mut Current::default())?;
+                renames.note(change, &at);
             }
         }
     }

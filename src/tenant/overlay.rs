@@ -177,7 +177,7 @@ mod tests {
             merged,
             json!({
                 "state": "enabled", "newMember": {"x": 1},
-                "includeTargets": [{"id": "a", "targetType": "group", "isRegistrationRequired": true, "newer": 5}, {"id": "b"}],
+                "includeTargets": [{"id": "A", "targetType": "group", "isRegistrationRequired": true, "newer": 5}, {"id": "b"}],
             })
         );
         assert_eq!(changed(&current, &merged).keys().collect::<Vec<_>>(), ["state", "includeTargets"]);

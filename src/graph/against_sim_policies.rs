@@ -33,6 +33,7 @@ fn document(json: Value) -> Document {
 fn pilot() -> TenantSpec {
     let mut spec = spec();
     spec.policies.access_per_second = 0;
+    spec.app.permissions.push("UserAuthenticationMethod.ReadWrite.All".to_owned());
     spec.groups[1].id = Some(PILOT.to_owned());
     spec.groups.push(crate::sim::tenant::spec::GroupSpec {
         name: "Break glass".to_owned(),

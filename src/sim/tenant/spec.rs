@@ -281,7 +281,6 @@ impl Default for AppSpec {
             "Application.Read.All",
             "Domain.Read.All",
             "LicenseAssignment.Read.All",
-            "UserAuthenticationMethod.ReadWrite.All",
             "UserAuthMethod-TAP.ReadWrite.All",
             "UserAuthMethod-HardwareOATH.ReadWrite.All",
             "Policy.ReadWrite.AuthenticationMethod",

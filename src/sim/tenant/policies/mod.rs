@@ -264,7 +264,7 @@ fn find(list: &[Object], what: &str, id: &str) -> Result<usize, Refused> {
 }
 
 /// The texts of a list.
-fn texts<'a>(value: Option<&'a Value>) -> impl Iterator<Item = &'a str> {
+fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
     value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 

@@ -216,4 +216,6 @@ fn a_batch_goes_from_bench_to_hand() {
     let again = format!("{}\n{}\nnone\n", code(CodeKind::Key, lost, 2), code(CodeKind::Parcel, lost, 2));
     assert_eq!(desk.scanning(&["pack", "--as", "Robin Roe"], &again).0, 0);
     desk.ok(&["ledger", "verify"]);
+    let agreed = desk.ok(&["reconcile"]);
+    assert_eq!(agreed.last().expect("a summary")["differences"].as_u64(), Some(0));
 }

@@ -14,8 +14,13 @@ use crate::rig::keys::Keys;
 use crate::rig::program::run;
 use crate::rig::{Need, Rig, ensure};
 
-pub const TRIAL: Trial =
-    Trial { name: "foreign-client", destroys: "2 keys", needs: &[Need::Uhid, Need::FidoTools], run: trial };
+pub const TRIAL: Trial = Trial {
+    name: "foreign-client",
+    destroys: "2 keys",
+    needs: &[Need::Uhid, Need::FidoTools],
+    bench: Some(trial),
+    key: None,
+};
 
 fn trial(rig: &Rig) -> Result<String, String> {
     let bench = Bench::new(rig, 2, "")?;

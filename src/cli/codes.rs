@@ -188,6 +188,8 @@ const OURS: &[Code] = &[
     code(About::Command, "not-shown", "The tenant took a change, and reading did not show it within a minute.", "Look at it in the portal; run the same command again."),
     code(About::Command, "would-lock-out", "People would be locked out, and `--yes` does not cover that. Nothing was changed.", "Change the file, or accept the number of people shown."),
     code(About::Command, "no-such-change", "The ledger has no such change of this tenant, it was not made, or what it replaced is gone.", "Give an id as `keybench tenant apply` printed it."),
+    code(About::Command, "no-list", "Only expected keys are to be taken, and no supplier's list is there.", "`keybench stock expect`."),
+    code(About::Command, "supplier-file", "A supplier's list can't be used; line and column are named.", "Correct it. Nothing was noted."),
     code(About::Command, "doctor", "Something that `keybench doctor` checks would stop a run.", "Do what stands beside each FAIL."),
     code(About::Command, "ledger-in-use", "Another keybench writes to this ledger.", "End that one; reading commands work beside it."),
     code(About::Command, "ledger-damaged", "The ledger's chain does not verify, or the file is damaged.", "Keep the file; `keybench ledger restore` rebuilds it from the mirror."),
@@ -301,7 +303,7 @@ mod tests {
     #[test]
     fn every_code_that_is_given_is_listed() {
         // Extensions, options, formats and other words with a dash.
-        const OTHER_WORDS: [&str; 4] = ["give-up", "hmac-secret", "role-assignable", "sim-key"];
+        const OTHER_WORDS: [&str; 6] = ["give-up", "hmac-secret", "put-back", "re-plug", "role-assignable", "sim-key"];
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut sources: Vec<std::path::PathBuf> = std::fs::read_dir(root.join("pipeline"))
             .expect("src/pipeline")

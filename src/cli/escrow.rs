@@ -13,10 +13,12 @@ use zeroize::Zeroizing;
 
 use super::prompt::Custodian;
 use super::{CliError, Context, Exit, ledger};
+use crate::ledger::openings::{self, PinOpening};
 use crate::ledger::{Append, Attempt, Entry, Ledger, LedgerError};
 use crate::model::JobId;
 use crate::pin::{Identities, OpenedPin, Prompts, keygen, open};
 use crate::platform::private::{PrivateError, create_private, sync_dir_of};
+use crate::world::SystemEntropy;
 
 /// `keybench escrow …`
 #[derive(Debug, Subcommand)]
@@ -121,20 +123,29 @@ fn open_pin(context: &Context<'_>, args: &OpenArgs) -> Result<Exit, CliError> {
         return Err(CliError::new(Exit::Usage, "not-a-terminal", fact, next).because("Nothing was opened."));
     }
     let settings = context.settings()?;
-    let ledger = ledger::to_write(&settings).map_err(|error| match error.code {
-        "ledger-in-use" => error.because(
-            "Opening a PIN is written to the ledger before it is shown, and one keybench writes at a time; a run would have to \
-             end first. Nothing was opened.",
-        ),
-        _ => error,
-    })?;
+    // Beside a running bench the opening is kept in a file of its own, and comes into the ledger when that is free.
+    let (ledger, in_use) = match ledger::to_write(&settings) {
+        Ok(ledger) => (ledger, false),
+        Err(error) if error.code == "ledger-in-use" => (ledger::to_read(&settings)?, true),
+        Err(error) => return Err(error),
+    };
     let mut identities = Identities::new();
     let prompts: Arc<dyn Prompts> = Arc::new(Custodian::new(context.output.style().stderr_is_terminal));
     for path in &args.identity {
         identities.add_file(path, Arc::clone(&prompts))?;
     }
     let job = JobId::new(args.job.trim().to_ascii_uppercase());
-    let opened = open_recorded(&ledger, &job, args.attempt, &identities, by, reason)?;
+    let opened = open_recorded(&ledger, &job, args.attempt, &identities, by, reason, &|opening| {
+        if in_use {
+            return openings::note(&settings.ledger.path, &SystemEntropy, Timestamp::now(), opening);
+        }
+        ledger.append(Append::entry(opening.entry(None))).map(|_| ())
+    })?;
+    if in_use {
+        context.output.progress(
+            "Another keybench writes this ledger. Who opened the PIN is kept beside it and stands in it as soon as that one ends.",
+        );
+    }
     let pin = opened.pin.expose();
     // One allocation of the full size: growing would leave a copy behind.
     let mut shown = Zeroizing::new(Vec::with_capacity(pin.len() + 1));
@@ -152,6 +163,7 @@ pub(super) fn open_recorded(
     identities: &Identities,
     by: &str,
     reason: &str,
+    keep: &dyn Fn(PinOpening) -> Result<(), LedgerError>,
 ) -> Result<OpenedPin, CliError> {
     if ledger.job(job)?.is_none() {
         let fact = format!("The ledger has no job {job}.");
@@ -185,8 +197,8 @@ pub(super) fn open_recorded(
             CliError::new(Exit::Usage, "usage", fact, "write them without numbers.").because("Nothing was shown.")
         );
     }
-    let entry = Entry::PinOpened { job: job.clone(), attempt, by: by.to_owned(), reason: reason.to_owned() };
-    ledger.append(Append::entry(entry)).map_err(not_recorded)?;
+    keep(PinOpening { job: job.clone(), attempt, by: by.to_owned(), reason: reason.to_owned() })
+        .map_err(not_recorded)?;
     Ok(opened)
 }
 

@@ -177,12 +177,6 @@ fn nothing_is_shown_that_is_not_recorded() {
     let told = open("Kim", &format!("the PIN is {PIN}"));
     assert_eq!((told.exit, told.out.as_str()), (Exit::Usage, ""), "a PIN may not stand in the ledger");
     assert!(!told.err.contains(PIN));
-    {
-        let _running = desk.ledger();
-        let busy = open("Kim", "letter");
-        assert_eq!((busy.exit, busy.out.as_str()), (Exit::Ledger, ""));
-        assert!(busy.err.contains("in use") && busy.err.contains("before it is shown"), "{}", busy.err);
-    }
     let before = kinds(&desk.path("ledger.db")).len();
     desk.write("stranger.txt", crate::pin::keygen(jiff::Timestamp::UNIX_EPOCH).expose_file());
     let stranger = desk.path("stranger.txt").display().to_string();
@@ -256,6 +250,35 @@ fn a_ledger_is_verified_and_rebuilt_from_its_mirror() {
     let job = jobs[0]["job"].as_str().expect("a job");
     let line = ["escrow", "open", "--identity", &identity, "--job", job, "--as", "K", "--reason", "r", "--to-stdout"];
     assert_eq!(desk.run(&line).out, format!("{PIN}\n"), "sealed PINs are in the mirror too");
+}
+
+#[test]
+fn a_pin_is_opened_beside_a_running_bench_and_stands_in_the_ledger_after_it() {
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let identity = desk.path("custodian-0.txt").display().to_string();
+    let job = jobs[0].as_str();
+    let line = ["escrow", "open", "--identity", &identity, "--job", job, "--as", "Kim", "--reason", "r", "--to-stdout"];
+    let running = desk.ledger();
+    let before = kinds(&desk.path("ledger.db")).len();
+    let opened = desk.run(&line);
+    assert_eq!((opened.exit, opened.out), (Exit::Done, format!("{PIN}\n")), "{}", opened.err);
+    assert!(opened.err.contains("kept beside it"), "{}", opened.err);
+    assert_eq!(kinds(&desk.path("ledger.db")).len(), before, "the bench alone writes");
+    drop(running);
+    drop(desk.ledger());
+    let story = desk.run(&["show", job]).out;
+    assert_eq!(story.matches("was opened by Kim").count(), 1, "{story}");
+    assert!(story.contains("while a bench was at work"), "{story}");
+
+    // Where it can't be kept, nothing is shown.
+    let running = desk.ledger();
+    let beside = desk.path("ledger.db.openings");
+    let _ = std::fs::remove_file(&beside);
+    std::fs::create_dir(&beside).expect("in the way");
+    let refused = desk.run(&line);
+    assert_eq!((refused.exit, refused.out.as_str()), (Exit::Ledger, ""), "{}", refused.err);
+    drop(running);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
+#[cfg(all(test, unix))]
+mod answers_tests;
 mod at_tenant;
 mod causes;
 pub mod codes;
@@ -25,6 +27,8 @@ pub mod output;
 pub mod parcel;
 pub mod people;
 pub mod prompt;
+pub mod reconcile;
+pub mod record;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
@@ -32,6 +36,7 @@ pub mod sim;
 #[cfg(feature = "sim")]
 pub mod sim_key;
 pub mod status;
+pub mod stock;
 mod story;
 pub mod tap;
 pub mod tenant;
@@ -149,6 +154,11 @@ pub enum Command {
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Write down a conversation with a key, secrets blanked, to be played back elsewhere
+    ///
+    /// For reporting what a key does: its maker's firmware can then be tried where the key is not. The file holds no PIN and no
+    /// token, and is played back before the command ends.
+    Record(record::RecordArgs),
     /// For PIN custodians: make an identity, open a PIN
     #[command(subcommand)]
     Escrow(escrow::EscrowCommand),
@@ -177,6 +187,11 @@ pub enum Command {
     Return(parcel::gone::ReturnArgs),
     /// A person left: none of their keys opens anything any more
     Leaver(parcel::gone::LeaverArgs),
+    /// Ledger and tenant side by side: every difference, and the command that settles it
+    Reconcile(reconcile::ReconcileArgs),
+    /// What keys there are, and which a supplier sent
+    #[command(subcommand)]
+    Stock(stock::StockCommand),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -298,6 +313,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Methods(args) => methods::run(context, args),
         Command::Oath(command) => oath::run(context, command),
         Command::Key(command) => key::run(context, command),
+        Command::Record(args) => record::run(context, args),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),
         Command::Custody(command) => custody::run(context, command),
@@ -308,6 +324,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Replace(args) => parcel::gone::replace(context, args),
         Command::Return(args) => parcel::gone::return_(context, args),
         Command::Leaver(args) => parcel::gone::leaver(context, args),
+        Command::Reconcile(args) => reconcile::run(context, args),
+        Command::Stock(command) => stock::run(context, command),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]
@@ -363,6 +381,9 @@ mod tests {
             "demo --keys 12 --ports 4 --seed 7 --out d --json",
             "--config c.toml status --json",
             "config init --config c.toml --force",
+            "record --port 1-4.2 --out y.jsonl --what provision --dry-run",
+            "key list --unopened --json",
+            "key blink --port 1-4.2",
         ] {
             let arguments = std::iter::once("keybench").chain(line.split(' '));
             if let Err(error) = Cli::try_parse_from(arguments) {

@@ -190,6 +190,8 @@ pub struct BenchSettings {
     pub name: Option<String>,
     /// Serial numbers of keys that are never touched, e.g. the operators' own.
     pub never: Vec<Serial>,
+    /// Refuse keys that are on no supplier's list. Default: no.
+    pub only_expected: bool,
     /// A label is due for every finished key. Default: yes.
     pub label: bool,
     /// What a key is called in the tenant: `{model}`, `{serial}` and `{date}` are filled in.

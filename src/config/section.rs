@@ -277,6 +277,7 @@ pub(super) fn bench(reader: &mut Reader<'_>, file: &Path) -> BenchSettings {
     BenchSettings {
         name: reader.text("bench", "name").map(|found| found.value.trim().to_owned()),
         never,
+        only_expected: reader.boolean("bench", "only_expected").is_some_and(|found| found.value),
         label: reader.boolean("bench", "label").is_none_or(|found| found.value),
         key_name: key_name.map_or_else(|| KEY_NAME.to_owned(), |found| found.value),
         mds: path(reader, file, "bench", "mds"),

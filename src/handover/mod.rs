@@ -3,3 +3,5 @@
 pub mod code;
 pub mod custody;
 pub mod parcel;
+pub mod reconcile;
+pub mod stock;

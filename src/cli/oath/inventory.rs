@@ -74,7 +74,8 @@ pub(super) fn list(context: &Context<'_>, _args: &ListArgs) -> Result<Exit, CliE
         context.output.answer(&text);
     }
     context.output.json(&json!({ "event": "tokens", "beta": true, "tokens": devices.len() }));
-    context.output.answer(&format!("{} tokens.", devices.len()));
+    let count = if devices.len() == 1 { "1 token".to_owned() } else { format!("{} tokens", devices.len()) };
+    context.output.answer(&format!("{count} in the inventory."));
     Ok(Exit::Done)
 }
 

@@ -84,7 +84,7 @@ fn tokens_go_from_the_vendors_file_to_a_person_and_their_seeds_are_deleted() {
         "{}",
         removed.out
     );
-    assert!(desk.run(&["oath", "list"]).out.contains("1 tokens."));
+    assert!(desk.run(&["oath", "list"]).out.contains("1 token in the inventory."));
 }
 
 #[test]

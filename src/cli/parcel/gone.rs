@@ -103,8 +103,8 @@ pub struct LeaverArgs {
   keybench return --port 1-4.2 --what 7H2KQ0M4XA --reason \"left\"
   keybench return --not-wiped --what kim@contoso.com --reason \"broken\"
 
-The passkey is deleted from the tenant, then the key is wiped (a re-plug and a touch) and shown to be
-blank. A key that tells no serial number is named with --what.")]
+The passkey is deleted from the tenant, then the key is wiped (a re-plug and a touch) and shown to
+be blank. A key that tells no serial number is named with --what.")]
 pub struct ReturnArgs {
     /// Which key, in a port
     #[command(flatten)]

@@ -48,7 +48,7 @@ pub struct ListArgs {
 /// `keybench receipt carrier`
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:
-  keybench receipt carrier deliveries.csv --number Tracking --status Status --delivered Delivered,Zugestellt")]
+  keybench receipt carrier list.csv --number Tracking --status Status --delivered Delivered")]
 pub struct CarrierArgs {
     /// The carrier's file
     #[arg(value_name = "FILE.csv")]

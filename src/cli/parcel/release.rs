@@ -163,6 +163,7 @@ impl Release<'_> {
             self.identities,
             self.by,
             "released to the hook",
+            &|opening| self.ledger.append(Append::entry(opening.entry(None))).map(|_| ()),
         )?;
         let head = json!({ "job": job, "attempt": parcel.attempt, "upn": person.map(|person| person.upn.as_str()) });
         let (head, pin) = (head.to_string(), opened.pin.expose());

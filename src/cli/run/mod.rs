@@ -179,7 +179,7 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<Exit, CliError> {
         ports: ports(&args.ports),
         strict: args.strict,
         bounds,
-        resume_dir: prepared.settings.data.join("resume"),
+        resume_dir: crate::platform::places::resume_dir(&prepared.settings.data),
         stand: None,
         traffic: args.traffic.clone(),
     };
@@ -198,6 +198,8 @@ fn simulated(context: &Context<'_>, prepared: Prepared, asked: Asked<'_>, count:
     if !crate::config::is_loopback(&prepared.tenant.graph_url) {
         return Err(crate::provision::ProvisionError::SimulatedKeys.into());
     }
+    // These hands err only where they are told to; what follows sooner than half a touch was one movement.
+    let bounds = Bounds { touches_apart: crate::rehearsal::FAST.touch / 2, ..asked.bounds };
     let hands = Rehearsal::with_blank_keys(count, crate::rehearsal::FAST, Some(Path::new(&keys))).map_err(|error| {
         if error.kind() == std::io::ErrorKind::ResourceBusy {
             // They lie beside the ledger: whoever has them has it.
@@ -214,7 +216,7 @@ fn simulated(context: &Context<'_>, prepared: Prepared, asked: Asked<'_>, count:
     })?;
     let stand =
         Stand { ports: hands.ports(), heard: &|progress| hands.heard(progress), roots: Rehearsal::roots(), count };
-    let outcome = execute(context, prepared, Asked { stand: Some(stand), ports: Ports::All, ..asked });
+    let outcome = execute(context, prepared, Asked { stand: Some(stand), ports: Ports::All, bounds, ..asked });
     hands.finish();
     outcome.map(|(exit, _)| exit)
 }
@@ -267,6 +269,7 @@ pub fn execute(
         clock: Arc::clone(&clock),
         entropy: &SystemEntropy,
     })?;
+    let only = crate::cli::stock::expected(&settings, &ledger)?;
     let count = asked.stand.as_ref().map_or(8, |stand| stand.count);
     let shown = Shown::new(context.output, count, Arc::clone(&clock), asked.stand.as_ref().map(|stand| stand.heard));
     let cancel = Cancel::new();
@@ -309,6 +312,7 @@ pub fn execute(
         leave_off: settings.pin.first_device == FirstDevicePolicy::LeaveOff,
         allowed_group: tenant.allowed_group.as_deref(),
         never: settings.bench.never.iter().cloned().collect::<BTreeSet<_>>(),
+        only,
         key_name: &settings.bench.key_name,
         mds: settings.bench.mds.clone().map(|blob| MetadataFiles { blob, seen: settings.data.join("metadata-number") }),
         roster,

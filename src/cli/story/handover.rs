@@ -39,6 +39,9 @@ pub(super) fn in_words(entry: &HandoverEntry) -> String {
         HandoverEntry::ReplacementWanted { code, .. } => {
             format!("The person waits for another key in its place. {}", super::meaning(code))
         }
+        HandoverEntry::StockExpected { count, by, .. } => {
+            format!("{by} took in a supplier's list of {count} serial numbers.")
+        }
         HandoverEntry::CustodyGiven { jobs, by, .. } => format!("{by} wrote a file with {jobs} jobs for another desk."),
         HandoverEntry::CustodyPartner { desk, signer, by } => {
             format!("Files of the desk {desk} are taken from here on; {by} compared its fingerprint {signer}.")

@@ -36,10 +36,12 @@ pub(super) fn run(context: &Context<'_>, args: &ListArgs) -> Result<Exit, CliErr
         }
     }
     context.output.json(&json!({ "event": "passes", "people": people.len(), "passes": all, "open": open }));
-    context.output.answer(&match open {
-        0 => format!("No open pass among {} people.", people.len()),
-        1 => format!("1 open pass among {} people.", people.len()),
-        _ => format!("{open} open passes among {} people.", people.len()),
-    });
+    let passes = match open {
+        0 => "No open pass".to_owned(),
+        1 => "1 open pass".to_owned(),
+        _ => format!("{open} open passes"),
+    };
+    let among = if people.len() == 1 { "1 person".to_owned() } else { format!("{} people", people.len()) };
+    context.output.answer(&format!("{passes} among {among}."));
     Ok(Exit::Done)
 }

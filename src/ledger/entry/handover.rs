@@ -139,6 +139,15 @@ pub enum HandoverEntry {
         /// A short code: `lost`, `returned` or `replaced`.
         code: String,
     },
+    /// A supplier says that it sent these keys: a document with one serial number a line.
+    StockExpected {
+        /// SHA-256 of the document.
+        list: BlobHash,
+        /// How many.
+        count: u64,
+        /// Who took the list in.
+        by: String,
+    },
     /// A signed bundle, or a log of what was done with one, was written for another desk.
     CustodyGiven {
         /// SHA-256 of the file.
@@ -197,7 +206,7 @@ impl HandoverEntry {
             | Self::KeyLost { job, .. }
             | Self::KeyReturned { job, .. }
             | Self::ReplacementWanted { job, .. } => Some(job),
-            Self::CustodyGiven { .. } | Self::CustodyPartner { .. } => None,
+            Self::StockExpected { .. } | Self::CustodyGiven { .. } | Self::CustodyPartner { .. } => None,
             Self::CustodyTaken { job, .. } => Some(job),
             Self::Elsewhere { done, .. } => done.job(),
         }
@@ -213,6 +222,9 @@ impl HandoverEntry {
 
     /// Documents in the side table that it names.
     pub fn documents(&self) -> Vec<BlobHash> {
-        Vec::new()
+        match self {
+            Self::StockExpected { list, .. } => vec![*list],
+            _ => Vec::new(),
+        }
     }
 }

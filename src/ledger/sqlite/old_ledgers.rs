@@ -63,7 +63,13 @@ fn one_of_each() -> Vec<Entry> {
         finished(1, 1),
         Entry::ResumeKeyDestroyed { job: job.clone(), attempt },
         Entry::KeyTaken { job: job.clone(), attempt },
-        Entry::PinOpened { job: job.clone(), attempt, by: "custodian".into(), reason: "lost letter".into() },
+        Entry::PinOpened {
+            job: job.clone(),
+            attempt,
+            by: "custodian".into(),
+            reason: "lost letter".into(),
+            noted: None,
+        },
         Entry::Revoked { job, method, reason: "lost".into() },
         Entry::RunEnded { run, end: RunEnd::Complete, counts: Counts { planned: 1, finished: 1, ..Counts::default() } },
     ]
@@ -162,7 +168,8 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
         HandoverEntry::PinReleased { job: job.clone(), attempt: 1, channel: "letter".into(), by: "op".into() },
         HandoverEntry::KeyLost { job: job.clone(), attempt: 1, reason: "post".into(), by: "op".into() },
         HandoverEntry::KeyReturned { job: job.clone(), attempt: 1, blank: true, by: "op".into() },
-        HandoverEntry::ReplacementWanted { job: job.clone(), attempt: 1, code: "lost".into() },
+        HandoverEntry::ReplacementWanted { job: job.clone(), attempt: 2, code: "lost".into() },
+        HandoverEntry::StockExpected { list: document, count: 1, by: "op".into() },
         HandoverEntry::CustodyGiven { file: document, jobs: 1, by: "op".into() },
         HandoverEntry::CustodyPartner { desk: desk.clone(), signer: "0123456789abcdef".into(), by: "op".into() },
         HandoverEntry::CustodyTaken { job: job.clone(), desk: desk.clone(), upto: 7, entries: 2 },
@@ -170,7 +177,13 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             desk,
             seq: 8,
             at,
-            done: Box::new(Entry::PinOpened { job, attempt: 1, by: "Kim".into(), reason: "letter".into() }),
+            done: Box::new(Entry::PinOpened {
+                job,
+                attempt: 1,
+                by: "Kim".into(),
+                reason: "letter".into(),
+                noted: None,
+            }),
         },
     ];
     tenant_entries.map(Entry::Tenant).into_iter().chain(handover_entries.map(Entry::Handover)).collect()
@@ -219,9 +232,9 @@ fn kind(entry: &Entry) -> usize {
             TenantEntry::MethodRemoved { .. } => 37,
             TenantEntry::PersonCreated { .. } => 38,
             TenantEntry::KeyUsed { .. } => 39,
-            TenantEntry::AccountChangeIntended { .. } => 56,
-            TenantEntry::TokenImported { .. } => 57,
-            TenantEntry::TokenActivated { .. } => 58,
+            TenantEntry::AccountChangeIntended { .. } => 57,
+            TenantEntry::TokenImported { .. } => 58,
+            TenantEntry::TokenActivated { .. } => 59,
         },
         Entry::Handover(entry) => match entry {
             HandoverEntry::LetterClaimed { .. } => 40,
@@ -240,11 +253,12 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::KeyLost { .. } => 53,
             HandoverEntry::KeyReturned { .. } => 54,
             HandoverEntry::ReplacementWanted { .. } => 55,
+            HandoverEntry::StockExpected { .. } => 56,
         },
     }
 }
 
-const KINDS: usize = 59;
+const KINDS: usize = 60;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 

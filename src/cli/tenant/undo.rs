@@ -40,7 +40,8 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
     let session = Session::begin(context)?;
     let reach = session.reach();
     let ledger = ledger::to_write(&session.settings)?;
-    let watch = |step: Step<'_>| shown::step(context, step);
+    let nobody = Names::default();
+    let watch = |step: Step<'_>| shown::step(context, &nobody, step);
     let hand = session.hand(&reach, &ledger, Vec::new(), &watch);
     if !args.dry_run {
         hand.settle()?;
@@ -55,7 +56,7 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
     if !args.dry_run && !args.yes && !terminal.confirm(question, "undo") {
         return Err(not_confirmed());
     }
-    let (names, id) = (Names::default(), new_change()?);
+    let (names, id) = (&nobody, new_change()?);
     let (mut written, mut renames) = (0usize, Renames::default());
     for change in &changes {
         let change = &renames.apply(change);
@@ -68,7 +69,7 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
         if !back.moved.is_empty() {
             // In a preview, later changes to the same document are still there and look like somebody else's.
             context.output.progress(&format!("Since {}, this is not as it was left:", change.change));
-            shown::lines(&back.moved, &names).iter().for_each(|line| context.output.progress(&format!("      {line}")));
+            shown::lines(&back.moved, names).iter().for_each(|line| context.output.progress(&format!("      {line}")));
             if !args.dry_run && (args.yes || !terminal.confirm("Write back over it?", "over")) {
                 let fact = format!(
                     "Somebody else has changed since what {} had changed; it was left as it is.",
@@ -82,7 +83,7 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
             context.output.answer(&format!("{}: the tenant is as it was before; nothing to write.", change.change));
         }
         for one in &back.changes {
-            shown::lines(&one.differences, &names)
+            shown::lines(&one.differences, names)
                 .iter()
                 .for_each(|line| context.output.answer(&format!("      {line}")));
             if !args.dry_run {

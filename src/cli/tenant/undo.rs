@@ -11,6 +11,8 @@ use crate::model::ChangeId;
 use crate::tenant::apply::Step;
 use crate::tenant::current::Current;
 use crate::tenant::names::Names;
+use crate::tenant::read::names_in;
+use crate::tenant::resource::Resource;
 use crate::tenant::undo::{Renames, UndoError, back, made};
 use crate::world::Operator as _;
 
@@ -56,7 +58,12 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
     if !args.dry_run && !args.yes && !terminal.confirm(question, "undo") {
         return Err(not_confirmed());
     }
-    let (names, id) = (&nobody, new_change()?);
+    let mut documents = Current::default();
+    for (number, document) in changes.iter().flat_map(|change| change.documents()).enumerate() {
+        documents.set(Resource::Access(number.to_string()), document.clone());
+    }
+    let names = &names_in(&session.graph, &documents)?;
+    let id = new_change()?;
     let (mut written, mut renames) = (0usize, Renames::default());
     for change in &changes {
         let change = &renames.apply(change);

@@ -55,6 +55,13 @@ pub struct Made {
     after: Option<Value>,
 }
 
+impl Made {
+    /// The documents before, as sent and after, as far as there were any.
+    pub fn documents(&self) -> impl Iterator<Item = &Value> {
+        [&self.before, &self.sent, &self.after].into_iter().flatten()
+    }
+}
+
 /// One way back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Back {

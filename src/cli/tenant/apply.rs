@@ -9,6 +9,8 @@ use super::session::{File, Session, new_change};
 use super::{confirm, shown};
 use crate::cli::prompt::Terminal;
 use crate::cli::{CliError, Context, Exit, ledger};
+use crate::tenant::apply::Step;
+use crate::tenant::names::Names;
 use crate::world::Operator as _;
 
 /// `keybench tenant apply`
@@ -44,7 +46,8 @@ pub(super) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliEr
     let file = File::read(&args.file)?;
     let session = Session::begin(context)?;
     let reach = session.reach();
-    let watch = |step: crate::tenant::apply::Step<'_>| shown::step(context, step);
+    let nobody = Names::default();
+    let watch = |step: Step<'_>| shown::step(context, &nobody, step);
     // One keybench writes at a time, and what an earlier one left open comes first.
     let ledger = if args.dry_run { None } else { Some(ledger::to_begin(&session.settings)?) };
     if let Some(ledger) = &ledger {
@@ -62,6 +65,8 @@ pub(super) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliEr
         return Err(CliError::new(Exit::Usage, "policy-file", fact, next)
             .because("A policy that spares an empty group spares nobody. Nothing was changed."));
     }
+    let names = planned.names.clone();
+    let watch = |step: Step<'_>| shown::step(context, &names, step);
     let hand = session.hand(&reach, &ledger, break_glass, &watch);
     let id = new_change()?;
     let applied = hand.carry_out(&planned.plan, &mut planned.current, id.as_str())?;

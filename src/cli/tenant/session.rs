@@ -14,8 +14,8 @@ use crate::model::{ChangeId, TenantId, UserId};
 use crate::platform::who;
 use crate::tenant::apply::{ApplyError, Hand, Step};
 use crate::tenant::current::Current;
-use crate::tenant::desired::{Desired, Problem};
-use crate::tenant::names::Names;
+use crate::tenant::desired::{BUILT_IN, Desired, Problem};
+use crate::tenant::names::{Entry, Names};
 use crate::tenant::people::People;
 use crate::tenant::plan::{Plan, plan};
 use crate::tenant::reach::{OverGraph, Reach as _};
@@ -114,13 +114,19 @@ impl Session {
 
     /// Plans a file against the tenant as it is.
     pub(super) fn plan(&self, context: &Context<'_>, file: &File<'_>, more: &[String]) -> Result<Planned, CliError> {
-        let names = read::names(&self.graph, &file.desired).map_err(|error| match error {
+        let mut names = read::names(&self.graph, &file.desired).map_err(|error| match error {
             NamesError::Problems(problems) => wrong(file.path, &problems),
             NamesError::Graph(error) => error.into(),
         })?;
         let more = more.iter().map(|name| self.graph.find_group(name)).collect::<Result<Vec<_>, _>>()?;
         context.output.progress("Reading what people can sign in with …");
         let people = self.people(&file.desired, &names, &more)?;
+        for person in &people.list {
+            names.add_user(&person.id, Entry { id: person.id.clone(), name: person.name.clone() });
+        }
+        for (name, id) in BUILT_IN {
+            names.add_group(id, Entry { id: id.to_owned(), name: format!("the built-in strength {name}") });
+        }
         context.output.progress("Reading the tenant's policies …");
         let current = read::current(&self.reach(), &file.desired, &people)?;
         let plan = plan(&file.desired, &names, &current, &people).map_err(|problems| wrong(file.path, &problems))?;

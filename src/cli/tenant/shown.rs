@@ -94,24 +94,42 @@ pub(super) fn lines(differences: &[Difference], names: &Names) -> Vec<String> {
         .iter()
         .map(|one| {
             let path: Vec<String> = one.path.split('.').map(|part| names.of(part)).collect();
-            let path = if path.is_empty() || one.path.is_empty() { "document".to_owned() } else { path.join(".") };
-            match (one.old.as_array(), one.new.as_array()) {
-                (Some(old), Some(new)) if !old.is_empty() => {
+            let path = if one.path.is_empty() { "all of it".to_owned() } else { path.join(".") };
+            match (&one.old, &one.new) {
+                (Value::Array(old), Value::Array(new)) if !old.is_empty() => {
                     let only = |these: &[Value], those: &[Value], sign: char| -> Vec<String> {
-                        these
-                            .iter()
-                            .filter(|item| !those.contains(item))
-                            .map(|item| format!("{sign}{}", value(item, names)))
-                            .collect()
+                        let only = these.iter().filter(|item| !those.contains(item));
+                        only.map(|item| format!("{sign}{}", value(item, names))).collect()
                     };
                     let mut parts = only(old, new, '-');
                     parts.extend(only(new, old, '+'));
                     format!("{path}: {}", parts.join(" "))
                 }
+                (Value::Null, Value::Object(item)) => format!("+ {path}{}", members(item, names)),
+                (Value::Object(_), Value::Null) => format!("- {path}"),
+                (Value::Null, new) => format!("+ {path}: {}", value(new, names)),
                 _ => format!("{path}: {} → {}", value(&one.old, names), value(&one.new, names)),
             }
         })
         .collect()
+}
+
+/// What a new item says, beside what its name tells.
+fn members(item: &serde_json::Map<String, Value>, names: &Names) -> String {
+    let told = item.iter().filter(|(name, value)| {
+        !matches!(name.as_str(), "id" | "name" | "targetType" | "@odata.type") && **value != Value::Bool(false)
+    });
+    let told: Vec<String> = told.map(|(name, item)| format!("{name} {}", value(item, names))).collect();
+    if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
+}
+
+/// The line with every id that has a name replaced by it.
+fn named(line: &str, names: &Names) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_end_matches([':', ',', ')']);
+        if names.knows(bare) { word.replacen(bare, &names.of(bare), 1) } else { word.to_owned() }
+    };
+    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// A value for people.
@@ -140,7 +158,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// What happens while a plan is carried out.
-pub(super) fn step(context: &Context<'_>, step: Step<'_>) {
+pub(super) fn step(context: &Context<'_>, names: &Names, step: Step<'_>) {
     let output = context.output;
     match step {
         Step::Writing(id, Change { subject, .. }) => output.progress(&format!("{id}: writing {subject} …")),
@@ -149,15 +167,15 @@ pub(super) fn step(context: &Context<'_>, step: Step<'_>) {
         }
         Step::Done(id, change) => {
             output.json(&json!({ "event": "changed", "change": id, "area": change.area, "subject": change.subject }));
-            output.answer(&format!("{id}: {} is changed and was read back.", change.subject));
+            output.answer(&format!("{id}: done and read back: {}", change.subject));
         }
         Step::Tried(gate, lines) => {
             output.progress(&format!("Trying {} by what-if: {}", gate.policy, in_words(&gate.doing)));
-            lines.iter().for_each(|line| output.progress(&format!("    {line}")));
+            lines.iter().for_each(|line| output.progress(&format!("    {}", named(line, names))));
         }
         Step::Held(change, why) => {
             output.json(&json!({ "event": "held", "subject": change.subject, "why": why }));
-            output.answer(&format!("Not switched on: {}.\n    {why}", change.subject));
+            output.answer(&format!("Left as it is: {}.\n    {}", change.subject, named(why, names)));
         }
         Step::Settled { change, made, area } => {
             output.json(&json!({ "event": "settled", "change": change, "area": area, "made": made }));

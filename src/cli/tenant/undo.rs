@@ -11,6 +11,8 @@ use crate::model::ChangeId;
 use crate::tenant::apply::Step;
 use crate::tenant::current::Current;
 use crate::tenant::names::Names;
+use crate::tenant::read::names_in;
+use crate::tenant::resource::Resource;
 use crate::tenant::undo::{Renames, UndoError, back, made};
 use crate::world::Operator as _;
 
@@ -40,7 +42,8 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
     let session = Session::begin(context)?;
     let reach = session.reach();
     let ledger = ledger::to_write(&session.settings)?;
-    let watch = |step: Step<'_>| shown::step(context, step);
+    let nobody = Names::default();
+    let watch = |step: Step<'_>| shown::step(context, &nobody, step);
     let hand = session.hand(&reach, &ledger, Vec::new(), &watch);
     if !args.dry_run {
         hand.settle()?;
@@ -55,7 +58,12 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
     if !args.dry_run && !args.yes && !terminal.confirm(question, "undo") {
         return Err(not_confirmed());
     }
-    let (names, id) = (Names::default(), new_change()?);
+    let mut documents = Current::default();
+    for (number, document) in changes.iter().flat_map(|change| change.documents()).enumerate() {
+        documents.set(Resource::Access(number.to_string()), document.clone());
+    }
+    let names = &names_in(&session.graph, &documents)?;
+    let id = new_change()?;
     let (mut written, mut renames) = (0usize, Renames::default());
     for change in &changes {
         let change = &renames.apply(change);
@@ -68,7 +76,7 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
         if !back.moved.is_empty() {
             // In a preview, later changes to the same document are still there and look like somebody else's.
             context.output.progress(&format!("Since {}, this is not as it was left:", change.change));
-            shown::lines(&back.moved, &names).iter().for_each(|line| context.output.progress(&format!("      {line}")));
+            shown::lines(&back.moved, names).iter().for_each(|line| context.output.progress(&format!("      {line}")));
             if !args.dry_run && (args.yes || !terminal.confirm("Write back over it?", "over")) {
                 let fact = format!(
                     "Somebody else has changed since what {} had changed; it was left as it is.",
@@ -82,7 +90,7 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
             context.output.answer(&format!("{}: the tenant is as it was before; nothing to write.", change.change));
         }
         for one in &back.changes {
-            shown::lines(&one.differences, &names)
+            shown::lines(&one.differences, names)
                 .iter()
                 .for_each(|line| context.output.answer(&format!("      {line}")));
             if !args.dry_run {

@@ -42,6 +42,7 @@ pub mod status;
 pub mod stock;
 mod story;
 pub mod tap;
+pub mod tenant;
 #[cfg(test)]
 mod testing;
 
@@ -139,6 +140,9 @@ pub enum Command {
     ///
     /// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
     Show(show::ShowArgs),
+    /// The tenant's policies around the keys: read, plan, apply, undo
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
     /// Make users and groups, and put people into groups
     #[command(subcommand)]
     People(people::PeopleCommand),
@@ -315,6 +319,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
+        Command::Tenant(command) => tenant::run(context, command),
         Command::People(command) => people::run(context, command),
         Command::Tap(command) => tap::run(context, command),
         Command::Methods(args) => methods::run(context, args),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::account_spec::{DomainSpec, LicenceSpec, MethodKind, MethodSpec, TapSpec};
 use super::faults::FaultPlan;
+use super::policies::PoliciesSpec;
 
 /// A whole tenant: people, groups, policy, application, habits and faults.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub struct TenantSpec {
     pub licences: Vec<LicenceSpec>,
     /// The passkey policy.
     pub policy: PolicySpec,
+    /// Everything else the tenant is set to.
+    pub policies: PoliciesSpec,
     /// The Temporary Access Pass policy.
     pub tap: TapSpec,
     /// Where the real service is known, or suspected, to vary.
@@ -63,6 +66,7 @@ impl Default for TenantSpec {
             other_domains: Vec::new(),
             licences: vec![LicenceSpec { name: "SPE_E5".into(), seats: 100 }],
             policy: PolicySpec::default(),
+            policies: PoliciesSpec::default(),
             tap: TapSpec::default(),
             quirks: Quirks::default(),
             codes: BTreeMap::new(),
@@ -192,6 +196,16 @@ impl Default for AppSpec {
             "Policy.Read.AuthenticationMethod",
             "RoleManagement.Read.Directory",
             "Organization.Read.All",
+            "Policy.Read.All",
+            "Policy.ReadWrite.AuthenticationMethod",
+            "Policy.ReadWrite.ConditionalAccess",
+            "Policy.ReadWrite.SecurityDefaults",
+            "Policy.Read.DeviceConfiguration",
+            "Policy.ReadWrite.DeviceConfiguration",
+            "Policy.ReadWrite.Authorization",
+            "Application.Read.All",
+            "Domain.Read.All",
+            "LicenseAssignment.Read.All",
             "UserAuthMethod-TAP.ReadWrite.All",
             "UserAuthMethod-HardwareOATH.ReadWrite.All",
             "Policy.ReadWrite.AuthenticationMethod",
@@ -201,7 +215,6 @@ impl Default for AppSpec {
             "User.ReadWrite.All",
             "Group.ReadWrite.All",
             "GroupMember.ReadWrite.All",
-            "Domain.Read.All",
             "LicenseAssignment.ReadWrite.All",
         ]
         .map(String::from)

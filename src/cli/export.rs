@@ -35,8 +35,8 @@ pub enum ExportCommand {
   keybench export carrier --out parcels.csv
   keybench export carrier autumn --map dhl.toml --out parcels.csv --packing-list packing.csv
 
-A column map is a TOML file with the carrier's columns and what each is filled from: docs/LETTERS.md.
-An address that doesn't fill what the carrier requires is left out and told.")]
+A column map is a TOML file with the carrier's columns and what each is filled from:
+docs/LETTERS.md. An address that doesn't fill what the carrier requires is left out and told.")]
 pub struct CarrierArgs {
     /// Only this batch [else every finished key]
     #[arg(value_name = "BATCH")]

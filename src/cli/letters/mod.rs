@@ -57,7 +57,7 @@ pub enum LettersCommand {
   keybench letters make --identity kim.txt --after 740123456789012345010163   after a jam
   keybench letters make --identity kim.txt --reprint kim@contoso.example --reason \"lost\"
 
-Each letter is printed once. docs/LETTERS.md explains templates, printers and what to do after a jam.")]
+Each letter is printed once. docs/LETTERS.md explains templates, printers and jams.")]
 pub struct MakeArgs {
     /// Only this batch [else every finished key]
     #[arg(value_name = "BATCH")]
@@ -116,8 +116,8 @@ pub struct MakeArgs {
   keybench letters confirm --good 740123456789012345010163 --spoiled 740123456789012345020158
   keybench letters confirm --after 740123456789012345010163
 
-The code is on both sheets of a letter; a scanner can type it. A spoiled letter must be destroyed: its
-PIN is the key's. `keybench letters make` prints it again.")]
+The code is on both sheets of a letter; a scanner can type it. A spoiled letter must be destroyed:
+its PIN is the key's. `keybench letters make` prints it again.")]
 #[group(required = true, multiple = true)]
 pub struct ConfirmArgs {
     /// Every letter that was printed and not yet confirmed came out well
@@ -153,8 +153,8 @@ pub struct ListArgs {
 #[command(after_long_help = "Example:
   keybench letters template --out letter.toml
 
-A file of yours may be as short as a phone number and a logo: the rest is taken from the built-in one.
-docs/LETTERS.md lists every setting and field.")]
+A file of yours may be as short as a phone number and a logo: the rest is taken from the built-in
+one. docs/LETTERS.md lists every setting and field.")]
 pub struct TemplateArgs {
     /// The file; must not exist
     #[arg(long, value_name = "FILE.toml")]

@@ -47,6 +47,8 @@ impl<'a> AtTenant<'a> {
             GraphEvent::Throttled { seconds, doing } => {
                 aside(&format!("Graph asks to slow down: {seconds} s, then on with it ({doing})."));
             }
+            // Our own pace is no trouble; the command says that it asks several times.
+            GraphEvent::Pacing { .. } => {}
             GraphEvent::Retrying { seconds, doing, why } => aside(&format!("{why}; again in {seconds} s ({doing}).")),
         });
         let graph = connect(context, &settings, &named, &clock, told, cancel.clone())?;

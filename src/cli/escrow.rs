@@ -165,6 +165,32 @@ pub(super) fn open_recorded(
     reason: &str,
     keep: &dyn Fn(PinOpening) -> Result<(), LedgerError>,
 ) -> Result<OpenedPin, CliError> {
+    let opened = open_unrecorded(ledger, job, attempt, identities)?;
+    hides_nothing(&opened, &[by, reason])?;
+    let attempt = opened.attempt;
+    keep(PinOpening { job: job.clone(), attempt, by: by.to_owned(), reason: reason.to_owned() })
+        .map_err(not_recorded)?;
+    Ok(opened)
+}
+
+/// What is written to the ledger is written for good: it must not hold the PIN.
+pub(super) fn hides_nothing(opened: &OpenedPin, texts: &[&str]) -> Result<(), CliError> {
+    if texts.iter().any(|text| text.contains(opened.pin.expose())) {
+        let fact = "The name or the reason holds something that may not stand in the ledger.";
+        return Err(
+            CliError::new(Exit::Usage, "usage", fact, "write them without numbers.").because("Nothing was shown.")
+        );
+    }
+    Ok(())
+}
+
+/// Opens the PIN. The caller writes who did and why before it goes anywhere ([`Entry::PinOpened`]).
+pub(super) fn open_unrecorded(
+    ledger: &dyn Ledger,
+    job: &JobId,
+    attempt: Option<Attempt>,
+    identities: &Identities,
+) -> Result<OpenedPin, CliError> {
     if ledger.job(job)?.is_none() {
         let fact = format!("The ledger has no job {job}.");
         return Err(CliError::new(Exit::Usage, "unknown-job", fact, "`keybench status` lists the jobs."));
@@ -190,15 +216,6 @@ pub(super) fn open_recorded(
         let next = "don't use this PIN; run `keybench ledger verify` and compare the ledger with its mirror.";
         return Err(CliError::new(Exit::Ledger, "ledger-damaged", fact, next));
     }
-    // What is written here is written for good.
-    if [by, reason].iter().any(|text| text.contains(opened.pin.expose())) {
-        let fact = "The name or the reason holds something that may not stand in the ledger.";
-        return Err(
-            CliError::new(Exit::Usage, "usage", fact, "write them without numbers.").because("Nothing was shown.")
-        );
-    }
-    keep(PinOpening { job: job.clone(), attempt, by: by.to_owned(), reason: reason.to_owned() })
-        .map_err(not_recorded)?;
     Ok(opened)
 }
 

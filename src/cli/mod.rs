@@ -1,5 +1,6 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
+pub mod addresses;
 #[cfg(all(test, unix))]
 mod answers_tests;
 mod at_tenant;
@@ -17,9 +18,11 @@ pub mod exit;
 pub mod export;
 pub mod interrupt;
 pub mod key;
+pub mod labels;
 pub mod ledger;
 #[cfg(all(test, unix))]
 mod ledger_tests;
+pub mod letters;
 pub mod man;
 pub mod methods;
 pub mod oath;
@@ -39,6 +42,7 @@ pub mod status;
 pub mod stock;
 mod story;
 pub mod tap;
+pub mod tenant;
 #[cfg(test)]
 mod testing;
 
@@ -136,6 +140,9 @@ pub enum Command {
     ///
     /// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
     Show(show::ShowArgs),
+    /// The tenant's policies around the keys: read, plan, apply, undo
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
     /// Make users and groups, and put people into groups
     #[command(subcommand)]
     People(people::PeopleCommand),
@@ -158,6 +165,15 @@ pub enum Command {
     /// For PIN custodians: make an identity, open a PIN
     #[command(subcommand)]
     Escrow(escrow::EscrowCommand),
+    /// Print PIN letters, once each
+    #[command(subcommand)]
+    Letters(letters::LettersCommand),
+    /// Print labels for keys and parcels
+    #[command(subcommand)]
+    Labels(labels::LabelsCommand),
+    /// Where parcels and letters go
+    #[command(subcommand)]
+    Addresses(addresses::AddressesCommand),
     /// Who can open PINs: list, add, replace
     #[command(subcommand)]
     Custodian(custodian::CustodianCommand),
@@ -303,6 +319,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
+        Command::Tenant(command) => tenant::run(context, command),
         Command::People(command) => people::run(context, command),
         Command::Tap(command) => tap::run(context, command),
         Command::Methods(args) => methods::run(context, args),
@@ -310,6 +327,9 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Key(command) => key::run(context, command),
         Command::Record(args) => record::run(context, args),
         Command::Escrow(command) => escrow::run(context, command),
+        Command::Letters(command) => letters::run(context, command),
+        Command::Labels(command) => labels::run(context, command),
+        Command::Addresses(command) => addresses::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),
         Command::Custody(command) => custody::run(context, command),
         Command::Pack(args) => parcel::pack::run(context, args),
@@ -372,6 +392,12 @@ mod tests {
             "escrow open --identity a --identity b --job J --as Kim --reason lost --to-stdout",
             "custodian rotate --recipient r --second-recipient s --identity a --as Kim --reason left --yes",
             "export manifest --out m.csv",
+            "export carrier autumn --map m.toml --out p.csv --packing-list l.csv",
+            "letters make autumn --identity a --out d --lang nl --template t.toml",
+            "letters make --identity a --identity b --printer ipp://localhost/printers/l --after 74",
+            "letters confirm --all",
+            "labels make autumn --for parcel --format zpl --size 100x150 --out l.zpl",
+            "addresses import hr.csv --batch autumn",
             "sim tenant --listen 127.0.0.1:0 --people 12 --latency-ms 40 --faults f.toml",
             "demo --keys 12 --ports 4 --seed 7 --out d --json",
             "--config c.toml status --json",
@@ -386,7 +412,14 @@ mod tests {
             }
         }
         // Somebody must be asked for; opening a PIN takes a name and a reason; a simulated tenant stays on this machine.
-        for line in ["run", "escrow open --identity a --job J", "sim tenant --listen 0.0.0.0:80"] {
+        for line in [
+            "run",
+            "letters make --out d",
+            "letters make --identity a --reprint kim@a.b",
+            "letters confirm",
+            "escrow open --identity a --job J",
+            "sim tenant --listen 0.0.0.0:80",
+        ] {
             assert!(Cli::try_parse_from(std::iter::once("keybench").chain(line.split(' '))).is_err(), "{line}");
         }
     }

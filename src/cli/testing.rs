@@ -156,10 +156,15 @@ impl Desk {
             id: UserId::new(format!("id-of-{name}")),
             upn: Upn::parse(&format!("{name}@contoso.example")).expect("a UPN"),
             display_name: if name == "kim" { "=Kim \"the\" Lee".into() } else { name.to_uppercase() },
-            address: Some(PostalAddress { lines: vec!["1 Main St".into(), "Town".into()], country: Some("CZ".into()) }),
+            address: Some(PostalAddress {
+                lines: vec!["1 Main St".into(), "Town".into()],
+                country: Some("CZ".into()),
+                parts: None,
+            }),
             first_device: None,
             key_kind: None,
             serial: None,
+            language: None,
         });
         let jobs = people.each_ref().map(|person| JobId::derive(&tenant, &person.id, 1));
         let mut entries = vec![

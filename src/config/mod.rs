@@ -100,6 +100,8 @@ pub struct TenantSettings {
     pub login_url: Url,
     /// Only members of this group (name or object id) may get a key.
     pub allowed_group: Option<String>,
+    /// The least milliseconds between two requests to Conditional Access. Default: 1,100.
+    pub access_pace_ms: u32,
 }
 
 /// What signing in needs, all present.
@@ -119,6 +121,8 @@ pub struct Tenant {
     pub login_url: Url,
     /// Only members of this group may get a key.
     pub allowed_group: Option<String>,
+    /// The least milliseconds between two requests to Conditional Access.
+    pub access_pace_ms: u32,
 }
 
 /// What to do for a person whose first device can't change a PIN by force.
@@ -209,6 +213,14 @@ pub struct HandoverSettings {
     pub letter_days_abroad: u16,
     /// The command that hands a PIN over: program and arguments. Empty where there is none.
     pub hook: Vec<String>,
+    /// The letters' template; else the built-in one.
+    pub template: Option<PathBuf>,
+    /// Where letters are printed.
+    pub printer: Option<String>,
+    /// Where labels are printed.
+    pub label_printer: Option<String>,
+    /// The carrier's column map. With one, `run` checks addresses before the first key.
+    pub carrier: Option<PathBuf>,
 }
 
 /// The default of `[bench] key_name`.
@@ -289,7 +301,7 @@ impl Settings {
             escrow: section::escrow(&mut reader),
             ledger: section::ledger(&mut reader, file, data),
             bench: section::bench(&mut reader, file),
-            handover: section::handover(&mut reader),
+            handover: section::handover(&mut reader, file),
         };
         if reader.problems.is_empty() {
             return Ok(settings);
@@ -333,6 +345,7 @@ impl Settings {
                 graph_url: self.tenant.graph_url.clone(),
                 login_url: self.tenant.login_url.clone(),
                 allowed_group: self.tenant.allowed_group.clone(),
+                access_pace_ms: self.tenant.access_pace_ms,
             }),
             _ => Err(ConfigError::Missing { path: self.file.clone(), names }),
         }

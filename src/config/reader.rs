@@ -31,13 +31,27 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
             "graph_url",
             "login_url",
             "allowed_group",
+            "access_pace_ms",
         ],
     ),
     ("pin", &["length", "alphabet", "force_change", "minimum", "first_device"]),
     ("escrow", &["recipients", "second_recipients", "dual"]),
     ("ledger", &["url", "mirror"]),
     ("bench", &["name", "never", "only_expected", "label", "key_name", "mds"]),
-    ("handover", &["release", "country", "letter_days", "letter_days_abroad", "hook"]),
+    (
+        "handover",
+        &[
+            "release",
+            "country",
+            "letter_days",
+            "letter_days_abroad",
+            "hook",
+            "template",
+            "printer",
+            "label_printer",
+            "carrier",
+        ],
+    ),
 ];
 
 /// Values given by options of the command line: `section.key` to (option's name, text).

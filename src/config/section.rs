@@ -49,6 +49,7 @@ pub(super) fn tenant(reader: &mut Reader<'_>, file: &Path) -> TenantSettings {
         graph_url,
         login_url,
         allowed_group: reader.text("tenant", "allowed_group").map(|found| found.value.trim().to_owned()),
+        access_pace_ms: reader.number("tenant", "access_pace_ms", 0..=60_000).map_or(1_100, |found| found.value),
     }
 }
 
@@ -283,7 +284,7 @@ pub(super) fn bench(reader: &mut Reader<'_>, file: &Path) -> BenchSettings {
     }
 }
 
-pub(super) fn handover(reader: &mut Reader<'_>) -> HandoverSettings {
+pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings {
     let release = reader.choice("handover", "release", &[("on-receipt", true), ("any-time", false)]);
     let country = reader.text("handover", "country").and_then(|found| {
         let text = found.value.trim().to_ascii_uppercase();
@@ -299,7 +300,14 @@ pub(super) fn handover(reader: &mut Reader<'_>) -> HandoverSettings {
     };
     let (letter_days, letter_days_abroad) = (days("letter_days", 21), days("letter_days_abroad", 30));
     let hook = reader.texts("handover", "hook").unwrap_or_default();
+    let text = |reader: &mut Reader<'_>, key: &'static str| {
+        reader.text("handover", key).map(|found| found.value.trim().to_owned()).filter(|text| !text.is_empty())
+    };
     HandoverSettings {
+        template: path(reader, file, "handover", "template"),
+        printer: text(reader, "printer"),
+        label_printer: text(reader, "label_printer"),
+        carrier: path(reader, file, "handover", "carrier"),
         after_receipt: release.is_none_or(|found| found.value),
         country,
         letter_days,

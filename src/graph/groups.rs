@@ -87,7 +87,10 @@ impl Graph {
     }
 
     /// The groups that directory roles can be assigned to. A tenant has at most 500.
-    pub(super) fn role_assignable_groups(&self) -> Result<Vec<Group>, GraphError> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] without `GroupMember.Read.All`.
+    pub fn role_assignable_groups(&self) -> Result<Vec<Group>, GraphError> {
         self.groups_where(&escape("isAssignableToRole eq true"), "list the groups that roles can be assigned to")
     }
 

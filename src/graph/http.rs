@@ -15,6 +15,7 @@ use url::Url;
 use super::cloud::is_loopback;
 use super::error::{ErrorKind, Fixer, GraphError, RequestIds, one_line};
 use super::retry::{AnswerClass, Repeat, http_date, retry_after};
+use super::rights::{Rights, look};
 use crate::model::Secret;
 
 /// How long one attempt may take.
@@ -50,6 +51,12 @@ pub(super) struct Request {
     pub repeat: Repeat,
     /// Counted as a retry from its first attempt on: parts of a batch sent once more.
     pub resend: bool,
+    /// What the caller needs for it: a refusal names that.
+    pub rights: Option<&'static Rights>,
+    /// What to look at when the content is refused.
+    pub look: &'static str,
+    /// Belongs to the area of one request a second.
+    pub paced: bool,
 }
 
 impl Request {
@@ -63,13 +70,15 @@ impl Request {
             doing: doing.into(),
             repeat: Repeat::Safe,
             resend: false,
+            rights: None,
+            look: look::REPORT,
+            paced: false,
         }
     }
 
     /// Not repeated once it may have arrived, unless [`Self::safe`] says that it may be.
     pub fn post(url: Url, body: Value, doing: impl Into<String>) -> Self {
-        let repeat = Repeat::OnlyIfNotCarriedOut;
-        Self { method: Method::POST, body: Some(body), repeat, ..Self::get(url, doing) }
+        Self { method: Method::POST, body: Some(body), repeat: Repeat::OnlyIfNotCarriedOut, ..Self::get(url, doing) }
     }
 
     /// As [`Self::post`], with JSON that holds a secret.
@@ -78,9 +87,14 @@ impl Request {
         Self { method: Method::POST, secret_body: Some(Arc::new(body)), repeat, ..Self::get(url, doing) }
     }
 
-    /// A PATCH; repeating one that sets the same members changes nothing.
+    /// A change of members: what is not sent keeps its value and a list is replaced whole, so twice is as good as once.
     pub fn patch(url: Url, body: Value, doing: impl Into<String>) -> Self {
         Self { method: Method::PATCH, body: Some(body), ..Self::get(url, doing) }
+    }
+
+    /// The whole object anew.
+    pub fn put(url: Url, body: Value, doing: impl Into<String>) -> Self {
+        Self { method: Method::PUT, body: Some(body), ..Self::get(url, doing) }
     }
 
     pub fn delete(url: Url, doing: impl Into<String>) -> Self {
@@ -90,6 +104,34 @@ impl Request {
     #[must_use]
     pub fn safe(mut self) -> Self {
         self.repeat = Repeat::Safe;
+        self
+    }
+
+    /// What a refusal names.
+    #[must_use]
+    pub fn needing(mut self, rights: &'static Rights) -> Self {
+        self.rights = Some(rights);
+        self
+    }
+
+    /// What to look at when the content is refused, as whole sentences.
+    #[must_use]
+    pub fn refused(mut self, look: &'static str) -> Self {
+        self.look = look;
+        self
+    }
+
+    /// Keeps the distance of Conditional Access.
+    #[must_use]
+    pub fn paced(mut self) -> Self {
+        self.paced = true;
+        self
+    }
+
+    /// Enum members newer than the service's first ones come as themselves, not as `unknownFutureValue`.
+    #[must_use]
+    pub fn all_words(mut self) -> Self {
+        self.headers.push(("Prefer", "include-unknown-enum-members".to_owned()));
         self
     }
 

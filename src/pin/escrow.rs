@@ -147,6 +147,14 @@ pub fn probe(recipients: &Recipients) -> Result<(), SealError> {
     to_custodians(recipients, b"nothing").map(drop)
 }
 
+/// Seals a document, e.g. a print run of letters, to recipients. Under dual control as PINs are.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal_document(recipients: &Recipients, document: &[u8]) -> Result<Vec<u8>, SealError> {
+    to_custodians(recipients, document)
+}
+
 /// Opens a custodians' envelope.
 ///
 /// # Errors

@@ -196,6 +196,7 @@ impl Stage {
                 first_device: None,
                 key_kind: None,
                 serial: None,
+                language: None,
             })
             .collect();
         Self {

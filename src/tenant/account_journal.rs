@@ -92,9 +92,27 @@ impl AccountJournal<'_> {
         request: Option<&str>,
         facts: impl IntoIterator<Item = TenantEntry>,
     ) -> Result<(), LedgerError> {
+        self.done_with(change, request, facts, None)
+    }
+
+    /// As [`Self::done`], with a document that one of the facts names.
+    ///
+    /// # Errors
+    /// When the ledger can't be written.
+    pub fn done_with(
+        &self,
+        change: &ChangeId,
+        request: Option<&str>,
+        facts: impl IntoIterator<Item = TenantEntry>,
+        document: Option<Vec<u8>>,
+    ) -> Result<(), LedgerError> {
         let done = TenantEntry::ChangeDone { change: change.clone(), after: None, request: request.map(str::to_owned) };
         let entries = facts.into_iter().chain([done]).map(Entry::Tenant);
-        self.ledger.append(Append::entries(entries)).map(drop)
+        let mut append = Append::entries(entries);
+        if let Some(document) = document {
+            append = append.with_document(document);
+        }
+        self.ledger.append(append).map(drop)
     }
 
     /// It was refused. A write whose outcome is unknown is left without this: the account is read before anything else.

@@ -15,13 +15,16 @@ fn spec() -> TenantSpec {
         method(MethodKind::Authenticator, "Kim's phone", false),
         method(MethodKind::Email, "kim@home.example", false),
     ];
-    TenantSpec {
+    let mut spec = TenantSpec {
         people: vec![
             PersonSpec { passkeys: 2, methods, ..PersonSpec::new(KIM) },
             PersonSpec::new("lee@contoso.example"),
         ],
         ..TenantSpec::default()
-    }
+    };
+    // Each kind by its own permission.
+    spec.app.permissions.retain(|scope| scope != "UserAuthenticationMethod.ReadWrite.All");
+    spec
 }
 
 fn open(spec: TenantSpec) -> (RunningTenant, Desk) {

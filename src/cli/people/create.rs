@@ -15,7 +15,7 @@ use crate::cli::at_tenant::{AtTenant, read_file};
 use crate::cli::{CliError, Context, Exit};
 use crate::graph::new_users::{NewUser, Sku, licence_body};
 use crate::graph::{DirectoryUser, ErrorKind, Group};
-use crate::ledger::TenantEntry;
+use crate::ledger::{BlobHash, TenantEntry};
 use crate::model::UserId;
 use crate::tenant::account_journal::{AccountJournal, Intended};
 use crate::tenant::password::password;
@@ -342,7 +342,7 @@ fn make(at: &AtTenant, journal: &AccountJournal<'_>, person: &NewPerson) -> Resu
         given_name: person.given_name.as_deref(),
         surname: person.surname.as_deref(),
     };
-    // No document here: a name would stand in it, and nobody owns it before there is an account.
+    // The document comes with the outcome: a name stands in it, and nobody owns it before there is an account.
     let change =
         journal.intend(Intended { user: None, area: "person", call: "POST /users", before: None, sent: None })?;
     let secret = password(&SystemEntropy)?;
@@ -367,13 +367,16 @@ fn make(at: &AtTenant, journal: &AccountJournal<'_>, person: &NewPerson) -> Resu
             return Err(error.into());
         }
     };
+    // The account as sent; its password is no part of this.
+    let document = serde_json::to_vec(&user).unwrap_or_default();
     let fact = TenantEntry::PersonCreated {
         tenant: journal.tenant.clone(),
         user: id.clone(),
+        sent: Some(BlobHash::of(&document)),
         by: journal.operator.clone(),
         request: request.clone(),
     };
-    journal.done(&change, Some(&request), [fact])?;
+    journal.done_with(&change, Some(&request), [fact], Some(document))?;
     Ok(id)
 }
 

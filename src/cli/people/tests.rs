@@ -80,13 +80,16 @@ fn people_are_made_with_licence_and_groups_and_a_second_run_changes_nothing() {
     assert!(again.out.contains("0 made, 2 already there, 0 completed, 0 failed."), "{}", again.out);
     assert_eq!(writes(&tenant), before, "nothing was written");
 
-    let mut made = 0;
+    let (mut made, mut document) = (0, None);
     let ledger = crate::ledger::open_reader(&desk.path("ledger.db")).expect("a ledger");
     let mut intents = std::collections::BTreeSet::new();
     ledger
         .visit(1, &mut |recorded| {
             match &recorded.entry {
-                Entry::Tenant(TenantEntry::PersonCreated { .. }) => made += 1,
+                Entry::Tenant(TenantEntry::PersonCreated { sent, .. }) => {
+                    document = *sent;
+                    made += 1;
+                }
                 Entry::Tenant(TenantEntry::AccountChangeIntended { change, .. }) => {
                     assert!(intents.insert(change.clone()))
                 }
@@ -101,6 +104,9 @@ fn people_are_made_with_licence_and_groups_and_a_second_run_changes_nothing() {
         })
         .expect("read");
     assert_eq!((made, intents.len()), (1, 0), "every intention has its outcome");
+    let kept = ledger.blob(document.expect("named")).expect("read").expect("kept");
+    let kept = String::from_utf8(kept).expect("text");
+    assert!(kept.contains("Kim O'Reilly") && !kept.contains("password"), "{kept}");
     // A pass can be issued at once.
     let tap = ["tap", "issue", "kim.o'reilly@contoso.example", "--by", "call", "--identified", "x", "--to-stdout"];
     assert_eq!(desk.run(&tap).exit, Exit::Done);

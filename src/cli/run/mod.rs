@@ -252,6 +252,11 @@ pub fn execute(
     let recipients =
         Recipients::from_settings(&settings.escrow.first, &settings.escrow.second, settings.escrow.dual())?;
     let pins = PinPolicy::check(&settings.pin.to_policy())?;
+    if settings.handover.carrier.is_some()
+        && let Some(roster) = &roster
+    {
+        addresses_first(context, &settings, roster, asked.strict)?;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let interrupted = interrupted();
@@ -337,6 +342,25 @@ pub fn execute(
         context.output.progress("Run the same command again to go on.");
     }
     Ok((exit_of(&report, interrupted.load(Ordering::Relaxed)), Some(report)))
+}
+
+/// What the carrier would refuse is said before the first key, not when the parcels stand ready.
+fn addresses_first(
+    context: &Context<'_>,
+    settings: &Settings,
+    roster: &crate::roster::Roster,
+    strict: bool,
+) -> Result<(), CliError> {
+    let map = super::addresses::carrier(Some(settings), None)?;
+    let faults = super::addresses::faulty(&map, &super::addresses::of_roster(roster));
+    for (upn, what) in &faults {
+        context.output.warning(&format!("the address of {upn} is not fit for the carrier: {what}."));
+    }
+    if strict && !faults.is_empty() {
+        let fact = "--strict, and there are addresses that the carrier would refuse.";
+        return Err(CliError::new(Exit::Usage, "strict", fact, "correct them, or leave --strict out."));
+    }
+    Ok(())
 }
 
 /// One private file for each stay of a key, in a folder of its own.

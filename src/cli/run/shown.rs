@@ -55,6 +55,8 @@ impl<'a> Shown<'a> {
             let (seconds, doing) = match event {
                 GraphEvent::Throttled { seconds, doing } => (seconds, doing),
                 GraphEvent::Retrying { seconds, doing, .. } => (seconds, doing),
+                // Our own pace is no trouble.
+                GraphEvent::Pacing { .. } => return,
             };
             waits.lock().unwrap_or_else(PoisonError::into_inner).push((seconds, doing));
         })

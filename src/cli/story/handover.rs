@@ -16,6 +16,9 @@ pub(super) fn in_words(entry: &HandoverEntry) -> String {
             format!("The PIN letter {sheet} was spoiled and destroyed.")
         }
         HandoverEntry::LabelPrinted { code, .. } => format!("The label {code} was printed."),
+        HandoverEntry::AddressesImported { people, by, .. } => {
+            format!("Addresses of {people} people were imported by {by}.")
+        }
         HandoverEntry::Packed { seen_by, tracking, by, .. } => {
             let number = tracking.as_ref().map_or(String::new(), |number| format!(", number {number}"));
             format!("The key was packed by {by}: it is the parcel's by its {seen_by}{number}.")

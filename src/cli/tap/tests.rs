@@ -185,7 +185,7 @@ fn a_pass_whose_code_was_lost_is_deleted() {
 #[test]
 fn a_refusal_names_the_permission_and_is_written_down() {
     let mut poor = spec();
-    poor.app.permissions.retain(|scope| !scope.contains("TAP"));
+    poor.app.permissions.retain(|scope| !scope.contains("TAP") && scope != "UserAuthenticationMethod.ReadWrite.All");
     poor.app.permissions.push("UserAuthMethod-TAP.Read.All".into());
     let (_tenant, desk) = open(poor);
     let ran = desk.run(&issue(&[]));

@@ -55,6 +55,7 @@ fn provision(ledger: &dyn Ledger, to: &Recipients, number: u32) {
         first_device: None,
         key_kind: None,
         serial: None,
+        language: None,
     };
     let (tenant, batch) = (TenantId::new("tenant"), BatchId::new("b"));
     let planned = Entry::JobPlanned { job: job(number), tenant, user: user(number), ordinal: 1, batch };

@@ -3,10 +3,11 @@
 //! As everywhere in the chain: no PIN, no name, no address.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, BlobHash, Entry};
-use crate::model::{BenchId, JobId, UserId};
+use crate::model::{BenchId, JobId, RunId, UserId};
 
 /// One act of the hand-over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,12 @@ pub enum HandoverEntry {
         reason: String,
         /// The operating system's name for who did it.
         by: String,
+        /// The print run: letters of one run come out of the printer in the order of their claims.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// The last day on which the letter is to be used, as it says itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Date>,
     },
     /// The letter left us: for the printer or as a file.
     LetterPrinted {
@@ -50,6 +57,15 @@ pub enum HandoverEntry {
         job: Option<JobId>,
         /// What the label's code says.
         code: String,
+    },
+    /// Addresses, languages or both came from a list of people; they stand in the side table.
+    AddressesImported {
+        /// SHA-256 of the list's bytes.
+        list: BlobHash,
+        /// How many people got one.
+        people: u64,
+        /// The operating system's name for who did it.
+        by: String,
     },
     /// A key was put into its parcel: key and parcel were compared.
     Packed {
@@ -198,6 +214,7 @@ impl HandoverEntry {
                 Some(job)
             }
             Self::LabelPrinted { job, .. } => job.as_ref(),
+            Self::AddressesImported { .. } => None,
             Self::Packed { job, .. }
             | Self::PackingStopped { job, .. }
             | Self::Delivered { job, .. }

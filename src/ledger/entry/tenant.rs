@@ -17,13 +17,13 @@ use crate::model::{ChangeId, JobId, MethodId, TenantId, UserId};
 pub enum TenantEntry {
     /// About to write to the tenant. `ChangeDone` or `ChangeFailed` tells how it went; where neither follows, it is not known.
     ChangeIntended {
-        /// This change; what `undo` is given.
+        /// This change: `ID.N`, the N-th of one application; `undo` is given this or the ID alone.
         change: ChangeId,
         /// Tenant.
         tenant: TenantId,
         /// The operator's word for what is changed, e.g. `fido2`.
         area: String,
-        /// Method and path below the version, e.g. `PATCH /policies/authenticationMethodsPolicy`.
+        /// Method and path with the version, e.g. `PATCH /v1.0/policies/authenticationMethodsPolicy`.
         call: String,
         /// The document as it was; none where there was none.
         before: Option<BlobHash>,
@@ -128,6 +128,9 @@ pub enum TenantEntry {
         tenant: TenantId,
         /// Whom.
         user: UserId,
+        /// The account as sent, without its password.
+        #[serde(default)]
+        sent: Option<BlobHash>,
         /// The operating system's name for who did it.
         by: String,
         /// client-request-id.
@@ -200,6 +203,7 @@ impl TenantEntry {
                 before.iter().chain(sent).copied().collect()
             }
             Self::ChangeDone { after, .. } => after.iter().copied().collect(),
+            Self::PersonCreated { sent, .. } => sent.iter().copied().collect(),
             _ => Vec::new(),
         }
     }

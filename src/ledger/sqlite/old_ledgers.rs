@@ -147,14 +147,23 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             by: by.clone(),
             request: request.clone(),
         },
-        TenantEntry::PersonCreated { tenant, user, by: by.clone(), request },
+        TenantEntry::PersonCreated { tenant, user, sent: None, by: by.clone(), request },
         TenantEntry::KeyUsed { job: job.clone(), at },
     ];
     let handover_entries = [
-        HandoverEntry::LetterClaimed { job: job.clone(), attempt: 1, sheet: sheet.clone(), reason, by },
+        HandoverEntry::LetterClaimed {
+            job: job.clone(),
+            attempt: 1,
+            sheet: sheet.clone(),
+            reason,
+            by,
+            run: Some(crate::model::RunId::new("letters-1")),
+            expires: Some(jiff::civil::date(2026, 12, 12)),
+        },
         HandoverEntry::LetterPrinted { job: job.clone(), sheet: sheet.clone(), to: "file".into() },
         HandoverEntry::LetterConfirmed { job: job.clone(), sheet, good: true },
         HandoverEntry::LabelPrinted { job: Some(job.clone()), code: "code".into() },
+        HandoverEntry::AddressesImported { list: BlobHash([2; 32]), people: 3, by: "op".into() },
         HandoverEntry::Packed {
             job: job.clone(),
             attempt: 1,
@@ -254,11 +263,12 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::KeyReturned { .. } => 54,
             HandoverEntry::ReplacementWanted { .. } => 55,
             HandoverEntry::StockExpected { .. } => 56,
+            HandoverEntry::AddressesImported { .. } => 60,
         },
     }
 }
 
-const KINDS: usize = 60;
+const KINDS: usize = 61;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 

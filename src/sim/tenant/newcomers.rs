@@ -202,7 +202,7 @@ fn used(store: &Store, sku: &str) -> usize {
     store.people.iter().filter(|person| person.account.licences.iter().any(|held| held == sku)).count()
 }
 
-fn sku_id(store: &Store, name: &str) -> String {
+pub(super) fn sku_id(store: &Store, name: &str) -> String {
     store.seed.guid(&format!("sku {name}"))
 }
 
@@ -229,7 +229,7 @@ pub(super) fn skus(store: &Store, version: Version, caller: &Caller) -> Result<A
             "capabilityStatus": "Enabled",
             "consumedUnits": used(store, &id),
             "prepaidUnits": { "enabled": licence.seats, "suspended": 0, "warning": 0, "lockedOut": 0 },
-            "servicePlans": [],
+            "servicePlans": super::policies::plans(&licence.name),
         })
     });
     let context = format!("{}/{}/$metadata#subscribedSkus", store.base, version.name());

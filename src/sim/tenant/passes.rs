@@ -12,8 +12,9 @@ use super::accounts::{Scopes, context, no_such_method, page, target};
 use super::errors;
 use super::http::{Answer, Call, Version};
 use super::members::{Type, body};
+use super::policies::{self, PassRules};
 use super::route::Who;
-use super::spec::{TapSpec, UserType};
+use super::spec::UserType;
 use super::store::{Person, Store, seconds};
 
 const SCOPES: Scopes = Scopes {
@@ -36,15 +37,8 @@ pub(super) struct Pass {
     pub(super) used: bool,
 }
 
-fn rules(store: &Store) -> &TapSpec {
-    &store.spec.tap
-}
-
-fn in_scope(store: &Store, person: &Person) -> bool {
-    let rules = rules(store);
-    let groups = store.all_groups_of(person);
-    let member = |names: &[String]| groups.iter().any(|group| names.contains(&group.name));
-    !member(&rules.exclude_groups) && (rules.include_groups.is_empty() || member(&rules.include_groups))
+fn rules(store: &Store) -> PassRules {
+    policies::pass_rules(store)
 }
 
 /// `isUsable` and `methodUsabilityReason`.
@@ -55,7 +49,7 @@ fn usability(store: &Store, person: &Person, pass: &Pass, now: Timestamp) -> (bo
         (false, "OneTimeUsed")
     } else if end <= now {
         (false, "Expired")
-    } else if !rules.enabled || !in_scope(store, person) || rules.once_only && !pass.once {
+    } else if !policies::is_for(store, "TemporaryAccessPass", person) || rules.once_only && !pass.once {
         (false, "DisabledByPolicy")
     } else if pass.starts > now {
         (false, "NotYetValid")
@@ -123,7 +117,7 @@ pub(super) fn issue(
         "temporaryAccessPassAuthenticationMethod",
         &[("startDateTime", Type::Time), ("lifetimeInMinutes", Type::Int32), ("isUsableOnce", Type::Flag)],
     )?;
-    let (rules, now) = (rules(store).clone(), store.now());
+    let (rules, now) = (rules(store), store.now());
     if !rules.enabled {
         return refuse(
             400,
@@ -184,33 +178,4 @@ pub(super) fn delete(store: &mut Store, caller: &Caller, who: &Who, id: &str) ->
         return Err(no_such_method());
     }
     Ok(Answer::empty(204))
-}
-
-/// The configuration, as the policy shows it.
-pub(super) fn configuration(store: &Store) -> Value {
-    let rules = rules(store);
-    let ids = |names: &[String]| -> Vec<String> {
-        let found = names.iter().filter_map(|name| store.groups.iter().find(|group| group.name == *name));
-        found.map(|group| group.id.clone()).collect()
-    };
-    let include =
-        if rules.include_groups.is_empty() { vec!["all_users".to_owned()] } else { ids(&rules.include_groups) };
-    let include: Vec<Value> = include
-        .into_iter()
-        .map(|id| json!({ "targetType": "group", "id": id, "isRegistrationRequired": false }))
-        .collect();
-    let exclude: Vec<Value> =
-        ids(&rules.exclude_groups).into_iter().map(|id| json!({ "id": id, "targetType": "group" })).collect();
-    json!({
-        "@odata.type": "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration",
-        "id": "TemporaryAccessPass",
-        "state": if rules.enabled { "enabled" } else { "disabled" },
-        "defaultLifetimeInMinutes": rules.default_minutes,
-        "defaultLength": rules.length,
-        "minimumLifetimeInMinutes": rules.least_minutes,
-        "maximumLifetimeInMinutes": rules.most_minutes,
-        "isUsableOnce": rules.once_only,
-        "includeTargets": include,
-        "excludeTargets": exclude,
-    })
 }

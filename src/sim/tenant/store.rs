@@ -14,6 +14,7 @@ use super::challenge::Challenges;
 use super::credential_id::url_token;
 use super::faults::Faults;
 use super::oauth::Pending;
+use super::policies::{self, Policies};
 use super::route::{Kind, Who};
 use super::seed::Seed;
 use super::spec::{PersonSpec, PolicySpec, SpecError, TenantSpec, UserType};
@@ -81,6 +82,7 @@ pub(super) struct Store {
     /// Hardware tokens.
     pub(super) tokens_in_stock: Vec<super::hardware_oath::Device>,
     pub(super) policy: PolicySpec,
+    pub(super) policies: Policies,
     pub(super) challenges: Challenges,
     pub(super) faults: Faults,
     pub(super) tokens: HashMap<String, Caller>,
@@ -123,6 +125,7 @@ impl Store {
             groups: Vec::new(),
             tokens_in_stock: Vec::new(),
             policy: spec.policy.clone(),
+            policies: Policies::default(),
             challenges: Challenges::default(),
             faults: Faults::new(&spec.faults, seed, now),
             tokens: HashMap::new(),
@@ -138,6 +141,7 @@ impl Store {
             spec,
         };
         store.move_in(&admin_upn, now)?;
+        policies::move_in(&mut store)?;
         Ok(store)
     }
 
@@ -349,6 +353,7 @@ impl Store {
             "people": people.collect::<Vec<_>>(),
             "requests": self.requests,
             "rejected": rejected.collect::<Vec<_>>(),
+            "policies": policies::state(self),
             "signed_out": self.signed_out,
         })
     }

@@ -288,9 +288,13 @@ impl Exporter<'_> {
     }
 
     fn campaign(&self) -> Option<String> {
-        let at =
-            if self.current.get(&Resource::BetaPolicy).is_some() { Resource::BetaPolicy } else { Resource::Policy };
-        let campaign = &self.current.get(&at)?["registrationEnforcement"]["authenticationMethodsRegistrationCampaign"];
+        let of = |at: &Resource| {
+            let policy = self.current.get(at)?;
+            Some(&policy["registrationEnforcement"]["authenticationMethodsRegistrationCampaign"])
+        };
+        // Planned against beta only where the file says what beta alone tells.
+        let beta = of(&Resource::BetaPolicy).filter(|it| it["enforceRegistrationAfterAllowedSnoozes"].is_boolean());
+        let campaign = beta.or_else(|| of(&Resource::Policy))?;
         if !campaign.is_object() {
             return None;
         }

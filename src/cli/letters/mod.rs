@@ -35,7 +35,7 @@ pub enum LettersCommand {
     ///
     /// Takes every finished key whose letter is not printed yet. One unlock of the custodian's identity serves all of
     /// them. Names or addresses that can't be printed are told before the first PIN is opened.
-    Make(MakeArgs),
+    Make(Box<MakeArgs>),
     /// Say which printed letters came out well, and which were spoiled
     Confirm(ConfirmArgs),
     /// How far every letter is

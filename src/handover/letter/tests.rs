@@ -38,10 +38,12 @@ fn letter(language: &str) -> Letter {
 }
 
 fn texts(sheet: &Sheet) -> Vec<&str> {
-    let text = |item| match item {
-        &Item::Text { ref text, .. } => Some(text.as_str()),
-        _ => None,
-    };
+    fn text(item: &Item) -> Option<&str> {
+        match item {
+            Item::Text { text, .. } => Some(text),
+            _ => None,
+        }
+    }
     sheet.items.iter().filter_map(text).collect()
 }
 

@@ -41,7 +41,7 @@ impl Symbol {
     /// # Errors
     /// [`SymbolError`] for anything else.
     pub fn code128(digits: &str) -> Result<Self, SymbolError> {
-        if digits.is_empty() || digits.len() % 2 != 0 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(SymbolError("Code 128"));
         }
         // The library's way to begin with set C.

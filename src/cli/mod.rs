@@ -5,6 +5,8 @@ pub mod codes;
 pub mod completions;
 pub mod config;
 pub mod connect;
+pub mod custodian;
+pub mod custody;
 pub mod error;
 pub mod escrow;
 pub mod events;
@@ -134,6 +136,12 @@ pub enum Command {
     /// For PIN custodians: make an identity, open a PIN
     #[command(subcommand)]
     Escrow(escrow::EscrowCommand),
+    /// Who can open PINs: list, add, replace
+    #[command(subcommand)]
+    Custodian(custodian::CustodianCommand),
+    /// Work on sealed PINs away from the bench: signed bundles and logs
+    #[command(subcommand)]
+    Custody(custody::CustodyCommand),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -252,6 +260,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Tenant(command) => tenant::run(context, command),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
+        Command::Custodian(command) => custodian::run(context, command),
+        Command::Custody(command) => custody::run(context, command),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]
@@ -301,6 +311,7 @@ mod tests {
             "run --group Keys --allow-privileged a@b.c --allow-privileged d@e.f",
             "escrow keygen --out id.txt",
             "escrow open --identity a --identity b --job J --as Kim --reason lost --to-stdout",
+            "custodian rotate --recipient r --second-recipient s --identity a --as Kim --reason left --yes",
             "export manifest --out m.csv",
             "sim tenant --listen 127.0.0.1:0 --people 12 --latency-ms 40 --faults f.toml",
             "demo --keys 12 --ports 4 --seed 7 --out d --json",

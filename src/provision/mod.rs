@@ -7,13 +7,14 @@
 //! Promise: everything that can be known before the first touch is known before it, nobody is dropped without being named,
 //! and what is planned stands in the ledger before a key is asked for. Nothing here prints: it tells a [`Listener`].
 
-mod custodians;
+pub mod custodians;
 mod directory;
 pub(crate) mod give_up;
 pub mod metadata;
 mod plan;
 mod policy;
 mod ready;
+pub mod rotation;
 mod run;
 
 use std::path::PathBuf;

@@ -16,5 +16,15 @@ pub(super) fn in_words(entry: &HandoverEntry) -> String {
             format!("The PIN letter {sheet} was spoiled and destroyed.")
         }
         HandoverEntry::LabelPrinted { code, .. } => format!("The label {code} was printed."),
+        HandoverEntry::CustodyGiven { jobs, by, .. } => format!("{by} wrote a file with {jobs} jobs for another desk."),
+        HandoverEntry::CustodyPartner { desk, signer, by } => {
+            format!("Files of the desk {desk} are taken from here on; {by} compared its fingerprint {signer}.")
+        }
+        HandoverEntry::CustodyTaken { desk, entries, .. } => {
+            format!("The {entries} entries before this one were copied from the desk {desk}.")
+        }
+        HandoverEntry::Elsewhere { desk, at, done, .. } => {
+            format!("At the desk {desk}, {at}: {}", super::in_words(done))
+        }
     }
 }

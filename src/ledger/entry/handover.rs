@@ -2,10 +2,11 @@
 //!
 //! As everywhere in the chain: no PIN, no name, no address.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, BlobHash};
-use crate::model::{JobId, UserId};
+use super::{Attempt, BlobHash, Entry};
+use crate::model::{BenchId, JobId, UserId};
 
 /// One act of the hand-over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,46 @@ pub enum HandoverEntry {
         /// What the label's code says.
         code: String,
     },
+    /// A signed bundle, or a log of what was done with one, was written for another desk.
+    CustodyGiven {
+        /// SHA-256 of the file.
+        file: BlobHash,
+        /// How many jobs are in it.
+        jobs: u64,
+        /// The operating system's name for who did it.
+        by: String,
+    },
+    /// Files signed with this key are taken from that desk from here on.
+    CustodyPartner {
+        /// The desk, as it calls itself.
+        desk: BenchId,
+        /// Fingerprint of its signing key: SHA-256, first 16 hexadecimal digits.
+        signer: String,
+        /// The operating system's name for who compared it.
+        by: String,
+    },
+    /// The job's story up to here was copied from another desk's bundle: the `entries` entries about the job before this one.
+    CustodyTaken {
+        /// The job.
+        job: JobId,
+        /// Whose bundle.
+        desk: BenchId,
+        /// The last entry of that desk's ledger that is in it.
+        upto: u64,
+        /// How many were copied this time.
+        entries: u64,
+    },
+    /// Something that was done at another desk, come home in its log.
+    Elsewhere {
+        /// Which desk.
+        desk: BenchId,
+        /// Its position in that desk's ledger.
+        seq: u64,
+        /// When it was done.
+        at: Timestamp,
+        /// What.
+        done: Box<Entry>,
+    },
 }
 
 impl HandoverEntry {
@@ -60,12 +101,18 @@ impl HandoverEntry {
                 Some(job)
             }
             Self::LabelPrinted { job, .. } => job.as_ref(),
+            Self::CustodyGiven { .. } | Self::CustodyPartner { .. } => None,
+            Self::CustodyTaken { job, .. } => Some(job),
+            Self::Elsewhere { done, .. } => done.job(),
         }
     }
 
     /// The person it is about, if it is about one and names no job.
     pub fn user(&self) -> Option<&UserId> {
-        None
+        match self {
+            Self::Elsewhere { done, .. } => done.user(),
+            _ => None,
+        }
     }
 
     /// Documents in the side table that it names.

@@ -1,0 +1,3 @@
+//! FROM BENCH TO HAND: what happens to a finished key until the right person holds it and knows its PIN.
+
+pub mod custody;

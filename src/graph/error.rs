@@ -144,6 +144,8 @@ struct Detail {
     ids: RequestIds,
     /// What Graph said, as the end of a cause.
     quote: String,
+    /// Conditional Access's own code, which stands before its sentence.
+    number: Option<u16>,
 }
 
 impl GraphError {
@@ -159,6 +161,7 @@ impl GraphError {
             code: None,
             ids: RequestIds::default(),
             quote: String::new(),
+            number: None,
         }))
     }
 
@@ -311,6 +314,7 @@ impl GraphError {
         };
         let mut error = error.with_status(answer.status, code).with_ids(ids);
         error.0.quote = quote;
+        error.0.number = said.number;
         error
     }
 
@@ -340,8 +344,18 @@ impl GraphError {
             )
     }
 
-    /// A 403 told by what the call needs, instead of in general.
+    /// A refusal told by what the call needs, instead of in general.
     pub(super) fn for_want_of(mut self, rights: &Rights) -> Self {
+        if self.0.kind == ErrorKind::Refused {
+            self.0.next = match self.0.number {
+                // What does not fit the schema is not the operator's doing.
+                Some(1001 | 1007) => "Run `keybench tenant plan` again; if it stays, report it with the ids above: \
+                     Graph's schema and keybench's differ."
+                    .to_owned(),
+                _ => rights.refused.to_owned(),
+            };
+            return self;
+        }
         if self.0.kind != ErrorKind::Forbidden {
             return self;
         }
@@ -408,6 +422,7 @@ struct Said {
     code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
+    number: Option<u16>,
 }
 
 impl Said {
@@ -417,10 +432,16 @@ impl Said {
         let inner = if error["innerError"].is_object() { &error["innerError"] } else { &error["innererror"] };
         let text =
             |value: &serde_json::Value| value.as_str().map(|text| one_line(text, 300)).filter(|text| !text.is_empty());
+        // Where both speak and differ, the inner one says more.
+        let message = text(&inner["message"]).or_else(|| text(&error["message"]));
+        let number = message.as_deref().and_then(|message| message.split_once(": ")).and_then(|(number, _)| {
+            (number.len() == 4).then(|| number.parse().ok()).flatten()
+        });
         Self {
             code: text(&error["code"]).or_else(|| text(&inner["code"])),
-            message: text(&error["message"]).or_else(|| text(&inner["message"])),
+            message,
             request_id: text(&inner["request-id"]),
+            number,
         }
     }
 }
@@ -482,6 +503,18 @@ mod tests {
         assert!(error.next().contains("User.Read.All"), "{}", error.next());
         let error = GraphError::from_answer("x", &answer(403, r#"{"error":{"code":""}}"#));
         assert!(error.next().contains("Passkey.ReadWrite.All"), "{}", error.next());
+    }
+
+    #[test]
+    fn the_inner_message_says_more_and_its_number_is_a_code() {
+        let body = r#"{"error":{"code":"BadRequest","message":"The server could not process the request because it is malformed or incorrect.",
+            "innerError":{"message":"1007: Incoming object does not match the schema."}}}"#;
+        let error = GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&super::super::rights::ACCESS_WRITE);
+        assert!(error.cause().contains("\u{201c}1007: Incoming"), "{}", error.cause());
+        assert!(error.next().contains("report it"), "{}", error.next());
+        let body = r#"{"error":{"code":"BadRequest","message":"1032: validation failed"}}"#;
+        let error = GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&super::super::rights::ACCESS_WRITE);
+        assert!(error.next().contains("block stands alone"), "{}", error.next());
     }
 
     #[test]

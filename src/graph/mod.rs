@@ -8,6 +8,8 @@
 
 #[cfg(all(test, feature = "sim"))]
 mod against_sim;
+#[cfg(all(test, feature = "sim"))]
+mod against_sim_policies;
 pub mod auth;
 pub mod authentication_methods;
 pub mod authentication_strength;
@@ -22,6 +24,7 @@ pub mod document;
 pub mod error;
 pub mod fido2_methods;
 pub mod groups;
+pub mod grant;
 mod http;
 pub mod licences;
 pub mod methods_policy;

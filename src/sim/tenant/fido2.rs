@@ -49,7 +49,7 @@ fn may_have_passkeys(store: &Store, person: &Person) -> Result<(), Refused> {
     if !person.enabled {
         return no(Refusal::AccountDisabled, "The user account is disabled.");
     }
-    if !super::policy::in_scope(store, person) {
+    if !super::policies::in_scope(store, person) {
         return no(Refusal::MethodDisabled, "The Passkey (FIDO2) method is not enabled for the user.");
     }
     if !store.policy.self_service {
@@ -226,7 +226,7 @@ fn check(store: &Store, person: &Person, call: &Call) -> Result<(Vec<u8>, Accept
     }
     store.challenges.check(&challenge, &person.id, now).map_err(|(why, message)| (why, message.to_owned()))?;
     may_have_passkeys(store, person)?;
-    let profiles = super::policy::profiles_of(store);
+    let profiles = super::policies::profiles_of(store, person);
     let roots: Vec<Vec<u8>> = store
         .policy
         .attestation_roots

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::http::{Call, Version};
+use super::policies::{Act, Place};
 
 /// The kind of a call: what fault rules name and `/sim/state` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +47,28 @@ pub enum Kind {
     Methods,
     /// `GET /policies/authenticationMethodsPolicy…`
     Policy,
+    /// `PATCH` and `DELETE /policies/authenticationMethodsPolicy…`
+    PolicyChange,
+    /// `…/authenticationStrengthPolicies…`
+    Strengths,
+    /// `/identity/conditionalAccess/namedLocations…`
+    NamedLocations,
+    /// `/identity/conditionalAccess/policies…`
+    ConditionalAccess,
+    /// `POST /identity/conditionalAccess/evaluate`
+    Evaluate,
+    /// Security defaults, device registration, authorization.
+    Settings,
+    /// `/users/{id}/authentication/requirements`
+    Requirements,
+    /// `/users/{id}/authentication/signInPreferences`
+    Preferences,
+    /// `GET /subscribedSkus` and `/users/{id}/licenseDetails`
+    Licences,
+    /// `GET /domains…`
+    Domains,
+    /// `GET /roleManagement/directory/roleAssignments`
+    RoleAssignments,
     /// `GET /organization`
     Organization,
     /// Anything else.
@@ -75,6 +98,17 @@ impl Kind {
             Self::Delete => "delete",
             Self::Methods => "methods",
             Self::Policy => "policy",
+            Self::PolicyChange => "policyChange",
+            Self::Strengths => "strengths",
+            Self::NamedLocations => "namedLocations",
+            Self::ConditionalAccess => "conditionalAccess",
+            Self::Evaluate => "evaluate",
+            Self::Settings => "settings",
+            Self::Requirements => "requirements",
+            Self::Preferences => "preferences",
+            Self::Licences => "licences",
+            Self::Domains => "domains",
+            Self::RoleAssignments => "roleAssignments",
             Self::Organization => "organization",
             Self::Other => "other",
         }
@@ -88,6 +122,15 @@ pub(super) enum Who {
     Me,
     /// `/users/{id or UPN}`
     Named(String),
+}
+
+impl Who {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Me => None,
+        }
+    }
 }
 
 /// A call and what its path says.
@@ -107,9 +150,7 @@ pub(super) enum GraphCall {
     Get { who: Who, method: String },
     Delete { who: Who, method: String },
     Methods(Who),
-    Policy,
-    PolicyOf(String),
-    Organization,
+    Setting(Place, Act),
     Batch,
 }
 
@@ -149,7 +190,7 @@ impl Route {
     }
 
     fn graph(version: Version, method: &str, path: &[&str]) -> Self {
-        match graph_call(method, path) {
+        match graph_call(method, path, version) {
             Some(Ok(call)) => Self::Graph(version, call),
             Some(Err(WrongMethod)) => Self::NotAllowed(version),
             None => Self::UnknownGraph(version),
@@ -178,10 +219,8 @@ impl Route {
             | GraphCall::List(who)
             | GraphCall::Get { who, .. }
             | GraphCall::Delete { who, .. }
-            | GraphCall::Methods(who) => match who {
-                Who::Named(name) => Some(name),
-                Who::Me => None,
-            },
+            | GraphCall::Methods(who) => who.name(),
+            GraphCall::Setting(place, _) => place.who()?.name(),
             _ => None,
         }
     }
@@ -204,8 +243,7 @@ impl GraphCall {
             Self::Get { .. } => Kind::Get,
             Self::Delete { .. } => Kind::Delete,
             Self::Methods(_) => Kind::Methods,
-            Self::Policy | Self::PolicyOf(_) => Kind::Policy,
-            Self::Organization => Kind::Organization,
+            Self::Setting(place, act) => place.kind(*act),
             Self::Batch => Kind::Batch,
         }
     }
@@ -225,7 +263,7 @@ fn key_apart(segment: &str) -> Vec<String> {
 
 struct WrongMethod;
 
-fn graph_call(method: &str, path: &[&str]) -> Option<Result<GraphCall, WrongMethod>> {
+fn graph_call(method: &str, path: &[&str], version: Version) -> Option<Result<GraphCall, WrongMethod>> {
     // Graph's segments are matched without regard to case; ids keep theirs.
     let lower: Vec<String> = path.iter().map(|part| part.to_ascii_lowercase()).collect();
     let segments: Vec<&str> = lower.iter().map(String::as_str).collect();
@@ -235,6 +273,14 @@ fn graph_call(method: &str, path: &[&str]) -> Option<Result<GraphCall, WrongMeth
         ["users", _, rest @ ..] if !rest.is_empty() => (Some(Who::Named(at(1))), rest),
         _ => (None, &[][..]),
     };
+    let place = match &who {
+        Some(who) => Place::of_person(rest, who, version == Version::Beta),
+        None => Place::of(&segments, path),
+    };
+    if let Some(place) = place {
+        let act = place.act(method);
+        return Some(act.map(|act| GraphCall::Setting(place, act)).ok_or(WrongMethod));
+    }
     let (wanted, call) = if let Some(who) = who {
         person_call(method, who, rest, path)?
     } else {
@@ -248,11 +294,6 @@ fn graph_call(method: &str, path: &[&str]) -> Option<Result<GraphCall, WrongMeth
                 let cast = cast.first().map(|cast| (*cast).to_owned());
                 ("GET", GraphCall::Members { group: at(1), transitive: *list == "transitivemembers", cast })
             }
-            ["policies", "authenticationmethodspolicy"] => ("GET", GraphCall::Policy),
-            ["policies", "authenticationmethodspolicy", "authenticationmethodconfigurations", id] => {
-                ("GET", GraphCall::PolicyOf((*id).to_owned()))
-            }
-            ["organization"] => ("GET", GraphCall::Organization),
             ["$batch"] => ("POST", GraphCall::Batch),
             _ => return None,
         }

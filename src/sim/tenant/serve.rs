@@ -29,7 +29,7 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{batch, control, fido2, groups, oauth, policy, users};
+use super::{batch, control, fido2, groups, oauth, policies, policy, users};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -350,8 +350,9 @@ fn perform(store: &mut Store, call: &Call, route: &Route, fault: Option<FaultRul
         }
         Trouble::Policy => {
             // A change that does not fit was refused when the rule was made.
-            if let Some(Ok(changed)) = rule.policy.as_ref().map(|change| policy::changed(&store.policy, change)) {
-                store.policy = changed;
+            if let Some(change) = &rule.policy {
+                // A change that does not fit was refused when the rule was made.
+                let _ = policy::change(store, change);
             }
             dispatch(store, call, route)
         }
@@ -464,9 +465,7 @@ fn graph_answer(
         GraphCall::Methods(who) => fido2::list(store, version, caller, who, true),
         GraphCall::Get { who, method } => fido2::get(store, version, caller, who, method),
         GraphCall::Delete { who, method } => fido2::delete(store, version, caller, who, method),
-        GraphCall::Policy => policy::whole(store, version, caller),
-        GraphCall::PolicyOf(id) => policy::one(store, version, caller, id),
-        GraphCall::Organization => policy::organization(store, version, caller),
+        GraphCall::Setting(place, act) => policies::answer(store, version, caller, (place, *act), call),
         GraphCall::Batch => Err(errors::graph(400, "BadRequest", "A batch can't hold a batch.")),
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::faults::FaultPlan;
+use super::policies::PoliciesSpec;
 
 /// A whole tenant: people, groups, policy, application, habits and faults.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub struct TenantSpec {
     pub sign_in: SignInSpec,
     /// The passkey policy.
     pub policy: PolicySpec,
+    /// Everything else the tenant is set to.
+    pub policies: PoliciesSpec,
     /// Where the real service is known, or suspected, to vary.
     pub quirks: Quirks,
     /// Status and code of each kind of refusal, where they should differ from the default.
@@ -52,6 +55,7 @@ impl Default for TenantSpec {
             app: AppSpec::default(),
             sign_in: SignInSpec::default(),
             policy: PolicySpec::default(),
+            policies: PoliciesSpec::default(),
             quirks: Quirks::default(),
             codes: BTreeMap::new(),
             faults: FaultPlan::default(),
@@ -162,6 +166,17 @@ impl Default for AppSpec {
             "Policy.Read.AuthenticationMethod",
             "RoleManagement.Read.Directory",
             "Organization.Read.All",
+            "Policy.Read.All",
+            "Policy.ReadWrite.AuthenticationMethod",
+            "Policy.ReadWrite.ConditionalAccess",
+            "Policy.ReadWrite.SecurityDefaults",
+            "Policy.Read.DeviceConfiguration",
+            "Policy.ReadWrite.DeviceConfiguration",
+            "Policy.ReadWrite.Authorization",
+            "Application.Read.All",
+            "Domain.Read.All",
+            "LicenseAssignment.Read.All",
+            "UserAuthenticationMethod.ReadWrite.All",
         ]
         .map(String::from)
         .to_vec();

@@ -13,6 +13,7 @@ use super::challenge::Challenges;
 use super::credential_id::url_token;
 use super::faults::Faults;
 use super::oauth::Pending;
+use super::policies::{self, Policies};
 use super::route::{Kind, Who};
 use super::seed::Seed;
 use super::spec::{PersonSpec, PolicySpec, SpecError, TenantSpec, UserType};
@@ -75,6 +76,7 @@ pub(super) struct Store {
     pub(super) people: Vec<Person>,
     pub(super) groups: Vec<Group>,
     pub(super) policy: PolicySpec,
+    pub(super) policies: Policies,
     pub(super) challenges: Challenges,
     pub(super) faults: Faults,
     pub(super) tokens: HashMap<String, Caller>,
@@ -112,6 +114,7 @@ impl Store {
             people: Vec::new(),
             groups: Vec::new(),
             policy: spec.policy.clone(),
+            policies: Policies::default(),
             challenges: Challenges::default(),
             faults: Faults::new(&spec.faults, seed, now),
             tokens: HashMap::new(),
@@ -125,6 +128,7 @@ impl Store {
             spec,
         };
         store.move_in(&admin_upn, now)?;
+        policies::move_in(&mut store)?;
         Ok(store)
     }
 
@@ -324,6 +328,7 @@ impl Store {
             "people": people.collect::<Vec<_>>(),
             "requests": self.requests,
             "rejected": rejected.collect::<Vec<_>>(),
+            "policies": policies::state(self),
         })
     }
 }

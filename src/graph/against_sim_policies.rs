@@ -112,7 +112,8 @@ fn passkey_profiles_are_added_used_and_taken_away() {
     let _ = graph.change_method_configuration(&Method::Fido2, &change).expect("changed");
     let fido2 = graph.method_configuration(&Method::Fido2).expect("read");
     let id = fido2.document().text("/passkeyProfiles/1/id").expect("it got one").to_owned();
-    let targets = document(json!({"includeTargets": [{"targetType": "group", "id": PILOT, "allowedPasskeyProfiles": [id]}]}));
+    let targets =
+        document(json!({"includeTargets": [{"targetType": "group", "id": PILOT, "allowedPasskeyProfiles": [id]}]}));
     let _ = graph.change_method_configuration(&Method::Fido2, &targets).expect("changed");
     let policy = graph.fido2_policy().expect("read");
     assert_eq!((policy.profiles.len(), policy.include[0].profiles.as_slice()), (2, [id].as_slice()));
@@ -132,7 +133,9 @@ fn strengths_locations_and_conditional_access_live_and_die() {
     assert!(graph.legal_combinations().expect("listed").contains(&Combination::read("password, hardwareOath")));
 
     let model = Aaguid::parse(MODEL).expect("an AAGUID");
-    let new = document(json!({"displayName": "Keys and passes", "allowedCombinations": ["fido2", "temporaryAccessPassOneTime"]}));
+    let new = document(
+        json!({"displayName": "Keys and passes", "allowedCombinations": ["fido2", "temporaryAccessPassOneTime"]}),
+    );
     let strength = graph.create_authentication_strength(&new).expect("made").value;
     let limit = graph.limit_key_models(strength.id(), &BTreeSet::from([model])).expect("limited").value;
     let strength = graph.authentication_strength(strength.id()).expect("read");
@@ -149,12 +152,19 @@ fn strengths_locations_and_conditional_access_live_and_die() {
         "countriesAndRegions": ["NL", "BE"]}));
     let home = graph.create_named_location(&home).expect("made").value;
     assert_eq!(home.place(), Place::Countries { codes: vec!["NL".into(), "BE".into()], unknown_too: false });
-    let change = document(json!({"@odata.type": "#microsoft.graph.countryNamedLocation", "countriesAndRegions": ["NL"]}));
+    let change =
+        document(json!({"@odata.type": "#microsoft.graph.countryNamedLocation", "countriesAndRegions": ["NL"]}));
     let _ = graph.change_named_location(home.id(), &change).expect("changed");
     let home = graph.named_location(home.id()).expect("read");
-    assert_eq!((home.name(), home.place()), ("Home", Place::Countries { codes: vec!["NL".into()], unknown_too: false }));
+    assert_eq!(
+        (home.name(), home.place()),
+        ("Home", Place::Countries { codes: vec!["NL".into()], unknown_too: false })
+    );
 
-    let policy = access("Register", json!({"/grantControls": {"operator": "OR", "authenticationStrength": {"id": strength.id()}}}));
+    let policy = access(
+        "Register",
+        json!({"/grantControls": {"operator": "OR", "authenticationStrength": {"id": strength.id()}}}),
+    );
     let policy = graph.create_conditional_access_policy(&policy).expect("made").value;
     assert_eq!(policy.state(), Some(PolicyState::Disabled));
     let usage = graph.strength_usage(strength.id()).expect("read");
@@ -175,17 +185,22 @@ fn strengths_locations_and_conditional_access_live_and_die() {
 fn what_if_tells_who_is_met_by_what_and_why_not() {
     let mut spec = pilot();
     let map = |json: Value| json.as_object().expect("an object").clone();
-    spec.policies.locations =
-        vec![map(json!({"id": "44444444-dddd-4eee-8fff-000000000004", "displayName": "Home",
+    spec.policies.locations = vec![map(json!({"id": "44444444-dddd-4eee-8fff-000000000004", "displayName": "Home",
             "@odata.type": "#microsoft.graph.countryNamedLocation", "countriesAndRegions": ["NL"]}))];
     let policy = |name: &str, more: Value| access(name, more).members().clone();
     spec.policies.access = vec![
         policy("needs MFA", json!({"/state": "enabled"})),
-        policy("not at home", json!({"/state": "enabled", "/grantControls/builtInControls": ["block"],
-            "/conditions/locations": {"includeLocations": ["All"], "excludeLocations": ["44444444-dddd-4eee-8fff-000000000004"]}})),
+        policy(
+            "not at home",
+            json!({"/state": "enabled", "/grantControls/builtInControls": ["block"],
+            "/conditions/locations": {"includeLocations": ["All"], "excludeLocations": ["44444444-dddd-4eee-8fff-000000000004"]}}),
+        ),
         policy("later", json!({})),
         policy("watched", json!({"/state": "enabledForReportingButNotEnforced"})),
-        policy("devices", json!({"/state": "enabled", "/conditions/applications": {"includeUserActions": [REGISTER_DEVICE]}})),
+        policy(
+            "devices",
+            json!({"/state": "enabled", "/conditions/applications": {"includeUserActions": [REGISTER_DEVICE]}}),
+        ),
         policy("apps", json!({"/state": "enabled", "/conditions/applications": {"includeApplications": ["All"]}})),
     ];
     let tenant = run(spec);
@@ -200,8 +215,14 @@ fn what_if_tells_who_is_met_by_what_and_why_not() {
         list.iter().map(|(name, why)| ((*name).to_owned(), (*why).to_owned())).collect()
     };
     let register = Undertaking::RegisterSecurityInformation;
-    let expected = [("needs MFA", ""), ("not at home", "location"), ("later", "policyNotEnabled"), ("watched", ""),
-        ("devices", "userActions"), ("apps", "userActions")];
+    let expected = [
+        ("needs MFA", ""),
+        ("not at home", "location"),
+        ("later", "policyNotEnabled"),
+        ("watched", ""),
+        ("devices", "userActions"),
+        ("apps", "userActions"),
+    ];
     assert_eq!(reasons(&member, &register, Some("NL")), pairs(&expected));
     assert_eq!(reasons(&member, &register, Some("FR"))[1].1, "");
     assert_eq!(reasons(&member, &register, None)[1].1, "notEnoughInformation");
@@ -240,7 +261,8 @@ fn switches_people_licences_domains_and_roles() {
     let beta = graph.beta();
     let ghost = UserId::new("00000000-0000-4000-8000-000000000000");
     let all = beta.requirements_of(&[kim.clone(), five.clone(), ghost]).expect("read");
-    let states: Vec<_> = all.iter().map(|one| one.as_ref().and_then(user_settings::Requirements::per_user_mfa)).collect();
+    let states: Vec<_> =
+        all.iter().map(|one| one.as_ref().and_then(user_settings::Requirements::per_user_mfa)).collect();
     assert_eq!(states, [Some(PerUserMfa::Disabled), Some(PerUserMfa::Enforced), None]);
     let _ = beta.set_per_user_mfa(&five, &PerUserMfa::Disabled).expect("set");
     assert_eq!(beta.requirements(&five).expect("read").per_user_mfa(), Some(PerUserMfa::Disabled));
@@ -252,9 +274,13 @@ fn switches_people_licences_domains_and_roles() {
     let bought = graph.subscriptions().expect("read");
     assert!(bought.iter().any(|one| one.brings(ENTRA_P1)) && bought.iter().any(|one| one.brings(INTUNE)));
     assert!(!bought.iter().any(|one| one.brings(ENTRA_P2)));
-    assert!(graph.licences_of(&[kim]).expect("read")[0].as_ref().expect("there").iter().any(|one| one.brings(ENTRA_P1)));
+    assert!(
+        graph.licences_of(&[kim]).expect("read")[0].as_ref().expect("there").iter().any(|one| one.brings(ENTRA_P1))
+    );
     assert_eq!(graph.organization().expect("read").verified_domains(), ["contoso.example", "fed.example"]);
-    assert!(graph.domain("FED.example").expect("asked").is_some() && graph.domain("x.example").expect("asked").is_none());
+    assert!(
+        graph.domain("FED.example").expect("asked").is_some() && graph.domain("x.example").expect("asked").is_none()
+    );
     assert_eq!(
         graph.federation("fed.example").expect("asked").expect("there").mfa_behaviour(),
         Some("acceptIfMfaDoneByFederatedIdp")
@@ -358,16 +384,23 @@ fn the_methods_policy_refuses(told: &mut Told) {
     two_minds["isAttestationEnforced"] = json!(true);
     told.is(&tenant, change(&fido2, two_minds), "differ from the default passkey profile", LOOK);
     let many: Vec<String> = (0..700).map(|n| format!("{n:08x}-0000-4000-8000-000000000000")).collect();
-    let large = json!([{"name": "a", "keyRestrictions": {"isEnforced": true, "enforcementType": "allow", "aaGuids": many}}]);
+    let large =
+        json!([{"name": "a", "keyRestrictions": {"isEnforced": true, "enforcementType": "allow", "aaGuids": many}}]);
     told.is(&tenant, change(&fido2, with(large)), "exceeds the limit of 20480", LOOK);
     let _ = change(&fido2, with(json!([{"name": "Bench"}]))).expect("added");
     let id = graph.method_configuration(&fido2).expect("read").document().at("/passkeyProfiles/1/id").clone();
     let used = json!({"includeTargets": [{"id": PILOT, "targetType": "group", "allowedPasskeyProfiles": [id]}]});
     let _ = change(&fido2, used).expect("used");
-    told.is(&tenant, change(&fido2, with(json!([]))), "in use by a target", "a passkey profile can't go while a target");
+    told.is(
+        &tenant,
+        change(&fido2, with(json!([]))),
+        "in use by a target",
+        "a passkey profile can't go while a target",
+    );
 
     let root = |api, json: Value| graph.change_authentication_methods_policy(api, &document(json));
-    let campaign = |json: Value| json!({"registrationEnforcement": {"authenticationMethodsRegistrationCampaign": json}});
+    let campaign =
+        |json: Value| json!({"registrationEnforcement": {"authenticationMethodsRegistrationCampaign": json}});
     let none = campaign(json!({"snoozeDurationInDays": null}));
     told.is(&tenant, root(ApiVersion::V1, none), "does not allow null values", LOOK);
     let target = |method: &str| json!({"id": PILOT, "targetType": "group", "targetedAuthenticationMethod": method});
@@ -390,8 +423,7 @@ fn strengths_refuse(told: &mut Told) {
     told.is(&tenant, new(named("x", json!(["fido2,password"]))), "'fido2,password' is not a combination", "legal");
     told.is(&tenant, new(named("x", json!([]))), "at least one combination", "legal");
     let mut limited = named("x", json!(["fido2"]));
-    limited["combinationConfigurations"] =
-        json!([{"@odata.type": "#microsoft.graph.fido2CombinationConfiguration", "allowedAAGUIDs": ["no"], "appliesToCombinations": ["fido2"]}]);
+    limited["combinationConfigurations"] = json!([{"@odata.type": "#microsoft.graph.fido2CombinationConfiguration", "allowedAAGUIDs": ["no"], "appliesToCombinations": ["fido2"]}]);
     told.is(&tenant, new(limited), "'no' is not a valid AAGUID", OWN);
     let mut untyped = named("x", json!(["fido2"]));
     untyped["combinationConfigurations"] = json!([{"appliesToCombinations": ["fido2"]}]);
@@ -401,12 +433,18 @@ fn strengths_refuse(told: &mut Told) {
     told.is(&tenant, graph.object(&list), "Unable to read JSON", REPORT);
     let first = new(named("s0", json!(["fido2"]))).expect("made").value;
     let change = document(json!({"policyType": "builtIn"}));
-    told.is(&tenant, graph.change_authentication_strength(first.id(), &change), "1001: 'policyType' is a readonly", REPORT);
+    told.is(
+        &tenant,
+        graph.change_authentication_strength(first.id(), &change),
+        "1001: 'policyType' is a readonly",
+        REPORT,
+    );
     for n in 1..15 {
         let _ = new(named(&format!("s{n}"), json!(["fido2"]))).expect("made");
     }
     told.is(&tenant, new(named("s15", json!(["fido2"]))), "maximum of 15", OWN);
-    let policy = access("uses it", json!({"/grantControls": {"operator": "OR", "authenticationStrength": {"id": first.id()}}}));
+    let policy =
+        access("uses it", json!({"/grantControls": {"operator": "OR", "authenticationStrength": {"id": first.id()}}}));
     let _ = graph.create_conditional_access_policy(&policy).expect("made");
     told.is(&tenant, graph.delete_authentication_strength(first.id()), "'uses it'", "one that a policy demands");
 }
@@ -425,11 +463,21 @@ fn places_and_policies_refuse(told: &mut Told) {
     told.is(&tenant, place(country("nl")), "'nl' is not a two-letter", "two capital letters");
     let range = |text: &str| json!({"@odata.type": "#microsoft.graph.iPv4CidrRange", "cidrAddress": text});
     let ranges = |list: Vec<Value>| json!({"@odata.type": "#microsoft.graph.ipNamedLocation", "displayName": "x", "ipRanges": list});
-    for (text, why) in [("x", "CIDR notation"), ("10.1.0.0/16", "private"), ("20.0.0.0/7", "too large"), ("2001:db8::/64", "type of its range")] {
+    for (text, why) in [
+        ("x", "CIDR notation"),
+        ("10.1.0.0/16", "private"),
+        ("20.0.0.0/7", "too large"),
+        ("2001:db8::/64", "type of its range"),
+    ] {
         told.is(&tenant, place(ranges(vec![range(text)])), why, "address ranges are public");
     }
     told.is(&tenant, place(ranges(vec![range("203.0.113.0/24"); 2001])), "2000 ranges at most", "address ranges");
-    told.is(&tenant, graph.delete_named_location("44444444-dddd-4eee-8fff-000000000004"), "marked as trusted", "unmarked");
+    told.is(
+        &tenant,
+        graph.delete_named_location("44444444-dddd-4eee-8fff-000000000004"),
+        "marked as trusted",
+        "unmarked",
+    );
     let home = place(country("NL")).expect("made").value;
     let untyped = document(json!({"countriesAndRegions": ["BE"]}));
     told.is(&tenant, graph.change_named_location(home.id(), &untyped), "'@odata.type'", REPORT);
@@ -450,7 +498,12 @@ fn places_and_policies_refuse(told: &mut Told) {
     told.is(&tenant, make(json!({"/conditions/applications": {}})), "MissingApplications", "about one user action");
     let two = json!({"operator": "OR", "builtInControls": ["mfa"], "authenticationStrength": {"id": MFA}});
     told.is(&tenant, make(json!({"/grantControls": two})), "mfa and an authentication strength", "block");
-    told.is(&tenant, make(json!({"/grantControls/builtInControls": ["block", "mfa"]})), "block can't be combined", "stands alone");
+    told.is(
+        &tenant,
+        make(json!({"/grantControls/builtInControls": ["block", "mfa"]})),
+        "block can't be combined",
+        "stands alone",
+    );
     told.is(&tenant, make(json!({"/grantControls": null})), "MissingControls", "block");
     let whole = json!({"operator": "OR", "authenticationStrength": {"id": MFA, "displayName": "x"}});
     told.is(&tenant, make(json!({"/grantControls": whole})), "by its id alone", REPORT);
@@ -464,12 +517,22 @@ fn the_tenant_refuses(told: &mut Told) {
     let tenant = run(on);
     let graph = by_secret(&tenant);
     let policy = access("new", json!({"/state": "enabled"}));
-    told.is(&tenant, graph.create_conditional_access_policy(&policy), "Security defaults are enabled", "security defaults must be off");
+    told.is(
+        &tenant,
+        graph.create_conditional_access_policy(&policy),
+        "Security defaults are enabled",
+        "security defaults must be off",
+    );
     let mut used = pilot();
     used.policies.access = vec![policy.members().clone()];
     let tenant = run(used);
     let change = Document::new().with("isEnabled", true);
-    told.is(&tenant, by_secret(&tenant).change_security_defaults(&change), "while Conditional Access", "switch one of them off");
+    told.is(
+        &tenant,
+        by_secret(&tenant).change_security_defaults(&change),
+        "while Conditional Access",
+        "switch one of them off",
+    );
     let whole = by_secret(&tenant).replace_device_registration_policy(&Document::new().with("userDeviceQuota", 5));
     told.is(&tenant, whole, "replaced as a whole", "replaced whole");
 
@@ -477,7 +540,12 @@ fn the_tenant_refuses(told: &mut Told) {
     poor.policies.licences = Vec::new();
     let tenant = run(poor);
     let graph = by_secret(&tenant);
-    told.is(&tenant, graph.create_conditional_access_policy(&policy), "has no Microsoft Entra ID P1", "Policy.Read.All");
+    told.is(
+        &tenant,
+        graph.create_conditional_access_policy(&policy),
+        "has no Microsoft Entra ID P1",
+        "Policy.Read.All",
+    );
 
     let mut weak = pilot();
     weak.app.permissions = vec!["Policy.Read.AuthenticationMethod".to_owned()];
@@ -508,7 +576,8 @@ fn a_document_keeps_what_nobody_knows_on_its_way_through() {
     let read = graph.method_configuration(&Method::X509Certificate).expect("read");
     // Details that no lens of ours knows.
     assert_eq!(read.document().text("/crlValidationConfiguration/state"), Some("disabled"));
-    let _ = graph.change_method_configuration(&Method::X509Certificate, &read.document().bare()).expect("taken back whole");
+    let _ =
+        graph.change_method_configuration(&Method::X509Certificate, &read.document().bare()).expect("taken back whole");
     let again = graph.method_configuration(&Method::X509Certificate).expect("read");
     assert_eq!(again.document().bare(), read.document().bare());
 }

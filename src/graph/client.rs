@@ -473,7 +473,11 @@ impl Graph {
     pub(super) fn exchange_once_for_test(&self, request: &Request) -> Result<Value, GraphError> {
         let token = self.0.tokens.bearer(&TokenNeed::Any)?;
         let answer = http::send(&self.0.http, request, &token.secret).map_err(|none| none.error)?;
-        if answer.is_success() { answer.object(&request.doing) } else { Err(GraphError::from_answer(&request.doing, &answer)) }
+        if answer.is_success() {
+            answer.object(&request.doing)
+        } else {
+            Err(GraphError::from_answer(&request.doing, &answer))
+        }
     }
 
     #[cfg(test)]

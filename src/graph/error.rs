@@ -434,9 +434,10 @@ impl Said {
             |value: &serde_json::Value| value.as_str().map(|text| one_line(text, 300)).filter(|text| !text.is_empty());
         // Where both speak and differ, the inner one says more.
         let message = text(&inner["message"]).or_else(|| text(&error["message"]));
-        let number = message.as_deref().and_then(|message| message.split_once(": ")).and_then(|(number, _)| {
-            (number.len() == 4).then(|| number.parse().ok()).flatten()
-        });
+        let number = message
+            .as_deref()
+            .and_then(|message| message.split_once(": "))
+            .and_then(|(number, _)| (number.len() == 4).then(|| number.parse().ok()).flatten());
         Self {
             code: text(&error["code"]).or_else(|| text(&inner["code"])),
             message,
@@ -509,11 +510,13 @@ mod tests {
     fn the_inner_message_says_more_and_its_number_is_a_code() {
         let body = r#"{"error":{"code":"BadRequest","message":"The server could not process the request because it is malformed or incorrect.",
             "innerError":{"message":"1007: Incoming object does not match the schema."}}}"#;
-        let error = GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&super::super::rights::ACCESS_WRITE);
+        let error = GraphError::from_answer("make a policy", &answer(400, body))
+            .for_want_of(&super::super::rights::ACCESS_WRITE);
         assert!(error.cause().contains("\u{201c}1007: Incoming"), "{}", error.cause());
         assert!(error.next().contains("report it"), "{}", error.next());
         let body = r#"{"error":{"code":"BadRequest","message":"1032: validation failed"}}"#;
-        let error = GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&super::super::rights::ACCESS_WRITE);
+        let error = GraphError::from_answer("make a policy", &answer(400, body))
+            .for_want_of(&super::super::rights::ACCESS_WRITE);
         assert!(error.next().contains("block stands alone"), "{}", error.next());
     }
 

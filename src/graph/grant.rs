@@ -176,7 +176,8 @@ mod tests {
     }
 
     fn strength(combinations: &[&str], models: Option<&[&str]>) -> Value {
-        let limits = models.map_or(json!([]), |models| json!([{"appliesToCombinations": ["fido2"], "allowedAAGUIDs": models}]));
+        let limits =
+            models.map_or(json!([]), |models| json!([{"appliesToCombinations": ["fido2"], "allowedAAGUIDs": models}]));
         json!({"id": "s", "displayName": "Ours", "allowedCombinations": combinations, "combinationConfigurations": limits})
     }
 

@@ -11,6 +11,7 @@ mod caller;
 pub mod catalogue;
 pub mod coverage;
 pub mod facts;
+pub mod page;
 mod passes;
 mod passkeys;
 pub(super) mod people;

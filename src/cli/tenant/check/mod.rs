@@ -40,8 +40,8 @@ use crate::world::{Clock, KeyPorts as _, SystemClock};
   keybench tenant check --apply --break-glass 5f0c1f0e-0000-4000-8000-000000000001
   keybench tenant check --json | jq -c 'select(.verdict == \"fail\")'
 
-Exit codes: 0 nothing stands against it, 10 warnings, 20 something stops a run, 30 nothing wrong but not
-everything could be asked. Models are those of --aaguid, else of the keys in the ports.
+Exit codes: 0 nothing stands against it, 10 warnings, 20 something stops a run, 30 nothing wrong
+but not everything could be asked. Models are those of --aaguid, else of the keys in the ports.
 Per-user MFA and hardware OATH are read from Graph's beta, which Microsoft may change.")]
 pub struct CheckArgs {
     /// Whom it is about: a roster as `run` takes it; without one, only the tenant itself is weighed

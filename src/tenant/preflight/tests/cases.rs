@@ -142,13 +142,13 @@ pub(super) const CASES: &[Case] = &[
     case(17, Fail, "blocks when registering", |facts| {
         registering(facts, json!({ "operator": "OR", "builtInControls": ["block"] }))
     }),
-    case(17, Fail, "which a pass does not meet", |facts| {
+    case(17, Fail, "takes no", |facts| {
         registering(
             facts,
             json!({ "operator": "OR", "authenticationStrength": strength(&["fido2", "password,temporaryAccessPassOneTime"], json!([])) }),
         );
     }),
-    case(17, Fail, "temporaryAccessPassOneTime", |facts| {
+    case(17, Fail, "takes no one-time pass", |facts| {
         settings(facts, "TemporaryAccessPass")["isUsableOnce"] = json!(true);
         registering(
             facts,
@@ -171,8 +171,8 @@ pub(super) const CASES: &[Case] = &[
         facts.people[1].groups = Ok([PILOT.to_owned(), GLASS.to_owned()].into())
     }),
     case(18, Unknown, "may not ask", |facts| facts.access = Err(gap(calls::ACCESS))),
-    case(19, Fail, "no security key meets", |facts| sign_in_with(facts, &["windowsHelloForBusiness"], json!([]))),
-    case(19, Fail, "does not list YubiKey 5 NFC", |facts| {
+    case(19, Fail, "takes no passkey", |facts| sign_in_with(facts, &["windowsHelloForBusiness"], json!([]))),
+    case(19, Fail, "does not list the model 2fc0579f", |facts| {
         sign_in_with(
             facts,
             &["fido2"],

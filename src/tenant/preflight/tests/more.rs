@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
         joining(facts, json!({ "operator": "OR", "builtInControls": ["mfa"] }));
         facts.devices = Ok(json!({ "multiFactorAuthConfiguration": "required" }));
     }),
-    case(21, Warn, "which a pass does not meet", |facts| {
+    case(21, Warn, "takes no", |facts| {
         joining(facts, json!({ "operator": "OR", "authenticationStrength": strength(&["fido2"], json!([])) }));
     }),
     case(21, Unknown, "may not ask", |facts| {

@@ -1,6 +1,6 @@
 //! A tenant's policies as they are: documents by the place they live at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -63,6 +63,13 @@ impl Current {
         self.documents.get(&Resource::Method(id.to_ascii_lowercase()))
     }
 
+    /// The ids of groups and of people that the documents name, in lower case.
+    pub fn ids(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        let (mut groups, mut users) = (BTreeSet::new(), BTreeSet::new());
+        self.documents.values().for_each(|document| ids_in(document, &mut groups, &mut users));
+        (groups, users)
+    }
+
     /// Everything of one kind, in the order of ids.
     pub fn all(&self, kind: Kind) -> impl Iterator<Item = (&Resource, &Value)> {
         self.documents.iter().filter(move |(at, _)| {
@@ -87,4 +94,35 @@ impl Current {
 /// A document's id, in lower case.
 pub fn id_of(document: &Value) -> Option<String> {
     document["id"].as_str().filter(|id| !id.is_empty()).map(str::to_ascii_lowercase)
+}
+
+fn ids_in(value: &Value, groups: &mut BTreeSet<String>, users: &mut BTreeSet<String>) {
+    let guid = |text: &Value| text.as_str().and_then(|text| uuid::Uuid::try_parse(text).ok());
+    let nobody = uuid::Uuid::nil();
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| ids_in(item, groups, users)),
+        Value::Object(map) => {
+            if let Some(id) = map.get("id").and_then(guid).filter(|id| *id != nobody) {
+                match map.get("targetType").and_then(Value::as_str) {
+                    Some("group") => drop(groups.insert(id.hyphenated().to_string())),
+                    Some("user") => drop(users.insert(id.hyphenated().to_string())),
+                    _ => {}
+                }
+            }
+            for (name, value) in map {
+                let into = match name.as_str() {
+                    "includeGroups" | "excludeGroups" => &mut *groups,
+                    "includeUsers" | "excludeUsers" => &mut *users,
+                    _ => {
+                        ids_in(value, groups, users);
+                        continue;
+                    }
+                };
+                into.extend(
+                    value.as_array().into_iter().flatten().filter_map(guid).map(|id| id.hyphenated().to_string()),
+                );
+            }
+        }
+        _ => {}
+    }
 }

@@ -48,6 +48,12 @@ pub trait Reach {
     /// What Graph says.
     fn read(&self, at: &Resource) -> Result<Option<Value>, GraphError>;
 
+    /// The authentication methods policy with all its methods.
+    ///
+    /// # Errors
+    /// What Graph says.
+    fn methods(&self, beta: bool) -> Result<Value, GraphError>;
+
     /// All documents of a kind.
     ///
     /// # Errors
@@ -153,6 +159,11 @@ impl Reach for OverGraph<'_> {
                 graph.beta().sign_in_preferences(&UserId::new(id.clone())).map(|it| bare(it.document()))
             }
         })
+    }
+
+    fn methods(&self, beta: bool) -> Result<Value, GraphError> {
+        let api = if beta { ApiVersion::Beta } else { ApiVersion::V1 };
+        Ok(self.graph.authentication_methods_policy(api)?.document().bare().into_json())
     }
 
     fn list(&self, kind: Kind) -> Result<Vec<Value>, GraphError> {

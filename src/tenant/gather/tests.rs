@@ -136,10 +136,8 @@ fn a_thousand_people_cost_fifty_requests_a_question_and_twenty_evaluations() {
     assert_eq!(requests.of("passkeys"), 0, "methods tell them too: {requests:?}");
     assert_eq!(requests.total(), 5 * 50 + report + 20 + 4, "{requests:?}");
     // The list and twenty evaluations: each a pace after the one before.
-    let waited = *clock.1.lock().expect("clock");
-    let real = clock.0.monotonic();
-    let pace = graph.settings().pace;
-    assert!(waited + real >= pace * 20 && waited >= pace * 20 - real, "{waited:?} {real:?}");
+    let (waited, real) = (*clock.1.lock().expect("clock"), clock.0.monotonic());
+    assert!(waited + real >= graph.settings().pace * 20, "{waited:?} {real:?}");
     assert!(
         said.iter().any(|line| line.contains("400 of 1000")) && said.iter().any(|line| line.contains("20 of 20")),
         "{said:?}"
@@ -170,12 +168,11 @@ fn what_may_not_be_asked_is_unknown_and_says_what_is_missing() {
     let why = |gap: &Gap| gap.why;
     assert_eq!(facts.policy.as_ref().map_err(why), Err(Why::MissingRight));
     assert_eq!(facts.access.as_ref().map_err(why), Err(Why::MissingRight));
-    assert_eq!(facts.people[0].methods.as_ref().map_err(why), Err(Why::MissingRight));
-    assert!(facts.people[0].passkeys.is_ok(), "who may register passkeys may list them");
+    assert_eq!(facts.people[0].requirements.as_ref().map_err(why), Err(Why::MissingRight));
     assert!(facts.people[0].user.is_ok() && facts.people[0].groups.is_ok());
     assert_eq!(gathered.requests.of("what-if"), 0);
     let report = examine(facts);
-    for id in [6, 7, 8, 14, 16, 17, 18, 19, 27, 28] {
+    for id in [6, 7, 8, 14, 17, 18, 19, 27, 28] {
         let found: Vec<Verdict> =
             report.findings.iter().filter(|one| one.id == Id(id)).map(|one| one.verdict).collect();
         assert!(found.iter().all(|verdict| *verdict == Verdict::Unknown) && !found.is_empty(), "PF{id:02}: {found:?}");

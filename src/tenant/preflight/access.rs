@@ -150,13 +150,12 @@ fn weigh(asked: &[&WhatIf], brings: &Brings<'_>, remedy: &'static str) -> Vec<Fo
                     found.push(Found::unknown(&gap).about(people()));
                 }
                 Met::No(why) => {
-                    let evidence =
-                        Evidence::of(calls::WHAT_IF, format!("{name}.grantControls"), &policy["grantControls"]);
+                    let evidence = Evidence::of(calls::WHAT_IF, format!("{name}.grantControls"), asked_for(policy));
                     found.push(
                         if enforced {
-                            Found::fail(format!("{name} {why} when {doing}."), evidence, Remedy::text(remedy))
+                            Found::fail(format!("When {doing}, {name} {why}."), evidence, Remedy::text(remedy))
                         } else {
-                            let what = format!("{name} is report-only; switched on, it {why} when {doing}.");
+                            let what = format!("When {doing}, {name} {why}, once it is no longer report-only.");
                             Found::warn(what, evidence, Remedy::text(remedy))
                         }
                         .about(people()),
@@ -166,6 +165,13 @@ fn weigh(asked: &[&WhatIf], brings: &Brings<'_>, remedy: &'static str) -> Vec<Fo
         }
     }
     found
+}
+
+/// What a policy asks for, in the order of its controls.
+fn asked_for(policy: &Value) -> String {
+    let Some(grant) = grant_of(policy) else { return "nothing".to_owned() };
+    let demands: Vec<String> = grant.demands().iter().map(ToString::to_string).collect();
+    demands.join(if grant.all { " and " } else { " or " })
 }
 
 fn of_kind(action: &Action, wanted: &Action) -> bool {

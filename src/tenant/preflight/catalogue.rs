@@ -53,7 +53,7 @@ macro_rules! checks {
 checks! {
     1 "permissions" [P S O] true caller::permissions, [Fail Warn], [calls::TOKEN],
         "The token may write what the mode writes, and read what is read beforehand.", "Consent to what is named.";
-    2 "role" [P S O] true caller::role, [Fail], [calls::MY_ROLES, calls::ROLES],
+    2 "role" [P S O] true caller::role, [Fail Warn], [calls::MY_ROLES, calls::MY_ASSIGNMENTS, calls::ROLES],
         "A signed-in person is Authentication Administrator, or Privileged Authentication Administrator where people hold roles.", "Activate or assign the role.";
     3 "own account" [P S O] true caller::own_account, [Fail], [calls::TOKEN],
         "The signed-in account is not among the people.", "A colleague does this one.";

@@ -7,7 +7,7 @@
 //! area (`caller`, `people`, `passkeys`, `passes`, `access`, `settings`) with one function per check.
 
 mod access;
-mod caller;
+pub(super) mod caller;
 pub mod catalogue;
 pub mod coverage;
 pub mod facts;

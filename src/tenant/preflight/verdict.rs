@@ -159,8 +159,7 @@ impl Found {
 
     /// Not known.
     pub fn unknown(gap: &Gap) -> Self {
-        let mut what = gap.what.trim_end_matches('.').to_owned();
-        what.push('.');
+        let what = sentence(&gap.what);
         Self {
             verdict: Verdict::Unknown,
             what,
@@ -184,6 +183,14 @@ impl Found {
         self.evidence.push(evidence);
         self
     }
+}
+
+/// A sentence: a capital at its start, unless that is a name of something, and a full stop.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", chars.as_str())
 }
 
 /// A result with its check.

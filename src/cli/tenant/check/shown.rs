@@ -104,7 +104,7 @@ fn filled(label: &str, text: &str, width: usize, column: usize) -> Vec<String> {
     lines
 }
 
-/// Broken at blanks; a word longer than the line is cut, so that a narrow terminal does not break it anywhere.
+/// Broken at blanks; a word longer than the line is cut, a path behind a slash, so that a narrow terminal does not break it anywhere.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(20);
     let mut lines: Vec<String> = vec![String::new()];
@@ -117,7 +117,9 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
             room = width;
         }
         while word.len() > width {
-            let rest = word.split_off(width);
+            // A path is cut behind a slash, if it has one in reach.
+            let slash = word.iter().take(width).rposition(|c| *c == '/').map_or(width, |at| at + 1);
+            let rest = word.split_off(slash);
             if let Some(line) = lines.last_mut() {
                 line.extend(word);
             }

@@ -75,7 +75,10 @@ fn each_exit_code_is_what_was_found() {
     assert_eq!(ran.exit, Exit::Done, "{}", ran.out);
 
     let summary = ran.lines().pop().expect("a summary");
-    assert_eq!((&summary["event"], &summary["exit"], &summary["people"]), (&json!("tenant-check"), &json!(0), &json!(3)));
+    assert_eq!(
+        (&summary["event"], &summary["exit"], &summary["people"]),
+        (&json!("tenant-check"), &json!(0), &json!(3))
+    );
     let accounts = json!({ "question": "accounts", "requests": 1, "retries": 0 });
     assert!(summary["requests"].as_array().is_some_and(|all| all.contains(&accounts)), "{summary}");
     assert!(!ran.out.contains(&tenant.client_secret) && !ran.err.contains(&tenant.client_secret));
@@ -125,8 +128,16 @@ fn the_table_reads_from_the_worst_down() {
     assert_eq!(ran.exit, Exit::CheckFails);
     let at = |text: &str| ran.out.find(text).unwrap_or_else(|| panic!("no {text} in\n{}", ran.out));
     assert!(at("FAIL     PF06 passkeys on") < at("WARN     PF04 accounts") && at("WARN     PF04") < at("passed   PF"));
-    assert!(ran.out.contains("FAIL     PF22 break-glass") && ran.out.contains("FAIL     PF23 security defaults"), "{}", ran.out);
-    assert!(ran.out.contains("saw   GET /v1.0/policies/authenticationMethodsPolicy: Fido2.state = disabled"), "{}", ran.out);
+    assert!(
+        ran.out.contains("FAIL     PF22 break-glass") && ran.out.contains("FAIL     PF23 security defaults"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out.contains("saw   GET /v1.0/policies/authenticationMethodsPolicy: Fido2.state = disabled"),
+        "{}",
+        ran.out
+    );
     assert!(ran.out.lines().all(|line| line.chars().count() <= 100), "{}", ran.out);
     assert_eq!(ran.err.lines().filter(|line| line.starts_with("Error")).count(), 0, "{}", ran.err);
 }

@@ -149,6 +149,7 @@ fn good() -> Facts {
             ..Account::default()
         },
         caller_roles: Ok(vec![role("c4e39bd9-1100-46d3-8c65-fb160da0071f", "Authentication Administrator")]),
+        caller_assigned: Vec::new(),
         graph_host: "graph.microsoft.com".into(),
         loopback: false,
         skew: Ok(SignedDuration::from_secs(2)),

@@ -96,16 +96,17 @@ fn policy(number: usize) -> serde_json::Map<String, Value> {
     policy.as_object().cloned().expect("an object")
 }
 
+fn of_people(count: usize) -> TenantSpec {
+    let people = (0..count).map(|number| PersonSpec::new(format!("p{number}@contoso.example"))).collect();
+    TenantSpec { people, ..TenantSpec::default() }
+}
+
 /// A thousand people of 25 kinds, before 25 policies.
 fn thousand() -> (TenantSpec, Vec<String>) {
-    let mut spec = TenantSpec::default();
-    spec.people = (0..1000)
-        .map(|number| {
-            let mut person = PersonSpec::new(format!("p{number}@contoso.example"));
-            person.groups = vec!["Pilot".to_owned(), format!("Wave {}", number % 25)];
-            person
-        })
-        .collect();
+    let mut spec = of_people(1000);
+    for (number, person) in spec.people.iter_mut().enumerate() {
+        person.groups = vec!["Pilot".to_owned(), format!("Wave {}", number % 25)];
+    }
     spec.groups = (0..25)
         .map(|number| GroupSpec { name: format!("Wave {number}"), id: Some(wave(number)), ..GroupSpec::default() })
         .collect();
@@ -183,8 +184,7 @@ fn what_may_not_be_asked_is_unknown_and_says_what_is_missing() {
 
 #[test]
 fn alike_people_are_evaluated_once_and_nothing_is_asked_without_a_policy() {
-    let mut spec = TenantSpec::default();
-    spec.people = (0..30).map(|number| PersonSpec::new(format!("p{number}@contoso.example"))).collect();
+    let mut spec = of_people(30);
     let names: Vec<String> = spec.people.iter().map(|person| person.upn.clone()).collect();
     let tenant = start(spec.clone(), ([127, 0, 0, 1], 0).into()).expect("a tenant");
     let (gathered, _) = gathered(&tenant, Mode::SelfService, &names);
@@ -224,8 +224,7 @@ fn alike_people_are_evaluated_once_and_nothing_is_asked_without_a_policy() {
 
 #[test]
 fn throttling_is_waited_for_and_counted_apart() {
-    let mut spec = TenantSpec::default();
-    spec.people = (0..45).map(|number| PersonSpec::new(format!("p{number}@contoso.example"))).collect();
+    let mut spec = of_people(45);
     spec.policy.include_groups = vec!["Pilot".to_owned()];
     let names: Vec<String> = spec.people.iter().map(|person| person.upn.clone()).collect();
     let tenant = start(spec, ([127, 0, 0, 1], 0).into()).expect("a tenant");
@@ -243,8 +242,7 @@ fn throttling_is_waited_for_and_counted_apart() {
 
 #[test]
 fn a_run_asks_its_own_share_and_ends_where_people_cannot_be_read() {
-    let mut spec = TenantSpec::default();
-    spec.people = (0..40).map(|number| PersonSpec::new(format!("p{number}@contoso.example"))).collect();
+    let mut spec = of_people(40);
     let names: Vec<String> = spec.people.iter().map(|person| person.upn.clone()).collect();
     let ask = |tenant: &RunningTenant| {
         let (graph, _) = connect(tenant);

@@ -157,6 +157,7 @@ fn measure(ports: usize, latency_ms: u64, keys: usize) -> Result<String, Failed>
         leave_off: false,
         allowed_group: None,
         never: Default::default(),
+        only: None,
         key_name: "{model} {serial}",
         mds: None,
         roster: Some(Roster::read("benchmark.csv", roster.as_bytes()).map_err(|error| error.lines().join("\n"))?),
@@ -167,7 +168,12 @@ fn measure(ports: usize, latency_ms: u64, keys: usize) -> Result<String, Failed>
         ports: Ports::All,
         strict: false,
         operator_name: "benchmark".to_owned(),
-        bounds: Bounds { idle: Duration::from_secs(30), ..Bounds::default() },
+        bounds: Bounds {
+            idle: Duration::from_secs(30),
+            // A second, at a tenth of human time.
+            touches_apart: Duration::from_millis(100),
+            ..Bounds::default()
+        },
     };
     let cpu_before = cpu_seconds();
     let report = provision(request, &machine, &graph, &ledger, &resume, &ToHands(&rehearsal))?;

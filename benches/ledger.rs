@@ -92,5 +92,6 @@ fn person(number: u32) -> Result<Person, Failed> {
         first_device: None,
         key_kind: None,
         serial: None,
+        language: None,
     })
 }

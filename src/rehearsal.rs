@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::pipeline::progress::Progress;
+use crate::pipeline::progress::{Progress, ShownBy};
 use crate::sim::key::{Drawer, Model, Probe, SimKey, simulator_root_der};
 use crate::sim::operator::{BoxedKey, Cue, Cues, Day, Hands, Timings};
 use crate::sim::ports::SimPorts;
@@ -159,7 +159,10 @@ impl Rehearsal {
             }
             Progress::TakeOut { port, .. } => Cue::TakeOut { port: port.clone() },
             Progress::Reject { port, .. } => Cue::Reject { port: port.clone() },
-            Progress::PulledEarly { port, .. } => Cue::PutBack { port: port.clone() },
+            Progress::PulledEarly { port, .. } | Progress::WhichKey { port, by: ShownBy::PutBack, .. } => {
+                Cue::PutBack { port: port.clone() }
+            }
+            Progress::WhichKey { port, by: ShownBy::Replug, .. } => Cue::Replug { port: port.clone() },
             _ => return,
         };
         self.cue(cue);

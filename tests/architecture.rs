@@ -72,13 +72,17 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("hidapi", &["ctap2::hid"], "devices are opened in one place"),
     ("nusb", &["ctap2::hid"], "as hidapi"),
     ("rusqlite", &["ledger::sqlite"], "the ledger's file has one owner"),
-    ("reqwest", &["graph"], "redirects, proxies and TLS are set in one place"),
+    (
+        "reqwest",
+        &["graph", "handover::printer::ipp"],
+        "redirects, proxies and TLS are set in one place; a printer is no part of Graph",
+    ),
     (
         "std::fs",
         &["ledger", "pin", "platform", "config", "logging", "provision", "cli", "ctap2::hid", "sim"],
         "the rest is handed what it needs",
     ),
-    ("TcpStream", &["graph::auth", "sim"], "HTTP goes through graph"),
+    ("TcpStream", &["graph::auth", "handover::printer::raw", "sim"], "HTTP goes through graph; port 9100 speaks none"),
     (
         "TcpListener",
         &["graph::auth", "sim"],
@@ -127,6 +131,12 @@ const PURE: &[&str] = &[
     "tui::board",
     "tui::draw",
     "tui::say",
+    "handover::address",
+    "handover::carrier",
+    "handover::code",
+    "handover::label",
+    "handover::letter",
+    "handover::paper",
 ];
 
 /// What a pure module may not name.

@@ -13,10 +13,12 @@ use zeroize::Zeroizing;
 
 use super::prompt::Custodian;
 use super::{CliError, Context, Exit, ledger};
+use crate::ledger::openings::{self, PinOpening};
 use crate::ledger::{Append, Attempt, Entry, Ledger, LedgerError};
 use crate::model::JobId;
 use crate::pin::{Identities, OpenedPin, Prompts, keygen, open};
 use crate::platform::private::{PrivateError, create_private, sync_dir_of};
+use crate::world::SystemEntropy;
 
 /// `keybench escrow …`
 #[derive(Debug, Subcommand)]
@@ -121,20 +123,29 @@ fn open_pin(context: &Context<'_>, args: &OpenArgs) -> Result<Exit, CliError> {
         return Err(CliError::new(Exit::Usage, "not-a-terminal", fact, next).because("Nothing was opened."));
     }
     let settings = context.settings()?;
-    let ledger = ledger::to_write(&settings).map_err(|error| match error.code {
-        "ledger-in-use" => error.because(
-            "Opening a PIN is written to the ledger before it is shown, and one keybench writes at a time; a run would have to \
-             end first. Nothing was opened.",
-        ),
-        _ => error,
-    })?;
+    // Beside a running bench the opening is kept in a file of its own, and comes into the ledger when that is free.
+    let (ledger, in_use) = match ledger::to_write(&settings) {
+        Ok(ledger) => (ledger, false),
+        Err(error) if error.code == "ledger-in-use" => (ledger::to_read(&settings)?, true),
+        Err(error) => return Err(error),
+    };
     let mut identities = Identities::new();
     let prompts: Arc<dyn Prompts> = Arc::new(Custodian::new(context.output.style().stderr_is_terminal));
     for path in &args.identity {
         identities.add_file(path, Arc::clone(&prompts))?;
     }
     let job = JobId::new(args.job.trim().to_ascii_uppercase());
-    let opened = open_recorded(&ledger, &job, args.attempt, &identities, by, reason)?;
+    let opened = open_recorded(&ledger, &job, args.attempt, &identities, by, reason, &|opening| {
+        if in_use {
+            return openings::note(&settings.ledger.path, &SystemEntropy, Timestamp::now(), opening);
+        }
+        ledger.append(Append::entry(opening.entry(None))).map(|_| ())
+    })?;
+    if in_use {
+        context.output.progress(
+            "Another keybench writes this ledger. Who opened the PIN is kept beside it and stands in it as soon as that one ends.",
+        );
+    }
     let pin = opened.pin.expose();
     // One allocation of the full size: growing would leave a copy behind.
     let mut shown = Zeroizing::new(Vec::with_capacity(pin.len() + 1));
@@ -145,13 +156,40 @@ fn open_pin(context: &Context<'_>, args: &OpenArgs) -> Result<Exit, CliError> {
 }
 
 /// Opens the PIN and writes who did; the PIN is given only when that is kept.
-fn open_recorded(
+pub(super) fn open_recorded(
     ledger: &dyn Ledger,
     job: &JobId,
     attempt: Option<Attempt>,
     identities: &Identities,
     by: &str,
     reason: &str,
+    keep: &dyn Fn(PinOpening) -> Result<(), LedgerError>,
+) -> Result<OpenedPin, CliError> {
+    let opened = open_unrecorded(ledger, job, attempt, identities)?;
+    hides_nothing(&opened, &[by, reason])?;
+    let attempt = opened.attempt;
+    keep(PinOpening { job: job.clone(), attempt, by: by.to_owned(), reason: reason.to_owned() })
+        .map_err(not_recorded)?;
+    Ok(opened)
+}
+
+/// What is written to the ledger is written for good: it must not hold the PIN.
+pub(super) fn hides_nothing(opened: &OpenedPin, texts: &[&str]) -> Result<(), CliError> {
+    if texts.iter().any(|text| text.contains(opened.pin.expose())) {
+        let fact = "The name or the reason holds something that may not stand in the ledger.";
+        return Err(
+            CliError::new(Exit::Usage, "usage", fact, "write them without numbers.").because("Nothing was shown.")
+        );
+    }
+    Ok(())
+}
+
+/// Opens the PIN. The caller writes who did and why before it goes anywhere ([`Entry::PinOpened`]).
+pub(super) fn open_unrecorded(
+    ledger: &dyn Ledger,
+    job: &JobId,
+    attempt: Option<Attempt>,
+    identities: &Identities,
 ) -> Result<OpenedPin, CliError> {
     if ledger.job(job)?.is_none() {
         let fact = format!("The ledger has no job {job}.");
@@ -178,15 +216,6 @@ fn open_recorded(
         let next = "don't use this PIN; run `keybench ledger verify` and compare the ledger with its mirror.";
         return Err(CliError::new(Exit::Ledger, "ledger-damaged", fact, next));
     }
-    // What is written here is written for good.
-    if [by, reason].iter().any(|text| text.contains(opened.pin.expose())) {
-        let fact = "The name or the reason holds something that may not stand in the ledger.";
-        return Err(
-            CliError::new(Exit::Usage, "usage", fact, "write them without numbers.").because("Nothing was shown.")
-        );
-    }
-    let entry = Entry::PinOpened { job: job.clone(), attempt, by: by.to_owned(), reason: reason.to_owned() };
-    ledger.append(Append::entry(entry)).map_err(not_recorded)?;
     Ok(opened)
 }
 

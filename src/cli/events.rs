@@ -107,6 +107,23 @@ pub enum Event<'a> {
         /// For whom.
         upn: &'a str,
     },
+    /// Keys that blinked together were touched within a second of each other.
+    TouchesTooClose {
+        /// Where.
+        ports: &'a [&'a str],
+    },
+    /// Before a key that can be mistaken for another is labelled, it shows which it is.
+    WhichKey {
+        /// Where it is, or was.
+        port: &'a str,
+        /// The job.
+        job: &'a str,
+        /// Whose.
+        upn: &'a str,
+        /// `wink`: it flashes now. `re-plug`: it can't; take it out and put it in again. `put-back`: it was taken out too
+        /// soon; put it in again.
+        by: &'a str,
+    },
     /// The tenant asked us to wait.
     Throttled {
         /// What was asked.

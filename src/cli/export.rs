@@ -16,6 +16,8 @@ use crate::ledger::{Entry, ForcedChange, JobFilter, Ledger, LedgerError};
 use crate::model::{JobId, KeyRef, Person, UserId};
 use crate::platform::private::{Readers, write_atomic};
 
+mod parcels;
+
 /// `keybench export …`
 #[derive(Debug, Subcommand)]
 pub enum ExportCommand {
@@ -23,6 +25,31 @@ pub enum ExportCommand {
     Manifest(ManifestArgs),
     /// The ledger's entries, one JSON line each, for auditors; no addresses and no PINs
     Audit(AuditArgs),
+    /// The carrier's CSV, one line a parcel, and the packing list; never a PIN
+    Carrier(CarrierArgs),
+}
+
+/// `keybench export carrier`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench export carrier --out parcels.csv
+  keybench export carrier autumn --map dhl.toml --out parcels.csv --packing-list packing.csv
+
+A column map is a TOML file with the carrier's columns and what each is filled from: docs/LETTERS.md.
+An address that doesn't fill what the carrier requires is left out and told.")]
+pub struct CarrierArgs {
+    /// Only this batch [else every finished key]
+    #[arg(value_name = "BATCH")]
+    pub batch: Option<String>,
+    /// The file; replaced if it is there
+    #[arg(long, value_name = "FILE.csv")]
+    pub out: PathBuf,
+    /// The carrier's column map [else handover.carrier, else every part in a column of its own]
+    #[arg(long, value_name = "FILE.toml")]
+    pub map: Option<PathBuf>,
+    /// Also write what goes into which parcel, for the packing table
+    #[arg(long, value_name = "FILE.csv")]
+    pub packing_list: Option<PathBuf>,
 }
 
 /// `keybench export manifest`
@@ -55,8 +82,10 @@ pub struct AuditArgs {
 }
 
 pub(super) fn run(context: &Context<'_>, command: &ExportCommand) -> Result<Exit, CliError> {
-    let ledger = ledger::to_read(&context.settings()?)?;
+    let settings = context.settings()?;
+    let ledger = ledger::to_read(&settings)?;
     let (content, lines, out, what) = match command {
+        ExportCommand::Carrier(args) => return parcels::run(context, &settings, &ledger, args),
         ExportCommand::Manifest(args) => {
             let batch = args.batch.as_ref().map(crate::model::BatchId::new);
             let (content, keys) = manifest(&ledger, &JobFilter { batch, ..JobFilter::all() })?;

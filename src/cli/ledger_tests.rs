@@ -177,12 +177,6 @@ fn nothing_is_shown_that_is_not_recorded() {
     let told = open("Kim", &format!("the PIN is {PIN}"));
     assert_eq!((told.exit, told.out.as_str()), (Exit::Usage, ""), "a PIN may not stand in the ledger");
     assert!(!told.err.contains(PIN));
-    {
-        let _running = desk.ledger();
-        let busy = open("Kim", "letter");
-        assert_eq!((busy.exit, busy.out.as_str()), (Exit::Ledger, ""));
-        assert!(busy.err.contains("in use") && busy.err.contains("before it is shown"), "{}", busy.err);
-    }
     let before = kinds(&desk.path("ledger.db")).len();
     desk.write("stranger.txt", crate::pin::keygen(jiff::Timestamp::UNIX_EPOCH).expose_file());
     let stranger = desk.path("stranger.txt").display().to_string();
@@ -256,6 +250,35 @@ fn a_ledger_is_verified_and_rebuilt_from_its_mirror() {
     let job = jobs[0]["job"].as_str().expect("a job");
     let line = ["escrow", "open", "--identity", &identity, "--job", job, "--as", "K", "--reason", "r", "--to-stdout"];
     assert_eq!(desk.run(&line).out, format!("{PIN}\n"), "sealed PINs are in the mirror too");
+}
+
+#[test]
+fn a_pin_is_opened_beside_a_running_bench_and_stands_in_the_ledger_after_it() {
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let identity = desk.path("custodian-0.txt").display().to_string();
+    let job = jobs[0].as_str();
+    let line = ["escrow", "open", "--identity", &identity, "--job", job, "--as", "Kim", "--reason", "r", "--to-stdout"];
+    let running = desk.ledger();
+    let before = kinds(&desk.path("ledger.db")).len();
+    let opened = desk.run(&line);
+    assert_eq!((opened.exit, opened.out), (Exit::Done, format!("{PIN}\n")), "{}", opened.err);
+    assert!(opened.err.contains("kept beside it"), "{}", opened.err);
+    assert_eq!(kinds(&desk.path("ledger.db")).len(), before, "the bench alone writes");
+    drop(running);
+    drop(desk.ledger());
+    let story = desk.run(&["show", job]).out;
+    assert_eq!(story.matches("was opened by Kim").count(), 1, "{story}");
+    assert!(story.contains("while a bench was at work"), "{story}");
+
+    // Where it can't be kept, nothing is shown.
+    let running = desk.ledger();
+    let beside = desk.path("ledger.db.openings");
+    let _ = std::fs::remove_file(&beside);
+    std::fs::create_dir(&beside).expect("in the way");
+    let refused = desk.run(&line);
+    assert_eq!((refused.exit, refused.out.as_str()), (Exit::Ledger, ""), "{}", refused.err);
+    drop(running);
 }
 
 #[test]
@@ -366,4 +389,62 @@ fn a_mail_room_works_on_a_bundle_and_its_log_comes_home() {
     std::fs::write(&out, text.replacen("kim", "tim", 1)).expect("changed");
     let changed = room.run(&["custody", "import", &out]);
     assert!(changed.err.contains("was changed after it was written"), "{}", changed.err);
+}
+
+#[test]
+fn a_pin_is_released_after_receipt_and_not_by_the_packer() {
+    use crate::handover::code::{Code, CodeKind};
+    use crate::ledger::{Append, HandoverEntry, Ledger as _};
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let kim = jobs[0].clone();
+    let append = |entry| desk.ledger().append(Append::entry(Entry::Handover(entry))).expect("written");
+    let release =
+        |by: &str, more: &[&str]| desk.run(&[&["release", "kim@contoso.example", "--as", by][..], more].concat());
+    let said =
+        |ran: &super::testing::Ran, text: &str| assert!(ran.err.contains(text), "{text}: {}{}", ran.out, ran.err);
+    let card = Code::new(CodeKind::Parcel, &kim, 1, 1).expect("a code").for_people();
+    said(&desk.run(&["receipt", "card", &card]), "was not packed");
+    let (tracking, by) = (Some("JD0146".to_owned()), "Robin".to_owned());
+    append(HandoverEntry::Packed { job: kim.clone(), attempt: 1, seen_by: "label".into(), tracking, by });
+    assert!(desk.run(&["receipt", "list"]).out.contains("on-the-way"));
+    said(&release("Kim", &[]), "nothing says that its parcel arrived");
+
+    desk.write("carrier.csv", "Nr,State\nXX1,delivered\nJD0146,on the way\n");
+    let file = desk.path("carrier.csv").display().to_string();
+    let carrier = ["receipt", "carrier", &file, "--number", "Nr", "--status", "State", "--delivered", "Delivered"];
+    assert!(desk.run(&carrier).out.contains("0 new deliveries, 0 known already, 1 of parcels that are not ours"));
+    desk.write("carrier.csv", "Nr,State\nJD0146,DELIVERED\n");
+    assert!(desk.run(&carrier).out.contains("1 new deliveries"));
+    assert!(desk.run(&carrier).out.contains("0 new deliveries, 1 known already"), "noted once");
+    let wrong = ["receipt", "carrier", &file, "--number", "Tracking", "--status", "State", "--delivered", "x"];
+    said(&desk.run(&wrong), "line 1: there is no column `Tracking`; there are Nr, State");
+    assert_eq!(desk.run(&["receipt", "card", &card]).exit, Exit::Done);
+    said(&desk.run(&["receipt", "card", "7201"]), "a code has 24 digits");
+    said(&release("Kim", &[]), "nobody has made sure");
+    let verified = desk.run(&["receipt", "verify", "jd0146", "--how", "call-back", "--as", "Sam Roe"]);
+    assert_eq!(verified.exit, Exit::Done, "{}", verified.err);
+    said(&release("Kim", &[]), "there is no good PIN letter");
+    append(HandoverEntry::LetterConfirmed { job: kim.clone(), sheet: "1".into(), good: true });
+    said(&release(" robin", &[]), "whoever packed a key does not release its PIN");
+    assert!(release("Kim", &["--dry-run"]).out.contains("may be released"));
+
+    said(&release("Kim", &["--by", "hook"]), "There is no hook");
+    let listed = format!("[escrow]\nrecipients = [\"{}\"]\n", desk.custodians[0].recipient());
+    let taken = desk.path("taken.json");
+    desk.settings(&format!("{listed}[handover]\nhook = [\"sh\", \"-c\", \"cat > {}\"]\n", taken.display()));
+    let identity = desk.path("custodian-0.txt").display().to_string();
+    let released = release("Kim", &["--by", "hook", "--identity", &identity]);
+    assert_eq!(released.exit, Exit::Done, "{}", released.err);
+    let line: serde_json::Value = serde_json::from_slice(&std::fs::read(&taken).expect("taken")).expect("JSON");
+    assert_eq!((line["pin"].as_str(), line["upn"].as_str()), (Some(PIN), Some("kim@contoso.example")));
+    assert!(!released.out.contains(PIN) && !released.err.contains(PIN));
+    said(&release("Kim", &[]), "its PIN was released on");
+    let story = desk.run(&["show", kim.as_str()]);
+    assert!(
+        story.out.contains("handed over by Kim, by hook") && story.out.contains("by the carrier's word"),
+        "{}",
+        story.out
+    );
+    assert!(desk.run(&["receipt", "list", "--only", "done"]).out.contains("kim@contoso.example"));
 }

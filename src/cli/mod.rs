@@ -1,5 +1,9 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
+pub mod addresses;
+#[cfg(all(test, unix))]
+mod answers_tests;
+mod at_tenant;
 mod causes;
 pub mod codes;
 pub mod completions;
@@ -14,12 +18,20 @@ pub mod exit;
 pub mod export;
 pub mod interrupt;
 pub mod key;
+pub mod labels;
 pub mod ledger;
 #[cfg(all(test, unix))]
 mod ledger_tests;
+pub mod letters;
 pub mod man;
+pub mod methods;
+pub mod oath;
 pub mod output;
+pub mod parcel;
+pub mod people;
 pub mod prompt;
+pub mod reconcile;
+pub mod record;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
@@ -27,7 +39,9 @@ pub mod sim;
 #[cfg(feature = "sim")]
 pub mod sim_key;
 pub mod status;
+pub mod stock;
 mod story;
+pub mod tap;
 pub mod tenant;
 #[cfg(test)]
 mod testing;
@@ -130,18 +144,67 @@ pub enum Command {
     /// The tenant's policies around the keys: read, plan, apply, undo
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Make users and groups, and put people into groups
+    #[command(subcommand)]
+    People(people::PeopleCommand),
+    /// Temporary Access Passes: issue, list, delete
+    #[command(subcommand)]
+    Tap(tap::TapCommand),
+    /// Everything a person can sign in with
+    Methods(methods::MethodsArgs),
+    /// Hardware one-time-code tokens (Graph beta): import, assign, activate
+    #[command(subcommand)]
+    Oath(oath::OathCommand),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Write down a conversation with a key, secrets blanked, to be played back elsewhere
+    ///
+    /// For reporting what a key does: its maker's firmware can then be tried where the key is not. The file holds no PIN and no
+    /// token, and is played back before the command ends.
+    Record(record::RecordArgs),
     /// For PIN custodians: make an identity, open a PIN
     #[command(subcommand)]
     Escrow(escrow::EscrowCommand),
+    /// Print PIN letters, once each
+    #[command(subcommand)]
+    Letters(letters::LettersCommand),
+    /// Print labels for keys and parcels
+    #[command(subcommand)]
+    Labels(labels::LabelsCommand),
+    /// Where parcels and letters go
+    #[command(subcommand)]
+    Addresses(addresses::AddressesCommand),
     /// Who can open PINs: list, add, replace
     #[command(subcommand)]
     Custodian(custodian::CustodianCommand),
     /// Work on sealed PINs away from the bench: signed bundles and logs
     #[command(subcommand)]
     Custody(custody::CustodyCommand),
+    /// The packing table: key and parcel are compared
+    ///
+    /// Scan a key's label, then its parcel's, then the carrier's number. What doesn't belong together stops loudly.
+    Pack(parcel::pack::PackArgs),
+    /// A parcel arrived, and the right person holds its key
+    #[command(subcommand)]
+    Receipt(parcel::receipt::ReceiptCommand),
+    /// Hand a PIN over, after receipt
+    ///
+    /// Not by whoever packed the key, and not a letter that lay too long.
+    Release(parcel::release::ReleaseArgs),
+    /// A key is lost: it opens nothing any more, and the person gets another
+    Lost(parcel::gone::LostArgs),
+    /// A key is replaced: it opens nothing any more, and the person gets another
+    Replace(parcel::gone::ReplaceArgs),
+    /// A key came back: whose was it, out of the tenant, wiped, back to stock
+    Return(parcel::gone::ReturnArgs),
+    /// A person left: none of their keys opens anything any more
+    Leaver(parcel::gone::LeaverArgs),
+    /// Ledger and tenant side by side: every difference, and the command that settles it
+    Reconcile(reconcile::ReconcileArgs),
+    /// What keys there are, and which a supplier sent
+    #[command(subcommand)]
+    Stock(stock::StockCommand),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -258,10 +321,27 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
         Command::Tenant(command) => tenant::run(context, command),
+        Command::People(command) => people::run(context, command),
+        Command::Tap(command) => tap::run(context, command),
+        Command::Methods(args) => methods::run(context, args),
+        Command::Oath(command) => oath::run(context, command),
         Command::Key(command) => key::run(context, command),
+        Command::Record(args) => record::run(context, args),
         Command::Escrow(command) => escrow::run(context, command),
+        Command::Letters(command) => letters::run(context, command),
+        Command::Labels(command) => labels::run(context, command),
+        Command::Addresses(command) => addresses::run(context, command),
         Command::Custodian(command) => custodian::run(context, command),
         Command::Custody(command) => custody::run(context, command),
+        Command::Pack(args) => parcel::pack::run(context, args),
+        Command::Receipt(command) => parcel::receipt::run(context, command),
+        Command::Release(args) => parcel::release::run(context, args),
+        Command::Lost(args) => parcel::gone::lost(context, args),
+        Command::Replace(args) => parcel::gone::replace(context, args),
+        Command::Return(args) => parcel::gone::return_(context, args),
+        Command::Leaver(args) => parcel::gone::leaver(context, args),
+        Command::Reconcile(args) => reconcile::run(context, args),
+        Command::Stock(command) => stock::run(context, command),
         Command::Export(command) => export::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]
@@ -313,10 +393,19 @@ mod tests {
             "escrow open --identity a --identity b --job J --as Kim --reason lost --to-stdout",
             "custodian rotate --recipient r --second-recipient s --identity a --as Kim --reason left --yes",
             "export manifest --out m.csv",
+            "export carrier autumn --map m.toml --out p.csv --packing-list l.csv",
+            "letters make autumn --identity a --out d --lang nl --template t.toml",
+            "letters make --identity a --identity b --printer ipp://localhost/printers/l --after 74",
+            "letters confirm --all",
+            "labels make autumn --for parcel --format zpl --size 100x150 --out l.zpl",
+            "addresses import hr.csv --batch autumn",
             "sim tenant --listen 127.0.0.1:0 --people 12 --latency-ms 40 --faults f.toml",
             "demo --keys 12 --ports 4 --seed 7 --out d --json",
             "--config c.toml status --json",
             "config init --config c.toml --force",
+            "record --port 1-4.2 --out y.jsonl --what provision --dry-run",
+            "key list --unopened --json",
+            "key blink --port 1-4.2",
         ] {
             let arguments = std::iter::once("keybench").chain(line.split(' '));
             if let Err(error) = Cli::try_parse_from(arguments) {
@@ -324,7 +413,14 @@ mod tests {
             }
         }
         // Somebody must be asked for; opening a PIN takes a name and a reason; a simulated tenant stays on this machine.
-        for line in ["run", "escrow open --identity a --job J", "sim tenant --listen 0.0.0.0:80"] {
+        for line in [
+            "run",
+            "letters make --out d",
+            "letters make --identity a --reprint kim@a.b",
+            "letters confirm",
+            "escrow open --identity a --job J",
+            "sim tenant --listen 0.0.0.0:80",
+        ] {
             assert!(Cli::try_parse_from(std::iter::once("keybench").chain(line.split(' '))).is_err(), "{line}");
         }
     }

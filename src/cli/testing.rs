@@ -52,7 +52,10 @@ pub(super) fn output(json: bool) -> (Output, Sink, Sink) {
 pub(super) struct Ran {
     pub(super) exit: Exit,
     pub(super) out: String,
-    #[cfg_attr(not(unix), expect(dead_code, reason = "read by the tests of `ledger_tests`, which are for Unix"))]
+    #[cfg_attr(
+        not(any(unix, feature = "sim")),
+        expect(dead_code, reason = "read by tests that are for Unix or for simulated tenants")
+    )]
     pub(super) err: String,
 }
 
@@ -102,6 +105,19 @@ impl Desk {
         self.write("config.toml", &format!("{own}{text}"));
     }
 
+    /// With settings that point at a simulated tenant, as the application.
+    #[cfg(feature = "sim")]
+    pub(super) fn at(tenant: &crate::sim::tenant::RunningTenant) -> Self {
+        let desk = Self::new(1);
+        desk.write("client-secret", &tenant.client_secret);
+        desk.settings(&format!(
+            "[tenant]\nid = \"{}\"\nclient_id = \"{}\"\nauth = \"secret\"\nclient_secret_file = \"client-secret\"\ngraph_url = \"{}\"\nlogin_url = \"{}\"\n\
+             [escrow]\nrecipients = [\"{}\"]\n",
+            tenant.tenant_id, tenant.client_id, tenant.graph_url, tenant.login_url, desk.custodians[0].recipient()
+        ));
+        desk
+    }
+
     /// Runs `keybench` here; stdout and stderr are no terminals.
     pub(super) fn run(&self, line: &[&str]) -> Ran {
         let (output, out, err) = output(false);
@@ -140,10 +156,15 @@ impl Desk {
             id: UserId::new(format!("id-of-{name}")),
             upn: Upn::parse(&format!("{name}@contoso.example")).expect("a UPN"),
             display_name: if name == "kim" { "=Kim \"the\" Lee".into() } else { name.to_uppercase() },
-            address: Some(PostalAddress { lines: vec!["1 Main St".into(), "Town".into()], country: Some("CZ".into()) }),
+            address: Some(PostalAddress {
+                lines: vec!["1 Main St".into(), "Town".into()],
+                country: Some("CZ".into()),
+                parts: None,
+            }),
             first_device: None,
             key_kind: None,
             serial: None,
+            language: None,
         });
         let jobs = people.each_ref().map(|person| JobId::derive(&tenant, &person.id, 1));
         let mut entries = vec![
@@ -247,4 +268,45 @@ pub(super) fn kinds(path: &std::path::Path) -> Vec<Entry> {
         })
         .expect("read");
     all
+}
+
+/// The part of JSON Schema that our schema uses.
+pub(super) fn fits(value: &Value, schema: &Value) -> Result<(), String> {
+    if let Some(wanted) = schema.get("const")
+        && wanted != value
+    {
+        return Err(format!("{value} is not {wanted}"));
+    }
+    if let Some(choices) = schema.get("enum").and_then(Value::as_array)
+        && !choices.contains(value)
+    {
+        return Err(format!("{value} is none of {choices:?}"));
+    }
+    if let Some(kinds) = schema.get("type") {
+        let is = |kind: &Value| match kind.as_str() {
+            Some("string") => value.is_string(),
+            Some("integer") => value.is_u64(),
+            Some("number") => value.is_number(),
+            Some("boolean") => value.is_boolean(),
+            Some("null") => value.is_null(),
+            Some("array") => value.is_array(),
+            Some("object") => value.is_object(),
+            _ => false,
+        };
+        if !kinds.as_array().map_or_else(|| is(kinds), |all| all.iter().any(is)) {
+            return Err(format!("{value} is not {kinds}"));
+        }
+    }
+    // An object without a word on its members may have any.
+    if let (Some(object), Some(properties)) = (value.as_object(), schema.get("properties").and_then(Value::as_object)) {
+        for (name, member) in object {
+            fits(member, properties.get(name).ok_or(format!("{name} is not in the schema"))?)?;
+        }
+        for name in schema["required"].as_array().expect("required") {
+            object.get(name.as_str().expect("a name")).ok_or(format!("{name} is missing"))?;
+        }
+        assert_eq!(schema["additionalProperties"], serde_json::json!(false));
+        assert_eq!(schema["required"].as_array().map(Vec::len), Some(properties.len()), "{schema}");
+    }
+    Ok(())
 }

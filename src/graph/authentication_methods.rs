@@ -313,7 +313,7 @@ impl Graph {
     ) -> Result<Written<()>, GraphError> {
         let doing = "change the authentication methods policy";
         let request = Request::patch(self.url(api, POLICY)?, change.to_json(), doing);
-        self.write(&request.needing(&rights::METHODS_WRITE))
+        self.write_only(&request.needing(&rights::METHODS_WRITE).refused(rights::look::METHODS))
     }
 
     /// One method's settings.
@@ -338,7 +338,7 @@ impl Graph {
             body = body.with("@odata.type", kind);
         }
         let request = Request::patch(self.configuration_url(method)?, body.into_json(), doing);
-        self.write(&request.needing(&rights::METHODS_WRITE))
+        self.write_only(&request.needing(&rights::METHODS_WRITE).refused(rights::look::METHODS))
     }
 
     fn configuration_url(&self, method: &Method) -> Result<url::Url, GraphError> {

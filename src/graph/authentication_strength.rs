@@ -231,7 +231,9 @@ impl Graph {
     ) -> Result<Written<AuthenticationStrength>, GraphError> {
         let doing = format!("make the authentication strength {}", named(new));
         let request = Request::post(self.url(ApiVersion::V1, STRENGTHS)?, new.to_json(), doing);
-        Ok(self.write_document(&request.needing(&rights::STRENGTH_WRITE))?.map(AuthenticationStrength))
+        Ok(self
+            .write_document(&request.needing(&rights::STRENGTH_WRITE).refused(rights::look::STRENGTHS))?
+            .map(AuthenticationStrength))
     }
 
     /// Changes name or description; combinations have a call of their own.
@@ -241,7 +243,7 @@ impl Graph {
     pub fn change_authentication_strength(&self, id: &str, change: &Document) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, &format!("{STRENGTHS}/{}", escape(id)))?;
         let request = Request::patch(url, change.to_json(), "change an authentication strength");
-        self.write(&request.needing(&rights::STRENGTH_WRITE))
+        self.write_only(&request.needing(&rights::STRENGTH_WRITE).refused(rights::look::STRENGTHS))
     }
 
     /// Replaces a strength's combinations.
@@ -258,7 +260,8 @@ impl Graph {
         let doing = "change the combinations of an authentication strength";
         // The whole list is sent: twice is as good as once.
         let request = Request::post(url, json!({ "allowedCombinations": words }), doing).safe();
-        let written = self.write_document(&request.needing(&rights::STRENGTH_WRITE))?;
+        let written =
+            self.write_document(&request.needing(&rights::STRENGTH_WRITE).refused(rights::look::STRENGTHS))?;
         let list = |document: &Document, name: &str| document.texts(name).into_iter().map(Combination::read).collect();
         Ok(written.map(|document| CombinationsChanged {
             previous: list(&document, "/previousCombinations"),
@@ -274,7 +277,11 @@ impl Graph {
     /// [`super::ErrorKind::Refused`] for built-in ones and those in use.
     pub fn delete_authentication_strength(&self, id: &str) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, &format!("{STRENGTHS}/{}", escape(id)))?;
-        self.write(&Request::delete(url, "delete an authentication strength").needing(&rights::STRENGTH_WRITE))
+        self.write_only(
+            &Request::delete(url, "delete an authentication strength")
+                .needing(&rights::STRENGTH_WRITE)
+                .refused(rights::look::STRENGTHS),
+        )
     }
 
     /// Which Conditional Access policies demand a strength: their ids and names.
@@ -299,7 +306,9 @@ impl Graph {
     ) -> Result<Written<CombinationConfiguration>, GraphError> {
         let url = self.url(ApiVersion::V1, &configurations(strength))?;
         let doing = "limit the key models of an authentication strength";
-        let request = Request::post(url, key_limit(models), doing).needing(&rights::STRENGTH_WRITE);
+        let request = Request::post(url, key_limit(models), doing)
+            .needing(&rights::STRENGTH_WRITE)
+            .refused(rights::look::STRENGTHS);
         Ok(self.write_document(&request)?.map(CombinationConfiguration))
     }
 
@@ -315,7 +324,11 @@ impl Graph {
     ) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, &format!("{}/{}", configurations(strength), escape(configuration)))?;
         let doing = "change the key models of an authentication strength";
-        self.write(&Request::patch(url, key_limit(models), doing).needing(&rights::STRENGTH_WRITE))
+        self.write_only(
+            &Request::patch(url, key_limit(models), doing)
+                .needing(&rights::STRENGTH_WRITE)
+                .refused(rights::look::STRENGTHS),
+        )
     }
 
     /// Takes such a limit away.
@@ -329,7 +342,7 @@ impl Graph {
     ) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, &format!("{}/{}", configurations(strength), escape(configuration)))?;
         let doing = "take a limit off an authentication strength";
-        self.write(&Request::delete(url, doing).needing(&rights::STRENGTH_WRITE))
+        self.write_only(&Request::delete(url, doing).needing(&rights::STRENGTH_WRITE).refused(rights::look::STRENGTHS))
     }
 }
 

@@ -15,7 +15,7 @@ use super::client::{ApiVersion, Graph, GraphEvent, PARALLEL, jitter};
 use super::error::{GraphError, RequestIds};
 use super::http::{Answer, Request};
 use super::retry::{AnswerClass, Repeat, Verdict, decide, retry_after};
-use super::rights::Rights;
+use super::rights::{Rights, look};
 
 /// Graph's limit.
 pub const LARGEST_BATCH: usize = 20;
@@ -92,7 +92,7 @@ impl PartAnswer {
         if !self.answer.is_success() {
             let error = GraphError::from_answer(doing, &self.answer);
             return Err(match self.rights {
-                Some(rights) => error.for_want_of(rights),
+                Some(rights) => error.for_want_of(rights, look::REPORT),
                 None => error,
             });
         }

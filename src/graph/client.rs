@@ -300,7 +300,7 @@ impl Graph {
         }
         let error = GraphError::from_answer(&request.doing, &answer);
         Err(CallFailure::Failed(match request.rights {
-            Some(rights) => error.for_want_of(rights),
+            Some(rights) => error.for_want_of(rights, request.look),
             None => error,
         }))
     }

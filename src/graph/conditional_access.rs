@@ -196,7 +196,9 @@ impl Graph {
     ) -> Result<Written<ConditionalAccessPolicy>, GraphError> {
         let doing = format!("make the Conditional Access policy {}", named(new));
         let request = Request::post(self.url(ApiVersion::V1, POLICIES)?, new.to_json(), doing);
-        Ok(self.write_document(&request.needing(&rights::ACCESS_WRITE).paced())?.map(ConditionalAccessPolicy))
+        Ok(self
+            .write_document(&request.needing(&rights::ACCESS_WRITE).refused(rights::look::ACCESS).paced())?
+            .map(ConditionalAccessPolicy))
     }
 
     /// Changes a policy.
@@ -205,7 +207,7 @@ impl Graph {
     /// [`super::ErrorKind::Refused`] with Graph's reason.
     pub fn change_conditional_access_policy(&self, id: &str, change: &Document) -> Result<Written<()>, GraphError> {
         let request = Request::patch(self.policy_url(id)?, change.to_json(), "change a Conditional Access policy");
-        self.write(&request.needing(&rights::ACCESS_WRITE).paced())
+        self.write_only(&request.needing(&rights::ACCESS_WRITE).refused(rights::look::ACCESS).paced())
     }
 
     /// Deletes a policy; Entra keeps it for 30 days under deleted items.
@@ -214,7 +216,7 @@ impl Graph {
     /// [`super::ErrorKind::NotFound`].
     pub fn delete_conditional_access_policy(&self, id: &str) -> Result<Written<()>, GraphError> {
         let request = Request::delete(self.policy_url(id)?, "delete a Conditional Access policy");
-        self.write(&request.needing(&rights::ACCESS_WRITE).paced())
+        self.write_only(&request.needing(&rights::ACCESS_WRITE).refused(rights::look::ACCESS).paced())
     }
 
     fn policy_url(&self, id: &str) -> Result<url::Url, GraphError> {

@@ -183,7 +183,7 @@ impl Graph {
     }
 
     /// A write whose answer doesn't matter.
-    pub(super) fn write(&self, request: &Request) -> Result<Written<()>, GraphError> {
+    pub(super) fn write_only(&self, request: &Request) -> Result<Written<()>, GraphError> {
         Ok(Written { value: (), ids: self.call(request)?.ids })
     }
 }

@@ -345,14 +345,14 @@ impl GraphError {
     }
 
     /// A refusal told by what the call needs, instead of in general.
-    pub(super) fn for_want_of(mut self, rights: &Rights) -> Self {
+    pub(super) fn for_want_of(mut self, rights: &Rights, look: &'static str) -> Self {
         if self.0.kind == ErrorKind::Refused {
             self.0.next = match self.0.number {
                 // What does not fit the schema is not the operator's doing.
                 Some(1001 | 1007) => "Run `keybench tenant plan` again; if it stays, report it with the ids above: \
                      Graph's schema and keybench's differ."
                     .to_owned(),
-                _ => rights.refused.to_owned(),
+                _ => look.to_owned(),
             };
             return self;
         }
@@ -459,6 +459,7 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rights::{ACCESS_WRITE, look};
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
@@ -510,13 +511,13 @@ mod tests {
     fn the_inner_message_says_more_and_its_number_is_a_code() {
         let body = r#"{"error":{"code":"BadRequest","message":"The server could not process the request because it is malformed or incorrect.",
             "innerError":{"message":"1007: Incoming object does not match the schema."}}}"#;
-        let error = GraphError::from_answer("make a policy", &answer(400, body))
-            .for_want_of(&super::super::rights::ACCESS_WRITE);
+        let error =
+            GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&ACCESS_WRITE, look::ACCESS);
         assert!(error.cause().contains("\u{201c}1007: Incoming"), "{}", error.cause());
         assert!(error.next().contains("report it"), "{}", error.next());
         let body = r#"{"error":{"code":"BadRequest","message":"1032: validation failed"}}"#;
-        let error = GraphError::from_answer("make a policy", &answer(400, body))
-            .for_want_of(&super::super::rights::ACCESS_WRITE);
+        let error =
+            GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&ACCESS_WRITE, look::ACCESS);
         assert!(error.next().contains("block stands alone"), "{}", error.next());
     }
 

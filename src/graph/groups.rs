@@ -17,7 +17,7 @@ pub struct Group {
 }
 
 impl Group {
-    fn from_json(json: &Value) -> Option<Self> {
+    pub(super) fn from_json(json: &Value) -> Option<Self> {
         let id = json["id"].as_str().filter(|id| !id.is_empty())?.to_ascii_lowercase();
         let name = json["displayName"].as_str().unwrap_or(&id).to_owned();
         Some(Self { id, name })

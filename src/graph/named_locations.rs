@@ -94,7 +94,9 @@ impl Graph {
     pub fn create_named_location(&self, new: &Document) -> Result<Written<NamedLocation>, GraphError> {
         let doing = format!("make the named location {}", named(new));
         let request = Request::post(self.url(ApiVersion::V1, LOCATIONS)?, new.to_json(), doing);
-        Ok(self.write_document(&request.needing(&rights::LOCATIONS_WRITE).paced())?.map(NamedLocation))
+        Ok(self
+            .write_document(&request.needing(&rights::LOCATIONS_WRITE).refused(rights::look::LOCATIONS).paced())?
+            .map(NamedLocation))
     }
 
     /// Changes a named location; the change must hold `@odata.type`.
@@ -103,7 +105,7 @@ impl Graph {
     /// [`super::ErrorKind::Refused`] with Graph's reason.
     pub fn change_named_location(&self, id: &str, change: &Document) -> Result<Written<()>, GraphError> {
         let request = Request::patch(self.location_url(id)?, change.to_json(), "change a named location");
-        self.write(&request.needing(&rights::LOCATIONS_WRITE).paced())
+        self.write_only(&request.needing(&rights::LOCATIONS_WRITE).refused(rights::look::LOCATIONS).paced())
     }
 
     /// Deletes a named location. One that is trusted or that a policy names can't be deleted.
@@ -112,7 +114,7 @@ impl Graph {
     /// [`super::ErrorKind::Refused`] with Graph's reason.
     pub fn delete_named_location(&self, id: &str) -> Result<Written<()>, GraphError> {
         let request = Request::delete(self.location_url(id)?, "delete a named location");
-        self.write(&request.needing(&rights::LOCATIONS_WRITE).paced())
+        self.write_only(&request.needing(&rights::LOCATIONS_WRITE).refused(rights::look::LOCATIONS).paced())
     }
 
     fn location_url(&self, id: &str) -> Result<url::Url, GraphError> {

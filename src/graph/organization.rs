@@ -77,15 +77,6 @@ impl Graph {
         first.map(Organization).ok_or_else(|| GraphError::malformed(doing, "The list of organizations is empty."))
     }
 
-    /// All domains.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Forbidden`] without [`rights::DOMAINS_READ`].
-    pub fn domains(&self) -> Result<Vec<Domain>, GraphError> {
-        let request = Request::get(self.url(ApiVersion::V1, "domains")?, "list the domains");
-        Ok(self.documents(request.needing(&rights::DOMAINS_READ))?.into_iter().map(Domain).collect())
-    }
-
     /// One domain; `None` when the tenant has none of that name.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::client::{ApiVersion, Graph};
 use super::document::{Document, documents};
 use super::error::GraphError;
 use super::http::{Request, escape};
-use super::rights::{REPORT, Rights};
+use super::rights::Rights;
 use crate::model::UserId;
 
 documents!(
@@ -23,7 +23,6 @@ const REPORTS_READ: Rights = Rights {
     scopes: &["AuditLog.Read.All"],
     roles: &["Reports Reader", "Security Reader", "Global Reader"],
     licence: Some("Microsoft Entra ID P1"),
-    refused: REPORT,
 };
 
 /// For so many people or fewer, each row is asked for by itself: the list of a large tenant is longer than that.

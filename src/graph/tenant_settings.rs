@@ -4,7 +4,7 @@ use super::client::{ApiVersion, Graph};
 use super::document::{Document, Written, documents};
 use super::error::GraphError;
 use super::http::Request;
-use super::rights::{self, Rights};
+use super::rights::{self, Rights, look};
 use super::words::words;
 
 documents!(
@@ -65,7 +65,7 @@ impl Graph {
     /// # Errors
     /// [`super::ErrorKind::Refused`] while Conditional Access policies are on.
     pub fn change_security_defaults(&self, change: &Document) -> Result<Written<()>, GraphError> {
-        self.set(DEFAULTS, change, "switch security defaults", &rights::DEFAULTS_WRITE)
+        self.set(DEFAULTS, change, "switch security defaults", &rights::DEFAULTS_WRITE, look::DEFAULTS)
     }
 
     /// Who may register and join devices, and how.
@@ -84,7 +84,7 @@ impl Graph {
     pub fn replace_device_registration_policy(&self, whole: &Document) -> Result<Written<()>, GraphError> {
         let url = self.url(ApiVersion::V1, DEVICES)?;
         let request = Request::put(url, whole.to_json(), "change the device registration policy");
-        self.write(&request.needing(&rights::DEVICES_WRITE))
+        self.write_only(&request.needing(&rights::DEVICES_WRITE).refused(look::DEVICES))
     }
 
     /// What users may do.
@@ -100,7 +100,13 @@ impl Graph {
     /// # Errors
     /// [`super::ErrorKind::Forbidden`] without [`rights::AUTHORIZATION_WRITE`].
     pub fn change_authorization_policy(&self, change: &Document) -> Result<Written<()>, GraphError> {
-        self.set(AUTHORIZATION, change, "change the authorization policy", &rights::AUTHORIZATION_WRITE)
+        self.set(
+            AUTHORIZATION,
+            change,
+            "change the authorization policy",
+            &rights::AUTHORIZATION_WRITE,
+            look::AUTHORIZATION,
+        )
     }
 
     fn setting(&self, path: &str, doing: &str, rights: &'static Rights) -> Result<Document, GraphError> {
@@ -114,7 +120,10 @@ impl Graph {
         change: &Document,
         doing: &str,
         rights: &'static Rights,
+        look: &'static str,
     ) -> Result<Written<()>, GraphError> {
-        self.write(&Request::patch(self.url(ApiVersion::V1, path)?, change.to_json(), doing).needing(rights))
+        self.write_only(
+            &Request::patch(self.url(ApiVersion::V1, path)?, change.to_json(), doing).needing(rights).refused(look),
+        )
     }
 }

@@ -7,7 +7,7 @@ use super::client::{ApiVersion, Graph};
 use super::document::{Document, documents};
 use super::error::GraphError;
 use super::http::{Request, escape};
-use super::rights::{REPORT, Rights};
+use super::rights::Rights;
 use crate::model::UserId;
 
 documents!(
@@ -20,7 +20,6 @@ const METHODS_OF_PEOPLE: Rights = Rights {
     scopes: &["UserAuthenticationMethod.Read.All"],
     roles: &["Authentication Administrator", "Privileged Authentication Administrator", "Global Reader"],
     licence: None,
-    refused: REPORT,
 };
 
 /// Read everybody's passkeys.

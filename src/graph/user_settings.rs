@@ -122,7 +122,7 @@ impl Beta<'_> {
         let url = self.0.url(ApiVersion::Beta, &path(user, "requirements"))?;
         let doing = format!("set the per-user MFA of {user}");
         let request = Request::patch(url, json!({ "perUserMfaState": state.as_str() }), doing);
-        self.0.write(&request.needing(&rights::REQUIREMENTS_WRITE))
+        self.0.write_only(&request.needing(&rights::REQUIREMENTS_WRITE).refused(rights::look::REQUIREMENTS))
     }
 
     /// One person's sign-in preferences.
@@ -142,6 +142,10 @@ impl Beta<'_> {
     pub fn change_sign_in_preferences(&self, user: &UserId, change: &Document) -> Result<Written<()>, GraphError> {
         let url = self.0.url(ApiVersion::Beta, &path(user, "signInPreferences"))?;
         let doing = format!("set the sign-in preferences of {user}");
-        self.0.write(&Request::patch(url, change.to_json(), doing).needing(&rights::PREFERENCES_WRITE))
+        self.0.write_only(
+            &Request::patch(url, change.to_json(), doing)
+                .needing(&rights::PREFERENCES_WRITE)
+                .refused(rights::look::PREFERENCES),
+        )
     }
 }

@@ -113,7 +113,7 @@ impl Graph {
         let body = question(user, doing, at, applied_only);
         // It changes nothing.
         let request = Request::post(url, body, "ask what Conditional Access would do").safe();
-        let request = request.needing(&rights::WHAT_IF).paced().all_words();
+        let request = request.needing(&rights::WHAT_IF).refused(rights::look::WHAT_IF).paced().all_words();
         Ok(self.documents(request)?.into_iter().map(WhatIf).collect())
     }
 }

@@ -118,6 +118,7 @@ pub(super) fn person(number: u32, name: &str) -> Person {
         first_device: None,
         key_kind: None,
         serial: None,
+        language: None,
     }
 }
 

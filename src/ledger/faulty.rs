@@ -20,6 +20,25 @@ pub enum When {
     AfterCommit,
 }
 
+/// A call that writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// [`Ledger::append`]
+    Append,
+    /// [`Ledger::append_seal`]
+    Seal,
+    /// [`Ledger::reseal`]
+    Reseal,
+    /// [`Ledger::forget`]
+    Forget,
+    /// [`Ledger::claim`]
+    Claim,
+    /// [`Ledger::release`]
+    Release,
+}
+
+type Hook = Box<dyn Fn(Call) + Send + Sync>;
+
 /// A ledger with a fault planned. Reopen the ledger inside to go on "after the restart".
 pub struct Faulty {
     inner: Arc<dyn Ledger>,
@@ -27,6 +46,7 @@ pub struct Faulty {
     when: When,
     writes: AtomicU64,
     stopped: AtomicBool,
+    before: Option<Hook>,
 }
 
 impl std::fmt::Debug for Faulty {
@@ -38,12 +58,19 @@ impl std::fmt::Debug for Faulty {
 impl Faulty {
     /// Stops at the `stop_at`-th write; the first is 1. 0 never stops.
     pub fn new(inner: Arc<dyn Ledger>, stop_at: u64, when: When) -> Self {
-        Self { inner, stop_at, when, writes: AtomicU64::new(0), stopped: AtomicBool::new(false) }
+        Self { inner, stop_at, when, writes: AtomicU64::new(0), stopped: AtomicBool::new(false), before: None }
     }
 
     /// Never stops; counts only.
     pub fn counting(inner: Arc<dyn Ledger>) -> Self {
         Self::new(inner, 0, When::BeforeCommit)
+    }
+
+    /// Calls `before` before each write, on the caller's thread: it may hold the caller up, and so force an order.
+    #[must_use]
+    pub fn holding_up(mut self, before: impl Fn(Call) + Send + Sync + 'static) -> Self {
+        self.before = Some(Box::new(before));
+        self
     }
 
     /// How many writes were asked for: `append`, `append_seal`, `reseal`, `forget`, `claim` and `release`.
@@ -60,7 +87,14 @@ impl Faulty {
         if self.has_stopped() { Err(LedgerError::Stopped) } else { read(&*self.inner) }
     }
 
-    fn write<T>(&self, write: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    fn write<T>(
+        &self,
+        call: Call,
+        write: impl FnOnce(&dyn Ledger) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        if let Some(before) = &self.before {
+            before(call);
+        }
         if self.has_stopped() {
             return Err(LedgerError::Stopped);
         }
@@ -84,10 +118,10 @@ impl Ledger for Faulty {
         self.read(|inner| inner.head())
     }
     fn append(&self, what: Append) -> Result<Head, LedgerError> {
-        self.write(|inner| inner.append(what))
+        self.write(Call::Append, |inner| inner.append(what))
     }
     fn append_seal(&self, claim: &Claim, attempt: Attempt, sealed: &SealedPin) -> Result<SealReceipt, LedgerError> {
-        self.write(|inner| inner.append_seal(claim, attempt, sealed))
+        self.write(Call::Seal, |inner| inner.append_seal(claim, attempt, sealed))
     }
     fn sealed_pin(&self, job: &JobId, attempt: Attempt) -> Result<Option<(SealedPin, SealReceipt)>, LedgerError> {
         self.read(|inner| inner.sealed_pin(job, attempt))
@@ -96,7 +130,7 @@ impl Ledger for Faulty {
         self.read(|inner| inner.envelope(job, attempt))
     }
     fn reseal(&self, set: Entry, envelopes: Vec<Resealed>) -> Result<Head, LedgerError> {
-        self.write(|inner| inner.reseal(set, envelopes))
+        self.write(Call::Reseal, |inner| inner.reseal(set, envelopes))
     }
     fn blob(&self, hash: BlobHash) -> Result<Option<Vec<u8>>, LedgerError> {
         self.read(|inner| inner.blob(hash))
@@ -108,7 +142,7 @@ impl Ledger for Faulty {
         self.read(|inner| inner.people())
     }
     fn forget(&self, user: &UserId, reason: &str) -> Result<Head, LedgerError> {
-        self.write(|inner| inner.forget(user, reason))
+        self.write(Call::Forget, |inner| inner.forget(user, reason))
     }
     fn entries_of(&self, job: &JobId) -> Result<Vec<Recorded>, LedgerError> {
         self.read(|inner| inner.entries_of(job))
@@ -117,10 +151,10 @@ impl Ledger for Faulty {
         self.read(|inner| inner.visit(from_seq, visitor))
     }
     fn claim(&self, job: &JobId) -> Result<Claim, LedgerError> {
-        self.write(|inner| inner.claim(job))
+        self.write(Call::Claim, |inner| inner.claim(job))
     }
     fn release(&self, claim: &Claim) -> Result<(), LedgerError> {
-        self.write(|inner| inner.release(claim))
+        self.write(Call::Release, |inner| inner.release(claim))
     }
     fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobLine>, LedgerError> {
         self.read(|inner| inner.jobs(filter))

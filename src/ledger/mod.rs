@@ -16,6 +16,7 @@
 //! | [`jobs`] | where every job stands: a projection of the entries |
 //! | [`sqlite`] | the ledger in one file on this machine |
 //! | [`mirror`] | the second copy, somewhere else |
+//! | [`openings`] | who opened a PIN while another program wrote |
 //! | [`memory`] | the model: the same promise without a disk |
 //! | `conformance` (tests) | the story that every backend must tell |
 //! | [`faulty`] | a ledger that stops at the n-th write, for tests |
@@ -32,6 +33,7 @@ pub mod faulty;
 pub mod jobs;
 pub mod memory;
 pub mod mirror;
+pub mod openings;
 mod place;
 mod receipt;
 mod rules;

@@ -12,7 +12,7 @@ mod text;
 
 pub use ids::{BatchId, BenchId, ChangeId, CredentialId, JobId, MethodId, RunId, TenantId, UserId};
 pub use job::JobStatus;
-pub use person::{FirstDevice, KeyKind, Person, PostalAddress, Upn};
+pub use person::{AddressParts, FirstDevice, KeyKind, Person, PostalAddress, Upn};
 pub use pin::{Pin, SealedPin};
 pub use secret::Secret;
 pub use security_key::{Aaguid, Firmware, KeyRef, PlugId, PortName, Serial};

@@ -79,6 +79,32 @@ pub struct PostalAddress {
     pub lines: Vec<String>,
     /// Country, as written.
     pub country: Option<String>,
+    /// The same, by its parts, where the roster had a column for each; carriers ask for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<AddressParts>,
+}
+
+/// An address by its parts, as far as they are known. Free text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressParts {
+    /// Company or department.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<String>,
+    /// Street and number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub street: Option<String>,
+    /// Second line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub street2: Option<String>,
+    /// Postal code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
+    /// City.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
+    /// State, province, region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 /// A person as the directory knows them and the roster asks for them.
@@ -98,6 +124,9 @@ pub struct Person {
     pub key_kind: Option<KeyKind>,
     /// The serial number the roster assigns to this person's key, if any.
     pub serial: Option<super::Serial>,
+    /// The language of letters to this person, from the roster: a code such as `de` or `pt-br`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
 }
 
 #[cfg(test)]

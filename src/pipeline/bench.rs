@@ -19,6 +19,7 @@ use super::lane::Lane;
 use super::on_tenant::Tenant;
 use super::progress::{Progress, Summary, Watcher};
 use super::queue::Queue;
+use super::touches::Touches;
 use crate::ctap2::session::Tools;
 use crate::graph::Graph;
 use crate::graph::display_name::{KeyFacts, NameTemplate};
@@ -89,6 +90,8 @@ pub struct RunSettings {
     pub ports: Ports,
     /// Serial numbers never to be touched.
     pub never: BTreeSet<Serial>,
+    /// Only these serial numbers; every key where there is none.
+    pub only: Option<BTreeSet<Serial>>,
     /// PINs.
     pub pins: PinPolicy,
     /// Whom PINs are sealed to.
@@ -111,6 +114,8 @@ pub struct RunSettings {
     pub allow_simulated: bool,
     /// How many keys blink at a time.
     pub blink: usize,
+    /// Two touches of blinking keys that follow one another sooner than this may have been meant the other way round.
+    pub touches_apart: Duration,
     /// Without a key for so long, lanes park and the run ends.
     pub idle: Duration,
     /// How long after a challenge's expiry a lost registration may still turn up.
@@ -154,6 +159,8 @@ pub struct Bench<'w> {
     pub canary: Canary,
     /// Options in stock.
     pub ahead: Ahead,
+    /// Which keys can be mistaken for one another.
+    pub touches: Touches,
     /// Counters.
     pub totals: Totals,
     /// What ended the run for all lanes.
@@ -217,6 +224,7 @@ impl<'w> Bench<'w> {
             gate,
             canary: Canary::default(),
             ahead: Ahead::default(),
+            touches: Touches::default(),
             totals: Totals::default(),
             broken: Mutex::new(None),
             last_stir: AtomicU64::new(0),
@@ -408,7 +416,10 @@ impl<'w> Bench<'w> {
                 let busy = busy.load(Ordering::Acquire);
                 let working = busy > 0;
                 // A refused key that is left in its port keeps nobody waiting.
-                if busy <= self.totals.rejects_in.load(Ordering::Acquire) && self.queue().is_served() {
+                if busy <= self.totals.rejects_in.load(Ordering::Acquire)
+                    && self.queue().is_served()
+                    && self.touches.all_known()
+                {
                     break RunEnd::Complete;
                 }
                 if self.gate.stopping() && !working {

@@ -88,11 +88,21 @@ pub const CODES: &[Meaning] = &[
         "This is a simulated key, and the tenant is real.",
         "Use real keys, or a simulated tenant (`keybench sim tenant`).",
     ),
+    key(
+        "not-expected",
+        "The key's serial number is on no supplier's list (`[bench] only_expected`).",
+        "Put it aside: it may have been exchanged on the way. It was not touched.",
+    ),
     key("never-list", "The key's serial number is on the list `[bench] never`.", "Take it out; it was not touched."),
     key(
         "not-confirmed",
         "The key was in its port before the run began and nobody confirmed it.",
         "Re-plug it, or name its port with `--ports`.",
+    ),
+    key(
+        "already-finished",
+        "This key is finished already; it belongs to the person it was made for.",
+        "Label it for that person (`keybench show` with its serial number); use another key for the next.",
     ),
     key("not-wanted", "Nobody in the queue is waiting for a key of this kind or serial number.", OTHER_KEY),
     key("mute", "The key does not answer as a security key should.", "Re-plug it; if it stays so, put it aside."),

@@ -35,7 +35,7 @@ const NOTHING_WRONG: Story<'static> = Story {
     prepare: &|_, _, _| (),
     tenant: &|_| (),
     meanwhile: &|_, _| (),
-    manner: Manner { touch_after_ms: 0, skip_timeouts: 0, pull_when_blinking: false, back_after_ms: 0 },
+    manner: Manner { touch_after_ms: 0, skip_timeouts: 0, brushes: false, pull_when_blinking: false, back_after_ms: 0 },
     list_lag_ms: 2_000,
     spare: false,
 };

@@ -1,7 +1,9 @@
 //! Keys that never come back: their jobs are given up, and the people get other keys.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::progress::{Progress, Stage as At};
 use super::stage::{Play, Stage};
 use super::state::State;
 use crate::ledger::Ledger as _;
@@ -29,7 +31,7 @@ fn keys_pulled_for_ever_at_every_report_are_given_up_and_everybody_gets_another(
             BoxedKey { key, manner: lazy }
         })
         .collect();
-    let (outcome, _) = stage.run(&ledger, Play { deaf: true, ..Play::of(boxed).idle(1_000) });
+    let (outcome, _) = stage.run(&ledger, Play::of(boxed).once_through());
     outcome.expect("a run");
 
     let resume = DirResumeStore::open(stage.resume_dir()).expect("a store");
@@ -100,7 +102,17 @@ fn unanswered() -> (Stage, crate::ledger::SqliteLedger) {
     let ledger = stage.open_ledger();
     stage.plan(&ledger);
     let key = SimKey::new(&Model::usual(), 1);
-    stage.run(&ledger, Play::of(vec![key.into()]).lag(0).idle(300)).0.expect("a run");
+    let (registering, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let play = Play { interrupt: Some(&over), ..Play::of(vec![key.into()]).lag(0).idle(60_000) };
+    let play = play.watched_by(|progress, _| match progress {
+        Progress::Stage { stage: At::Registering, .. } => registering.store(true, Ordering::SeqCst),
+        // It is looked for: the answer has been lost.
+        Progress::Stage { stage: At::ReadingBack, .. } => {
+            over.store(registering.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+        _ => {}
+    });
+    stage.run(&ledger, play).0.expect("a run");
     let state = stage.state_of(&ledger, &stage.job_of(&stage.people()[0]));
     assert!(matches!(state, State::Registering { .. }), "{state:?}");
     (stage, ledger)

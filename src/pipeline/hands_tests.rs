@@ -1,15 +1,15 @@
 //! The rulings about hands: who goes first, who blinks, what pauses, what ends, and that one bad key is one bad key.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::progress::{Progress, Stage as At};
-use super::stage::{Play, Stage};
+use super::stage::{Flag, Play, Stage};
 use crate::ctap2::transport::Limits;
-use crate::ledger::{Ledger, RunEnd};
-use crate::model::JobStatus;
+use crate::ledger::{Entry, Ledger, RunEnd};
+use crate::model::{JobId, JobStatus};
 use crate::sim::key::{Birth, Fault, Model, Probe, SimKey};
 use crate::sim::operator::{BoxedKey, Manner};
 use crate::sim::tenant::FaultRule;
@@ -127,7 +127,8 @@ fn an_outage_without_end_ends_the_run_and_loses_nothing() {
     let play = Play::of(boxed(keys)).watched_by(|progress, _| {
         if matches!(progress, Progress::Bound { .. }) {
             for kind in [Kind::Register, Kind::List, Kind::Policy, Kind::CreationOptions] {
-                let forever = FaultRule { for_ms: Some(900), times: None, ..rule(kind, Trouble::Html, Some(502), 0) };
+                let forever =
+                    FaultRule { for_ms: Some(30_000), times: None, ..rule(kind, Trouble::Html, Some(502), 0) };
                 stage.tenant.add_fault(forever).expect("a fault");
             }
         }
@@ -137,7 +138,7 @@ fn an_outage_without_end_ends_the_run_and_loses_nothing() {
     assert_eq!(outcome.summary.end, RunEnd::Stopped);
     assert_eq!(outcome.paused.map(|pause| pause.code).as_deref(), Some("tenant-down"));
     assert!(outcome.summary.counts.parked >= 3);
-    std::thread::sleep(Duration::from_millis(900));
+    stage.tenant.advance(31);
     let fresh: Vec<SimKey> = (11..=14).map(|unit| SimKey::new(&Model::usual(), unit)).collect();
     let probes: Vec<Probe> = probes.into_iter().chain(fresh.iter().map(SimKey::probe)).collect();
     let keys = day.keys.into_iter().map(|(key, _)| key).chain(fresh).map(BoxedKey::from).collect();
@@ -189,7 +190,8 @@ fn a_missed_touch_is_asked_for_again_and_is_no_failure() {
     let summary = stage.run(&ledger, Play::of(boxed)).0.expect("a run").summary;
     assert_eq!((summary.counts.finished, summary.counts.failed, summary.touches), (2, 0, 2));
     let armed = stage.events().iter().filter(|event| matches!(event, Progress::TouchRearmed { .. })).count();
-    assert_eq!(armed, 4);
+    // Twice each; more where the machine was too busy to touch in time.
+    assert!(armed >= 4, "{armed}");
     assert!(!stage.events().iter().any(|event| matches!(event, Progress::Failed { .. })));
     assert_everybody(&stage, &ledger, &probes, "late touch");
 }
@@ -249,7 +251,7 @@ fn unfit_keys_are_refused_each_for_its_own_reason_and_disturb_nobody() {
                 if aaguid == forbidden.aaguid { Err("not on the list".into()) } else { Ok(()) }
             },
         )),
-        limits: Limits { idle: Duration::from_millis(200), overall: Duration::from_millis(500), ..Limits::default() },
+        limits: Limits { idle: Duration::from_millis(600), overall: Duration::from_millis(1_200), ..Limits::default() },
         ..Play::of(bad.into_iter().chain(good).map(BoxedKey::from).collect())
     };
     let counts = stage.run(&ledger, play).0.expect("a run").summary.counts;
@@ -269,6 +271,57 @@ fn unfit_keys_are_refused_each_for_its_own_reason_and_disturb_nobody() {
         assert_eq!(probe.residents().len(), before, "nothing was done to it");
     }
     assert_everybody(&stage, &ledger, &good_probes, "beside unfit keys");
+}
+
+#[test]
+fn a_credential_nobody_can_use_goes_although_the_tenant_gives_no_options_any_more() {
+    let stage = Stage::new(1, 1, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let key = SimKey::new(&Model::usual(), 1);
+    let probe = key.probe();
+    // It makes a credential and says so unreadably.
+    probe.add_fault(Fault::ShortAuthData);
+    let (touched, most) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let play = Play::of(vec![key.into()]).once_through().watched_by(|progress, _| {
+        if matches!(progress, Progress::Stage { stage: At::Touch, .. }) {
+            touched.store(true, Ordering::SeqCst);
+        }
+        if matches!(progress, Progress::Stage { stage: At::Settling, .. }) && touched.swap(false, Ordering::SeqCst) {
+            most.fetch_max(probe.residents().len(), Ordering::SeqCst);
+            stage.tenant.add_fault(rule(Kind::CreationOptions, Trouble::Status, Some(400), 100)).expect("a fault");
+        }
+    });
+    let summary = stage.run(&ledger, play).0.expect("a run").summary;
+    assert_eq!((summary.counts.finished, summary.counts.failed), (0, 1), "{:#?}", stage.events());
+    assert_eq!(most.load(Ordering::SeqCst), 1, "there was one to remove");
+    assert_eq!(probe.residents().len(), 0, "{:#?}", stage.events());
+    let job = stage.job_of(&stage.people()[0]);
+    let entries = ledger.entries_of(&job).expect("entries");
+    assert!(entries.iter().any(|recorded| matches!(recorded.entry, Entry::CredentialRemoved { .. })));
+}
+
+#[test]
+fn a_finished_key_put_in_again_is_called_what_it_is() {
+    let stage = Stage::new(2, 1, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let key = SimKey::new(&Model::usual(), 1);
+    let (outcome, mut day) = stage.run(&ledger, Play::of(vec![key.into()]).once_through());
+    assert_eq!(outcome.expect("a run").summary.counts.finished, 1);
+    // The label is on, and the key goes in again as if it were new.
+    let finished = day.keys.pop().expect("the key").0;
+    let before = finished.probe().residents();
+    let (outcome, _) = stage.run(&ledger, Play::of(vec![finished.into()]).once_through());
+    assert_eq!(outcome.expect("a run").summary.counts.keys_refused, 1);
+    let owner = stage.people()[0].upn.to_string();
+    let told = stage.events().into_iter().find_map(|event| match event {
+        Progress::KeyRefused { code, detail, .. } => Some((code, detail.unwrap_or_default())),
+        _ => None,
+    });
+    let (code, detail) = told.expect("refused");
+    assert!(code == "already-finished" && detail.contains(&owner), "{code}: {detail}");
+    assert_eq!(before.len(), 1);
 }
 
 #[test]
@@ -309,17 +362,46 @@ fn hostile_keys_harm_nobody_but_themselves() {
             _ => {}
         }
     }
+    // Short enough not to wait long for the silent, long enough for an honest key on a machine that is busy with other things.
     let quick = Limits {
-        idle: Duration::from_millis(150),
-        overall: Duration::from_millis(400),
-        touch: Duration::from_secs(2),
-        grace: Duration::from_millis(100),
+        idle: Duration::from_millis(600),
+        overall: Duration::from_millis(1_200),
+        grace: Duration::from_millis(200),
+        ..Limits::default()
     };
-    // A good one first: the class is proven, and the bad ones don't keep the bench to themselves one after another.
+    // A good one first, and the others after it: the class is proven, and the bad ones don't keep the bench to themselves
+    // one after another.
     let mut good = good.into_iter();
     let first = good.next();
     let order = first.into_iter().chain(hostile).chain(good).map(BoxedKey::from).collect();
-    let (outcome, day) = stage.run(&ledger, Play { limits: quick, ..Play::of(order).idle(1_500) });
+    let (proven, over) = (Flag::default(), AtomicBool::new(false));
+    let resting: Mutex<BTreeSet<JobId>> = Mutex::default();
+    let play = Play { limits: quick, interrupt: Some(&over), ..Play::of(order).idle(60_000) };
+    let (outcome, day) = stage.run(
+        &ledger,
+        play.watched_by(|progress, _| {
+            let mut resting = resting.lock().expect("a lock");
+            match progress {
+                Progress::Plugged { port } if port.as_str() != "sim-1" => {
+                    drop(resting);
+                    return proven.wait();
+                }
+                Progress::Assigned { job, .. } => {
+                    resting.remove(job);
+                }
+                Progress::Finished(done) => {
+                    proven.raise();
+                    resting.insert(done.job.clone());
+                }
+                Progress::Parked { job, .. } | Progress::PulledEarly { job, .. } | Progress::Failed { job, .. } => {
+                    resting.insert(job.clone());
+                }
+                _ => {}
+            }
+            // Nobody has a key in a port that anything is still to come of: the day is over.
+            over.store(resting.len() == bad + 4, Ordering::SeqCst);
+        }),
+    );
     let counts = outcome.expect("a run").summary.counts;
     assert!(counts.finished >= 4, "{counts:?}");
     // Mended or replaced, everybody is served in the end, and nothing is left on any key that the ledger does not know.
@@ -327,7 +409,7 @@ fn hostile_keys_harm_nobody_but_themselves() {
     let spare = (0..bad as u32).map(|n| SimKey::new(&Model::usual(), 300 + n));
     let keys: Vec<SimKey> = day.keys.into_iter().map(|(key, _)| key).chain(spare).collect();
     let now = probes(&keys);
-    let counts = stage.run(&ledger, Play { limits: quick, ..Play::of(boxed(keys)).idle(6_000) }).0;
+    let counts = stage.run(&ledger, Play::of(boxed(keys)).idle(60_000)).0;
     let counts = counts.expect("a run").summary.counts;
     assert_eq!(counts.finished + counts.already, stage.people().len() as u64, "{counts:?} {:#?}", stage.events());
     assert_everybody(&stage, &ledger, &now, "after hostile keys");

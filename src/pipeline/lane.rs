@@ -1,5 +1,6 @@
 //! One port: key after key, each from the moment it is plugged in until it is taken out again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
@@ -11,6 +12,7 @@ use super::driver::{DriveError, Journey};
 use super::event::Event;
 use super::fitness::{fit, plan_code, wanted_rules};
 use super::lane_hands::{LaneHands, Work};
+use super::leaving::{InPort, Left};
 use super::on_key::{KeyHand, facts, pin_facts};
 use super::progress::{Progress, Stage};
 use super::queue::{Assignment, Place};
@@ -20,12 +22,12 @@ use crate::ctap2::hid::packet::DeviceError;
 use crate::ctap2::session::{self, Opened};
 use crate::ledger::entry::Entry;
 use crate::ledger::{Append, LedgerError};
-use crate::model::{Aaguid, JobId, KeyRef, Person, PortName};
+use crate::model::{Aaguid, JobId, KeyRef, Person, PortName, Serial};
 use crate::pin::{ForceChange, KeyPinPlan, PinPolicyError};
 use crate::webauthn::record::RegistrationRecord;
 use crate::world::PluggedKey;
 
-const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 20 });
+pub(super) const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 20 });
 /// How long a job that waits for Entra rests before it looks again, while its key stays in the port.
 const LOOK_AGAIN: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 15_000 });
 /// The wire may tell that a key is gone before the ports do.
@@ -33,8 +35,8 @@ const HEARSAY: Duration = Duration::from_secs(1);
 
 /// One port's thread.
 pub struct Lane<'b, 'w> {
-    bench: &'b Bench<'w>,
-    port: PortName,
+    pub(super) bench: &'b Bench<'w>,
+    pub(super) port: PortName,
 }
 
 /// A key whose stay is not over. Should its lane panic, which is a mistake of ours, the run ends instead of waiting for it.
@@ -72,6 +74,7 @@ impl<'b, 'w> Lane<'b, 'w> {
             if let Err(error) = self.serve(&key, &stay) {
                 self.bench.broke(error);
             }
+            self.bench.tell(&Progress::Left { port: self.port.clone() });
         }
     }
 
@@ -83,6 +86,9 @@ impl<'b, 'w> Lane<'b, 'w> {
             Err(Some(refusal)) => return self.refuse(*refusal, stay),
         };
         self.bench.tell(&Progress::Identified { key: key.clone() });
+        if let Some((job, upn, state)) = self.expected_back(&mut hand, &key)? {
+            return self.label(job, upn, &state, stay);
+        }
         match self.choose(&mut hand, &key)? {
             Ok(assignment) => self.work(hand, key, assignment, stay),
             Err(refusal) => self.refuse(refusal, stay),
@@ -154,19 +160,24 @@ impl<'b, 'w> Lane<'b, 'w> {
         if key.serial.as_ref().is_some_and(|serial| bench.settings.never.contains(serial)) {
             return refuse("never-list", None);
         }
+        let expected = |only: &BTreeSet<Serial>| key.serial.as_ref().is_some_and(|serial| only.contains(serial));
+        if bench.settings.only.as_ref().is_some_and(|only| !expected(only)) {
+            return refuse("not-expected", None);
+        }
         if let Some(job) = self.begun_job(hand, key)?
             && let Some(assignment) = bench.queue().take_begun(&job, &self.port)
         {
             return Ok(Ok(assignment));
         }
         if let Err(code) = fit(&facts(hand.info()), bench.settings.require_hmac_secret) {
-            let code = if code == "has-pin" && hand.is_blocked() { "pin-blocked" } else { code };
-            let detail = match code {
-                "has-pin" => bench
-                    .queue()
-                    .finished_with(key)
-                    .map(|slot| format!("It is finished already: the key of {} (job {}).", slot.person.upn, slot.job)),
-                _ => None,
+            let finished = bench
+                .queue()
+                .finished_with(key)
+                .map(|slot| format!("It is the key of {} (job {}).", slot.person.upn, slot.job));
+            let (code, detail) = match (code, finished) {
+                ("has-pin", Some(whose)) => ("already-finished", Some(whose)),
+                ("has-pin", None) if hand.is_blocked() => ("pin-blocked", None),
+                (code, _) => (code, None),
             };
             return refuse(code, detail);
         }
@@ -246,7 +257,7 @@ impl<'b, 'w> Lane<'b, 'w> {
     }
 
     /// Whether the key in hand made the credential of this state.
-    fn made_by(&self, state: &State, hand: &mut KeyHand) -> Result<bool, DriveError> {
+    pub(super) fn made_by(&self, state: &State, hand: &mut KeyHand) -> Result<bool, DriveError> {
         let Some(made) = state.made() else { return Ok(false) };
         let Some(bytes) = self.bench.out.ledger.blob(made.record)? else { return Ok(false) };
         let Ok(record) = RegistrationRecord::from_bytes(&bytes) else { return Ok(false) };
@@ -270,7 +281,7 @@ impl<'b, 'w> Lane<'b, 'w> {
     }
 
     /// Waits until the key is taken out, or the run ends.
-    fn wait_until_out(&self, stay: &Stay) {
+    pub(super) fn wait_until_out(&self, stay: &Stay) {
         while !stay.is_over() && !self.bench.gate.stopping() {
             self.bench.out.clock.sleep(LOOK);
         }
@@ -281,6 +292,7 @@ impl<'b, 'w> Lane<'b, 'w> {
         let bench = self.bench;
         let Assignment { job, person, state, resumed } = assignment;
         let upn = person.upn.to_string();
+        let _in_port = InPort::new(bench, job.clone());
         bench.tell(&Progress::Assigned { port: self.port.clone(), job: job.clone(), upn: upn.clone(), resumed });
         let give_back = |state: State, place: Place| bench.queue().give_back(&job, state, place);
 
@@ -335,7 +347,7 @@ impl<'b, 'w> Lane<'b, 'w> {
         let mut hands = LaneHands::new(bench, hand, &work, stay, Some(pass), journey.claim.clone());
         let outcome = self.drive(&mut journey, &mut hands, event, stay);
         let detail = hands.take_detail();
-        drop(hands);
+        let hand = hands.into_hand();
         let rest = match outcome {
             Ok(rest) => rest,
             Err(error) => {
@@ -352,33 +364,33 @@ impl<'b, 'w> Lane<'b, 'w> {
             Rest::Finished => {
                 give_back(journey.state.clone(), Place::Finished);
                 bench.ahead.nudge();
-                bench.tell(&Progress::TakeOut { port: self.port.clone(), job: job.clone(), upn });
-                self.wait_until_out(stay);
-                // The key may have stood there for longer than a hold on a job lasts.
-                let claim = bench.out.ledger.claim(&job)?;
-                if stay.is_over()
-                    && let Some(at) = journey.state.current()
-                {
-                    let taken = Entry::KeyTaken { job: job.clone(), attempt: at.attempt };
-                    bench.out.ledger.append(Append::entry(taken).under(&claim))?;
-                    bench.tell(&Progress::Taken { port: self.port.clone(), job });
+                let due = Progress::TakeOut { port: self.port.clone(), job: job.clone(), upn: upn.clone() };
+                if self.see_out(hand, &job, &upn, &due, stay) == Left::Unknown {
+                    bench.touches.expect(&job);
+                    bench.out.ledger.release(&journey.claim)?;
+                } else {
+                    self.note_taken(&job, &journey.state, stay)?;
                 }
-                bench.out.ledger.release(&claim)?;
             }
             Rest::Failed { code } => {
                 let again = give_back(journey.state.clone(), Place::Failed { code: code.clone() });
                 bench.ahead.nudge();
                 bench.tell(&Progress::Failed {
-                    job,
-                    upn,
+                    job: job.clone(),
+                    upn: upn.clone(),
                     port: self.port.clone(),
                     code: code.clone(),
                     detail,
                     final_for_run: !again,
                 });
-                self.reject(&code, stay);
+                let due = Progress::Reject { port: self.port.clone(), code };
+                bench.totals.rejects_in.fetch_add(1, Ordering::AcqRel);
+                // One that left unknown is refused, and told apart by that, when it is put back.
+                self.see_out(hand, &job, &upn, &due, stay);
+                bench.totals.rejects_in.fetch_sub(1, Ordering::AcqRel);
             }
             Rest::AwaitKey => {
+                drop(hand);
                 give_back(journey.state.clone(), Place::KeyAway);
                 work.key.port = self.port.clone();
                 let until = bench.out.clock.monotonic() + HEARSAY;
@@ -399,6 +411,7 @@ impl<'b, 'w> Lane<'b, 'w> {
                 }
             }
             Rest::Parked { code } => {
+                drop(hand);
                 let place = if journey.state.is_open() { Place::KeyAway } else { Place::Waiting };
                 give_back(journey.state.clone(), place);
                 bench.tell(&Progress::Parked { job, upn, port: Some(self.port.clone()), code });

@@ -16,6 +16,7 @@ use super::on_tenant::{Answer, Tenant};
 use super::progress::{FinishedJob, Progress, Stage};
 use super::state::State;
 use super::step::WantedRules;
+use super::touches::Touch;
 use crate::ctap2::transport::{Keepalive, Watcher as KeyWatcher};
 use crate::ledger::{Claim, SealReceipt};
 use crate::model::{JobId, KeyRef, Person, Pin, PortName};
@@ -27,6 +28,9 @@ use crate::webauthn::record::RegistrationRecord;
 
 /// Unreadable answers after which a key is made to make no more credentials.
 const NONSENSE: u32 = 1;
+
+/// The relying party of Entra's passkeys (Graph, fido2Methods: creationOptions, `rp.id`).
+const ENTRA: &str = "login.microsoft.com";
 
 /// How long a registration whose answer is unknown is looked for before the same record is sent again.
 const BEFORE_RESENDING: Duration = Duration::from_secs(3);
@@ -74,10 +78,26 @@ pub struct LaneHands<'a, 'b, 'w> {
 struct TouchWatch<'a, 'w> {
     bench: &'a Bench<'w>,
     stay: &'a Stay,
+    /// Since when it blinks.
+    lit: Option<Duration>,
+    /// When it stopped.
+    dark: Option<Duration>,
 }
 
 impl KeyWatcher for TouchWatch<'_, '_> {
-    fn saw(&mut self, _: Keepalive) {}
+    fn saw(&mut self, keepalive: Keepalive) {
+        let now = self.bench.out.clock.monotonic();
+        match keepalive {
+            Keepalive::TouchNeeded => {
+                self.lit.get_or_insert(now);
+                self.dark = None;
+            }
+            _ if self.lit.is_some() => {
+                self.dark.get_or_insert(now);
+            }
+            _ => {}
+        }
+    }
 
     fn wants_to_stop(&mut self) -> bool {
         self.bench.gate.calls_off() || self.stay.is_over()
@@ -118,6 +138,11 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
     /// The hold on the job was taken anew.
     pub fn hold_by(&mut self, claim: Claim) {
         self.claim = claim;
+    }
+
+    /// The key, when its job rests.
+    pub fn into_hand(self) -> KeyHand {
+        self.hand
     }
 
     /// More words on the last thing that did not go well.
@@ -235,7 +260,8 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
         };
         let Some(known) = &self.known else { return Ok(Event::TouchCancelled.into()) };
         self.bench.tell(&Progress::Stage { port: self.work.port.clone(), stage: Stage::Touch });
-        let mut watch = TouchWatch { bench, stay };
+        let armed = bench.out.clock.monotonic();
+        let mut watch = TouchWatch { bench, stay, lit: None, dark: None };
         let made = self.hand.make_credential(&known.pin, &options, &mut watch);
         drop(permit);
         let answer = match made {
@@ -248,6 +274,12 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             }
         };
         bench.stir();
+        let touch = Touch {
+            job: self.work.job.clone(),
+            port: self.work.port.clone(),
+            lit: watch.lit.unwrap_or(armed),
+            at: watch.dark.unwrap_or_else(|| bench.out.clock.monotonic()),
+        };
         let key_answer = KeyAnswer { fmt: &answer.format, att_stmt: &answer.att_stmt, auth_data: &answer.auth_data };
         let record = RegistrationRecord::new(
             &key_answer,
@@ -283,6 +315,12 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             job: self.work.job.clone(),
             upn: self.work.person.upn.to_string(),
         });
+        let mut close = bench.touches.note(touch, bench.settings.touches_apart);
+        if !close.is_empty() {
+            close.push(self.work.port.clone());
+            close.sort();
+            bench.tell(&Progress::TouchesTooClose { ports: close });
+        }
         Ok(Outcome { event, record: Some(bytes) })
     }
 
@@ -291,14 +329,17 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             return Ok(event);
         }
         self.stage(Stage::Settling);
-        match self.fetch_options() {
-            Event::OptionsReady => {}
-            other => return Ok(other),
-        }
-        let (Some(known), Some(options)) = (&self.known, &self.options) else {
-            return Ok(Event::Blocked { code: "no-resume-key".into() });
-        };
-        Ok(self.hand.list_credentials(&known.pin, &options.rp.id, &options.user.id))
+        let fetched = self.fetch_options();
+        let Some(known) = &self.known else { return Ok(Event::Blocked { code: "no-resume-key".into() }) };
+        Ok(match (fetched, &self.options) {
+            (Event::OptionsReady, Some(options)) => {
+                self.hand.list_credentials(&known.pin, &options.rp.id, Some(&options.user.id))
+            }
+            // The tenant does not say any more whose credential to look for. The key had no PIN when this bench began it, so
+            // what it holds for Entra is ours, and must not stay on it unknown.
+            (Event::OptionsRefused { .. }, _) => self.hand.list_credentials(&known.pin, ENTRA, None),
+            (other, _) => other,
+        })
     }
 
     /// The record of the credential in question: from memory, or as the ledger keeps it.

@@ -22,10 +22,13 @@ mod give_up_tests;
 mod hands_tests;
 mod lane;
 mod lane_hands;
+mod leaving;
 #[cfg(all(test, feature = "sim"))]
 mod model_tests;
 mod on_key;
 mod on_tenant;
+#[cfg(all(test, feature = "sim"))]
+mod order_tests;
 pub mod progress;
 pub mod queue;
 pub mod recover;
@@ -38,6 +41,9 @@ pub mod step;
 pub use on_key::{facts, pin_facts};
 #[cfg(test)]
 mod tests;
+pub mod touches;
+#[cfg(all(test, feature = "sim"))]
+mod touches_tests;
 #[cfg(all(test, feature = "sim"))]
 mod unplug_tests;
 pub mod watch;

@@ -76,7 +76,7 @@ fn a_key_without_serial_number_is_known_in_another_port_by_its_credential() {
         let has_pin = probe.pin_is_set();
         stage.ports = port("right");
         let boxed = day.keys.pop().expect("the key").0.into();
-        let (outcome, mut day) = stage.run(&ledger, Play::of(vec![boxed]).only(person).idle(600));
+        let (outcome, mut day) = stage.run(&ledger, Play::of(vec![boxed]).only(person).once_through());
         let counts = outcome.expect("a run").summary.counts;
         if state.made().is_some() {
             known += 1;
@@ -119,7 +119,7 @@ fn another_blank_key_in_its_port_is_not_taken_for_the_one_that_was_pulled() {
         let (person, other) = (0, 1);
         let before = stage.state_of(&ledger, &stage.job_of(&stage.people()[person]));
         assert!(before.is_open() && probes[0].pin_is_set(), "{before:?}");
-        let (outcome, _) = stage.run(&ledger, Play::of(vec![second.into()]).idle(800));
+        let (outcome, _) = stage.run(&ledger, Play::of(vec![second.into()]).once_through());
         let counts = outcome.expect("a run").summary.counts;
         assert_eq!((counts.finished, counts.parked), (1, 1), "{:#?}", stage.events());
         assert_eq!(stage.state_of(&ledger, &stage.job_of(&stage.people()[person])), before);

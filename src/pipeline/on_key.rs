@@ -110,6 +110,15 @@ impl KeyHand {
         }
     }
 
+    /// Lets its light blink for a moment; `false` when it can't, or is gone.
+    pub fn wink(&mut self) -> bool {
+        match &mut self.held {
+            Held::Blank(session) => session.wink().is_ok(),
+            Held::PinSet(session) => session.wink().is_ok(),
+            Held::Lost => false,
+        }
+    }
+
     /// No PIN is set on it.
     pub fn is_blank(&self) -> bool {
         matches!(self.held, Held::Blank(_))
@@ -317,11 +326,14 @@ impl KeyHand {
         })
     }
 
-    /// The credentials of this person for this site.
-    pub fn list_credentials(&mut self, pin: &Pin, rp_id: &str, user_id: &[u8]) -> Event {
+    /// The credentials of this person, or of anybody, for this site.
+    pub fn list_credentials(&mut self, pin: &Pin, rp_id: &str, user_id: Option<&[u8]>) -> Event {
         match self.with_token(pin, Manage, |mut authorised| authorised.credentials_of(rp_id)) {
             Ok(all) => Event::CredentialsListed(
-                all.into_iter().filter(|stored| stored.user_id == user_id).map(|stored| stored.id).collect(),
+                all.into_iter()
+                    .filter(|stored| user_id.is_none_or(|user| stored.user_id == user))
+                    .map(|stored| stored.id)
+                    .collect(),
             ),
             Err(trouble) => self.trouble(trouble, |_| Event::CredentialsUnlistable),
         }

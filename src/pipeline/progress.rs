@@ -33,6 +33,8 @@ pub enum Stage {
     PinRules,
     /// Undoing what can't be kept.
     Undoing,
+    /// Done, and can be mistaken for another key; that one shows itself first.
+    WhichKey,
 }
 
 impl Stage {
@@ -51,6 +53,29 @@ impl Stage {
             Self::ReadingBack => "reading back",
             Self::PinRules => "setting PIN rules",
             Self::Undoing => "undoing",
+            Self::WhichKey => "wait: another key flashes",
+        }
+    }
+}
+
+/// How a key shows which of two it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ShownBy {
+    /// Its light flashes until it is taken out.
+    Wink,
+    /// It has no light to flash: it is to be taken out and put in again.
+    Replug,
+    /// It was taken out before it was known which it is: it is to be put in again.
+    PutBack,
+}
+
+impl ShownBy {
+    /// As `--json` says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wink => "wink",
+            Self::Replug => "re-plug",
+            Self::PutBack => "put-back",
         }
     }
 }
@@ -149,6 +174,22 @@ pub enum Progress {
         /// Whose.
         upn: String,
     },
+    /// Keys that blinked together were touched within a second: which was meant for whom has to be made sure.
+    TouchesTooClose {
+        /// Where.
+        ports: Vec<PortName>,
+    },
+    /// Before a key that can be mistaken for another is labelled, it shows which it is.
+    WhichKey {
+        /// Where it is, or was.
+        port: PortName,
+        /// The job.
+        job: JobId,
+        /// Whose.
+        upn: String,
+        /// How.
+        by: ShownBy,
+    },
     /// Nobody touched it in time; it blinks again.
     TouchRearmed {
         /// Where.
@@ -185,6 +226,11 @@ pub enum Progress {
         port: PortName,
         /// The job.
         job: JobId,
+    },
+    /// A stay is over: the key is out, or the run is ending. The last that is told of it.
+    Left {
+        /// Where it was.
+        port: PortName,
     },
     /// A refused or failed key is to be taken out and marked REJECT.
     Reject {

@@ -285,6 +285,7 @@ mod tests {
             first_device: None,
             key_kind: None,
             serial: serial.map(Serial::new),
+            language: None,
         }
     }
 

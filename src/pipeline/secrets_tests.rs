@@ -196,7 +196,7 @@ fn no_pin_is_left_and_no_finished_one_opens() {
     let lazy = Manner { pull_when_blinking: true, back_after_ms: 3_600_000, ..Manner::default() };
     let mut boxed: Vec<crate::sim::operator::BoxedKey> = (1..=3).map(|unit| SimKey::new(&model, unit).into()).collect();
     boxed.push(crate::sim::operator::BoxedKey { key: last, manner: lazy });
-    let (outcome, day) = stage.run(&camera, Play { deaf: true, ..Play::of(boxed).idle(400) });
+    let (outcome, day) = stage.run(&camera, Play::of(boxed).once_through());
     let counts = outcome.expect("a run").summary.counts;
     assert_eq!((counts.finished, counts.parked), (3, 1), "{:#?}", stage.events());
 

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::bench::{Bench, BenchError, ModelPolicy, Outcome, Outside, Ports, RunSettings};
-use super::progress::Progress;
+use super::progress::{Progress, ShownBy};
 use super::queue::{Queue, Slot};
 use super::recover::recover;
 use super::state::State;
@@ -47,6 +47,41 @@ impl Operator for Nobody {
     }
 }
 
+/// Nothing takes so long; a test that waits for it has failed.
+const FAR: Duration = Duration::from_secs(60);
+
+/// Something that lanes wait for.
+#[derive(Default)]
+pub struct Flag {
+    up: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Flag {
+    /// Lets everybody go who waits, and who will.
+    pub fn raise(&self) {
+        *self.up.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether it has been raised.
+    pub fn is_raised(&self) -> bool {
+        *self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is raised.
+    pub fn wait(&self) {
+        assert!(self.wait_at_most(FAR), "it never came");
+    }
+
+    /// Whether it was raised within this time.
+    pub fn wait_at_most(&self, time: Duration) -> bool {
+        let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        let (up, _) = self.changed.wait_timeout_while(up, time, |up| !*up).unwrap_or_else(PoisonError::into_inner);
+        *up
+    }
+}
+
 /// Everything that outlives a run.
 pub struct Stage {
     pub dir: tempfile::TempDir,
@@ -72,10 +107,18 @@ pub struct Play<'a> {
     pub list_lag: Duration,
     pub outage: Duration,
     pub blink: usize,
+    /// Hands as fast as the machine touch everything at once: no doubt is raised unless a test asks for it.
+    pub touches_apart: Duration,
     pub limits: Limits,
     pub model_policy: Option<Box<ModelPolicy>>,
+    /// Suppliers' serial numbers.
+    pub expected: Option<BTreeSet<crate::model::Serial>>,
     /// The person does not hear that a key is asked for again.
     pub deaf: bool,
+    /// Whoever sits at the bench; nobody when not given.
+    pub operator: Option<&'a dyn Operator>,
+    /// The run ends when all these keys have been in and are out again, whatever is still open.
+    pub once_through: bool,
     /// Presses Ctrl-C when true.
     pub interrupt: Option<&'a AtomicBool>,
     pub onlooker: Option<Onlooker<'a>>,
@@ -90,9 +133,13 @@ impl<'a> Play<'a> {
             list_lag: Duration::from_secs(5),
             outage: Duration::from_secs(5),
             blink: 2,
+            touches_apart: Duration::ZERO,
             limits: Limits::default(),
             model_policy: None,
+            expected: None,
             deaf: false,
+            once_through: false,
+            operator: None,
             interrupt: None,
             onlooker: None,
         }
@@ -105,6 +152,12 @@ impl<'a> Play<'a> {
 
     pub fn idle(mut self, ms: u64) -> Self {
         self.idle = Duration::from_millis(ms);
+        self
+    }
+
+    /// Each key has one stay; then the day is over. For days that would end by waiting for nothing.
+    pub fn once_through(mut self) -> Self {
+        (self.once_through, self.deaf, self.idle) = (true, true, Duration::from_secs(60));
         self
     }
 
@@ -143,6 +196,7 @@ impl Stage {
                 first_device: None,
                 key_kind: None,
                 serial: None,
+                language: None,
             })
             .collect();
         Self {
@@ -271,20 +325,26 @@ impl Stage {
         let clock = Arc::new(SystemClock::new());
         let graph = self.graph();
         let ports = SimPorts::new(self.ports.clone());
-        let never = AtomicBool::new(false);
-        let interrupt = play.interrupt.unwrap_or(&never);
+        let over = Arc::new(AtomicBool::new(false));
+        let interrupt = play.interrupt.unwrap_or(&over);
+        let stays_to_come = play.once_through.then(|| AtomicUsize::new(play.boxed.len()));
         let resume = DirResumeStore::open(self.resume_dir()).expect("a store");
         let hands = Hands::new(ports.clone(), QUICK, play.boxed);
         let cues = hands.cues();
         let events = Arc::clone(&self.events);
         let onlooker = play.onlooker;
         let watcher = {
-            let (cues, hub) = (Mutex::new(cues.clone()), ports.clone());
+            let (cues, hub, over) = (Mutex::new(cues.clone()), ports.clone(), Arc::clone(&over));
             move |progress: &Progress| {
                 if let Some(onlooker) = &onlooker {
                     onlooker(progress, &hub);
                 }
                 events.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
+                if let (Progress::Left { .. }, Some(to_come)) = (progress, &stays_to_come)
+                    && to_come.fetch_sub(1, Ordering::SeqCst) == 1
+                {
+                    over.store(true, Ordering::SeqCst);
+                }
                 let cue = match progress {
                     Progress::TakeOut { port, .. } => Cue::TakeOut { port: port.clone() },
                     Progress::Reject { port, .. } => Cue::Reject { port: port.clone() },
@@ -293,6 +353,8 @@ impl Stage {
                         Cue::Reject { port: port.clone() }
                     }
                     Progress::PulledEarly { port, .. } if !play.deaf => Cue::PutBack { port: port.clone() },
+                    Progress::WhichKey { port, by: ShownBy::Replug, .. } => Cue::Replug { port: port.clone() },
+                    Progress::WhichKey { port, by: ShownBy::PutBack, .. } => Cue::PutBack { port: port.clone() },
                     _ => return,
                 };
                 cues.lock().unwrap_or_else(PoisonError::into_inner).send(cue);
@@ -306,13 +368,14 @@ impl Stage {
                 graph,
                 ledger,
                 resume: &resume,
-                operator: &Nobody,
+                operator: play.operator.unwrap_or(&Nobody),
                 watcher: &watcher,
             },
             RunSettings {
                 run: RunId::new("R1"),
                 ports: Ports::All,
                 never: BTreeSet::new(),
+                only: play.expected.clone(),
                 pins: self.pins,
                 recipients: Recipients::single(&[self.recipients.first()[0].as_str().to_owned()]).expect("as before"),
                 require_hmac_secret: true,
@@ -324,6 +387,7 @@ impl Stage {
                 attestation_enforced: false,
                 allow_simulated: true,
                 blink: play.blink,
+                touches_apart: play.touches_apart,
                 idle: play.idle,
                 settling: SignedDuration::from_secs(0),
                 list_lag: play.list_lag,

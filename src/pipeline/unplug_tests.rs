@@ -97,7 +97,7 @@ fn pulled_and_put_back_in_the_next_run_in_another_port() {
     let lazy = Manner { back_after_ms: 3_600_000, ..Manner::default() };
     let boxed = keys.into_iter().map(|key| BoxedKey { key, manner: lazy }).collect();
     // Whoever asks for them back has nobody to listen.
-    let (outcome, day) = stage.run(&ledger, Play { deaf: true, ..Play::of(boxed).idle(1_000) });
+    let (outcome, day) = stage.run(&ledger, Play::of(boxed).once_through());
     let summary = outcome.expect("a run").summary;
     assert!(summary.counts.parked > 25, "{:?}", summary);
     let back: Vec<BoxedKey> =

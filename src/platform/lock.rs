@@ -18,6 +18,11 @@ impl FileLock {
         file.try_lock()?;
         Ok(Self(file))
     }
+
+    /// The file, for whoever holds its lock.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
 }
 
 impl Drop for FileLock {

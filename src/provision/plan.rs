@@ -76,7 +76,7 @@ pub fn write(
         }
         // Finished people keep what is known of them; the others are known as they are now.
         if wanted.disposition != Disposition::Already && named.insert(&person.id) {
-            people.push(person.clone());
+            people.push(with_what_is_known(ledger, person)?);
         }
     }
     for gone in &plan.park {
@@ -99,6 +99,7 @@ pub fn write(
                     first_device: None,
                     key_kind: None,
                     serial: None,
+                    language: None,
                 });
             }
         }
@@ -108,6 +109,18 @@ pub fn write(
     append.people = people;
     ledger.append(append)?;
     Ok(())
+}
+
+/// A group tells no addresses and no languages: those that `addresses import` brought stay.
+fn with_what_is_known(ledger: &dyn Ledger, person: &Person) -> Result<Person, ProvisionError> {
+    let mut person = person.clone();
+    if (person.address.is_none() || person.language.is_none())
+        && let Some(known) = ledger.person(&person.id)?
+    {
+        person.address = person.address.or(known.address);
+        person.language = person.language.or(known.language);
+    }
+    Ok(person)
 }
 
 /// The queue: every wanted job with the state that the ledger tells of it. One pass over the ledger.

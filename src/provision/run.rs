@@ -55,6 +55,8 @@ pub struct Bounds {
     pub settling: SignedDuration,
     /// How many keys blink at a time.
     pub blink: usize,
+    /// Two touches of blinking keys closer together than this may have been meant the other way round.
+    pub touches_apart: Duration,
 }
 
 impl Default for Bounds {
@@ -65,6 +67,7 @@ impl Default for Bounds {
             outage: Duration::from_secs(10 * 60),
             settling: SignedDuration::from_mins(10),
             blink: 3,
+            touches_apart: Duration::from_secs(1),
         }
     }
 }
@@ -83,6 +86,8 @@ pub struct Request<'a> {
     pub allowed_group: Option<&'a str>,
     /// `[bench] never`.
     pub never: BTreeSet<crate::model::Serial>,
+    /// `[bench] only_expected`: the suppliers' lists.
+    pub only: Option<BTreeSet<crate::model::Serial>>,
     /// `[bench] key_name`.
     pub key_name: &'a str,
     /// `[bench] mds`.
@@ -243,6 +248,7 @@ pub fn provision(
         run: run.clone(),
         ports: request.ports,
         never: request.never,
+        only: request.only,
         pins: request.pins,
         recipients: request.recipients,
         require_hmac_secret: true,
@@ -254,6 +260,7 @@ pub fn provision(
         extra_anchors: simulator_roots,
         allow_simulated: loopback,
         blink: request.bounds.blink,
+        touches_apart: request.bounds.touches_apart,
         idle: request.bounds.idle,
         settling: request.bounds.settling,
         list_lag: request.bounds.list_lag,

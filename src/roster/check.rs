@@ -215,6 +215,7 @@ pub fn check(rows: &[RosterRow], facts: &HashMap<Upn, DirectoryFacts>, rules: &R
                 first_device: row.first_device,
                 key_kind: row.key_kind.clone(),
                 serial: row.serial.clone(),
+                language: row.language.clone(),
             },
             keys: row.keys,
             force_change,

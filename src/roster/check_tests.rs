@@ -14,6 +14,7 @@ fn row(line: u32, name: &str) -> RosterRow {
         keys: 1,
         key_kind: None,
         first_device: None,
+        language: None,
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Column {
     KeyKind,
     /// The device the key is used on first.
     FirstDevice,
+    /// The language of letters.
+    Language,
     /// A whole address in one cell.
     Address,
     /// Company or department, first line of an address.
@@ -115,6 +117,10 @@ const NAMES: &[(Column, &[&str])] = &[
         ],
     ),
     (
+        Column::Language,
+        &["language", "preferredlanguage", "lang", "locale", "sprache", "taal", "langue", "idioma", "język"],
+    ),
+    (
         Column::Address,
         &["address", "postaladdress", "shippingaddress", "adresse", "anschrift", "lieferadresse", "adres"],
     ),
@@ -161,6 +167,7 @@ impl Column {
             Self::Keys => "keys",
             Self::KeyKind => "key_kind",
             Self::FirstDevice => "first_device",
+            Self::Language => "language",
             Self::Address => "address",
             Self::Company => "company",
             Self::Street => "street",
@@ -195,6 +202,7 @@ mod tests {
             ("Serien-Nummer", Column::Serial),
             ("key_kind", Column::KeyKind),
             ("first_device", Column::FirstDevice),
+            ("Preferred language", Column::Language),
             ("Number of keys", Column::Keys),
             ("Straße", Column::Street),
             ("STRASSE", Column::Street),

@@ -9,7 +9,7 @@ use super::columns::Column;
 use super::decode::{NotText, decode};
 use super::first_device;
 use super::table::{self, Record};
-use crate::model::{FirstDevice, KeyKind, PostalAddress, Serial, Upn};
+use crate::model::{AddressParts, FirstDevice, KeyKind, PostalAddress, Serial, Upn};
 
 /// The most keys one person can have: Entra's limit of passkeys for one account.
 pub const MOST_KEYS: u32 = 10;
@@ -31,6 +31,8 @@ pub struct RosterRow {
     pub key_kind: Option<KeyKind>,
     /// Used on first.
     pub first_device: Option<FirstDevice>,
+    /// The language of letters: a code such as `de` or `pt-BR`.
+    pub language: Option<String>,
 }
 
 /// A roster that can be worked on as it stands.
@@ -160,6 +162,7 @@ impl Roster {
                 keys: 1,
                 key_kind: None,
                 first_device: None,
+                language: None,
             })
             .collect();
         Self { source: source.to_owned(), hash: hash.finalize().into(), rows, notes: Vec::new() }
@@ -302,6 +305,13 @@ impl Reading {
                 None
             }
         });
+        let language = cell(Column::Language).and_then(|(cell, name)| match language(&cell.text) {
+            Ok(code) => Some(code),
+            Err(what) => {
+                self.problem(Some(cell.line), Some(name), what);
+                None
+            }
+        });
         let text = |column: Column| cell(column).map(|(cell, _)| cell.text.clone());
         let row = RosterRow {
             line: Some(record.line),
@@ -311,6 +321,7 @@ impl Reading {
             keys,
             key_kind: text(Column::KeyKind).map(KeyKind),
             first_device,
+            language,
         };
         (self.problems.len() == before).then_some(row)
     }
@@ -357,7 +368,33 @@ fn address(text: impl Fn(Column) -> Option<String>) -> Option<PostalAddress> {
     }
     lines.extend(text(Column::State));
     let country = text(Column::Country);
-    (!lines.is_empty() || country.is_some()).then_some(PostalAddress { lines, country })
+    let parts = AddressParts {
+        company: text(Column::Company),
+        street: text(Column::Street),
+        street2: text(Column::Street2),
+        postal_code: text(Column::PostalCode),
+        city: text(Column::City),
+        state: text(Column::State),
+    };
+    let parts = (parts != AddressParts::default()).then_some(parts);
+    (!lines.is_empty() || country.is_some()).then_some(PostalAddress { lines, country, parts })
+}
+
+/// A language code (RFC 5646: `de`, `pt-BR`, `sr-Latn`), in lower case with dashes.
+///
+/// # Errors
+/// What would be right.
+pub fn language(text: &str) -> Result<String, String> {
+    let code = text.trim().to_ascii_lowercase().replace('_', "-");
+    let mut parts = code.split('-');
+    let first =
+        parts.next().is_some_and(|part| matches!(part.len(), 2 | 3) && part.bytes().all(|b| b.is_ascii_lowercase()));
+    let rest = parts.all(|part| matches!(part.len(), 2..=8) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+    if first && rest {
+        Ok(code)
+    } else {
+        Err(format!("\"{}\" is not a language code such as de, nl or pt-BR", shortened(text)))
+    }
 }
 
 fn shortened(text: &str) -> String {

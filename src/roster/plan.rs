@@ -181,6 +181,7 @@ mod tests {
                 first_device: None,
                 key_kind: None,
                 serial: None,
+                language: None,
             },
             keys,
             force_change: true,

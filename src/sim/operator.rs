@@ -37,6 +37,11 @@ pub enum Cue {
         /// Where it was.
         port: PortName,
     },
+    /// The key in this port is to be taken out and put in again.
+    Replug {
+        /// Where.
+        port: PortName,
+    },
     /// The day is over: whatever is still plugged comes out.
     Done,
 }
@@ -90,6 +95,8 @@ pub struct Manner {
     pub touch_after_ms: u64,
     /// So many waits for touch are let pass before one is answered.
     pub skip_timeouts: u64,
+    /// The touch comes as soon as another key blinks too, and falls on both; it waits for that as long as `touch_after_ms`.
+    pub brushes: bool,
     /// The key is pulled, once, when it first blinks.
     pub pull_when_blinking: bool,
     /// A key that left early is put back after that many milliseconds, or when the bench asks for it.
@@ -166,6 +173,8 @@ struct Held {
     plug: PlugId,
     manner: Manner,
     fate: Option<Fate>,
+    /// The bench asked for it to be taken out and put in again.
+    replug: bool,
 }
 
 /// A key that left early and goes back.
@@ -272,6 +281,10 @@ impl Hands {
                 self.loose.iter_mut().filter(|loose| loose.port == port).for_each(|loose| loose.due = now);
                 return;
             }
+            Signal::Cue(Cue::Replug { port }) => {
+                self.held.get_mut(&port).into_iter().for_each(|held| held.replug = true);
+                return;
+            }
             Signal::Cue(Cue::TakeOut { port }) => (port, Fate::Finished),
             Signal::Cue(Cue::Reject { port }) => (port, Fate::Rejected),
         };
@@ -301,13 +314,14 @@ impl Hands {
                     let held = self.held.get(port);
                     let manner = held.map(|held| held.manner).unwrap_or_default();
                     let light = light.filter(|light| held.is_none_or(|held| held.plug == light.plug));
-                    let ripe = Duration::from_millis(manner.touch_after_ms);
+                    let together = manner.brushes && blinking.len() > 1;
+                    let ripe = Duration::from_millis(if together { 0 } else { manner.touch_after_ms });
                     Place::Key {
                         fate: held.and_then(|held| held.fate).or(self.done.then_some(Fate::Left)),
                         touch_at: light
                             .filter(|light| light.episode > manner.skip_timeouts)
                             .map(|light| now + ripe.saturating_sub(light.lasting)),
-                        pull: light.is_some() && manner.pull_when_blinking,
+                        pull: (light.is_some() && manner.pull_when_blinking) || held.is_some_and(|held| held.replug),
                     }
                 }
             };
@@ -330,6 +344,11 @@ impl Hands {
                 let counted = self.ports.touch(&port);
                 self.day.touches += u64::from(counted);
                 self.day.missed_touches += u64::from(!counted);
+                if self.held.get(&port).is_some_and(|held| held.manner.brushes) {
+                    for other in self.ports.blinking().into_iter().filter(|other| other.port != port) {
+                        self.day.touches += u64::from(self.ports.touch(&other.port));
+                    }
+                }
             }
             Action::PullEarly(port) => {
                 if let Some(key) = self.ports.unplug(&port) {
@@ -373,7 +392,7 @@ impl Hands {
         match self.ports.plug(&port, key) {
             Ok(plug) => {
                 self.day.plugs += 1;
-                self.held.insert(port, Held { plug, manner, fate: None });
+                self.held.insert(port, Held { plug, manner, fate: None, replug: false });
             }
             Err(error) => {
                 tracing::warn!(%error, "a simulated key could not be plugged in");
@@ -384,8 +403,9 @@ impl Hands {
 
     /// The key goes back later, and is then treated as any other.
     fn lay_aside(&mut self, port: PortName, key: SimKey) {
-        self.day.early_pulls += 1;
-        let manner = self.held.remove(&port).map(|held| held.manner).unwrap_or_default();
+        let held = self.held.remove(&port);
+        self.day.early_pulls += u64::from(!held.as_ref().is_some_and(|held| held.replug));
+        let manner = held.map(|held| held.manner).unwrap_or_default();
         let due = self.clock.monotonic() + Duration::from_millis(manner.back_after_ms);
         let manner = Manner { pull_when_blinking: false, ..manner };
         self.loose.push(Loose { key, manner, port, due });

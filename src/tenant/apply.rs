@@ -137,11 +137,11 @@ impl Hand<'_> {
         Ok(applied)
     }
 
-    /// One change: intent, write, read back, outcome.
+    /// One change: intent, write, read back, outcome. Gives the place it is about, which for something new is only known now.
     ///
     /// # Errors
     /// [`ApplyError`].
-    pub fn one(&self, number: &ChangeId, change: &Change, current: &mut Current) -> Result<(), ApplyError> {
+    pub fn one(&self, number: &ChangeId, change: &Change, current: &mut Current) -> Result<Resource, ApplyError> {
         let act = resolve(change, current)?;
         let at = act.resource();
         let now = match &at {
@@ -184,12 +184,12 @@ impl Hand<'_> {
             return Err(self.lost(number, change));
         };
         match &after {
-            Some(document) => current.set(at, document.clone()),
+            Some(document) => current.set(at.clone(), document.clone()),
             None => current.remove(&at),
         }
         self.done(number, after.as_ref(), performed.request)?;
         (self.watch)(Step::Done(number, change));
-        Ok(())
+        Ok(at)
     }
 
     fn lost(&self, number: &ChangeId, change: &Change) -> ApplyError {

@@ -27,6 +27,10 @@ pub fn export(current: &Current, names: &Names, unread: &[String], when: &str) -
     }
     let exporter = Exporter { current, names };
     let glass = exporter.break_glass();
+    // Members of the root stand before the first section.
+    for line in exporter.switches() {
+        let _ = write!(text, "\n{line}");
+    }
     if !glass.is_empty() {
         let _ = write!(text, "\n# Excluded from every Conditional Access policy of this tenant.\n{glass}");
     }
@@ -107,8 +111,7 @@ const STATES: [(&str, &str); 3] =
     [("enabled", "on"), ("enabledForReportingButNotEnforced", "report-only"), ("disabled", "off")];
 
 impl Exporter<'_> {
-    fn sections(&self) -> Vec<String> {
-        let mut sections = Vec::new();
+    fn switches(&self) -> Vec<String> {
         let switches = [
             ("security_defaults", self.current.get(&Resource::Defaults).map(|it| it["isEnabled"] == true)),
             (
@@ -116,10 +119,12 @@ impl Exporter<'_> {
                 self.current.get(&Resource::Devices).map(|it| it["multiFactorAuthConfiguration"] == "required"),
             ),
         ];
-        // Members of the root stand before the first section.
-        for (name, value) in switches {
-            sections.extend(value.map(|value| format!("{name} = {value}\n")));
-        }
+        let said = switches.into_iter().filter_map(|(name, value)| value.map(|value| format!("{name} = {value}\n")));
+        said.collect()
+    }
+
+    fn sections(&self) -> Vec<String> {
+        let mut sections = Vec::new();
         sections.extend(self.fido2());
         sections.extend(self.pass());
         sections.extend(self.authenticator());

@@ -55,7 +55,7 @@ impl Names {
         let known = self.groups.values().chain(self.users.values()).find(|entry| entry.id.eq_ignore_ascii_case(id));
         match (known, id) {
             (Some(entry), _) => entry.name.clone(),
-            (None, "all_users" | "All") => "everybody".to_owned(),
+            (None, "all_users") => "everybody".to_owned(),
             (None, _) => id.to_owned(),
         }
     }

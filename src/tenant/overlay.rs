@@ -139,11 +139,15 @@ fn walk(path: &str, old: &Value, new: &Value, found: &mut Vec<Difference>) {
             if [old, new].iter().any(|list| list.as_array().is_some_and(|list| list.iter().any(has_id))) =>
         {
             let (a, b) = (old.as_array().unwrap_or(&no_items), new.as_array().unwrap_or(&no_items));
+            let whole = |item: &Value| below(&name_of(item));
             for item in a {
-                walk(&below(&name_of(item)), item, find(b, item).unwrap_or(&null), found);
+                match find(b, item) {
+                    Some(other) => walk(&whole(item), item, other, found),
+                    None => found.push(Difference { path: whole(item), old: item.clone(), new: Value::Null }),
+                }
             }
             for item in b.iter().filter(|item| find(a, item).is_none()) {
-                walk(&below(&name_of(item)), &null, item, found);
+                found.push(Difference { path: whole(item), old: Value::Null, new: item.clone() });
             }
         }
         _ => found.push(Difference { path: path.to_owned(), old: old.clone(), new: new.clone() }),
@@ -177,7 +181,7 @@ mod tests {
             merged,
             json!({
                 "state": "enabled", "newMember": {"x": 1},
-                "includeTargets": [{"id": "a", "targetType": "group", "isRegistrationRequired": true, "newer": 5}, {"id": "b"}],
+                "includeTargets": [{"id": "A", "targetType": "group", "isRegistrationRequired": true, "newer": 5}, {"id": "b"}],
             })
         );
         assert_eq!(changed(&current, &merged).keys().collect::<Vec<_>>(), ["state", "includeTargets"]);
@@ -203,13 +207,11 @@ mod tests {
         assert_eq!(
             told,
             [
-                "s \"off\" \"on\"",
+                r#"s "off" "on""#,
                 "t.a.on false true",
-                "t.b.id \"b\" null",
-                "t.b.x 1 null",
-                "t.c.id null \"c\"",
-                "t.c.x null 2",
-                "l [\"x\"] [\"x\",\"y\"]"
+                r#"t.b {"id":"b","x":1} null"#,
+                r#"t.c null {"id":"c","x":2}"#,
+                r#"l ["x"] ["x","y"]"#,
             ]
         );
     }

@@ -3,6 +3,7 @@
 //! Promise: nothing is written back over what somebody else changed since, unless the operator says so; passkey profiles
 //! that were added since are kept. An undoing is a change like any other, and can itself be undone.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value, json};
@@ -54,6 +55,13 @@ pub struct Made {
     after: Option<Value>,
 }
 
+impl Made {
+    /// The documents before, as sent and after, as far as there were any.
+    pub fn documents(&self) -> impl Iterator<Item = &Value> {
+        [&self.before, &self.sent, &self.after].into_iter().flatten()
+    }
+}
+
 /// One way back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Back {
@@ -63,6 +71,46 @@ pub struct Back {
     pub changes: Vec<Change>,
     /// Where somebody else has changed it since.
     pub moved: Vec<Difference>,
+}
+
+/// Ids that changed because something deleted was made anew: what is undone after that means the new one.
+#[derive(Debug, Clone, Default)]
+pub struct Renames(BTreeMap<String, String>);
+
+impl Renames {
+    /// Notes where something was written back to.
+    pub fn note(&mut self, undone: &Made, at: &Resource) {
+        if let Some(Called::Deleted(old)) = Called::read(&undone.call) {
+            let id = |at: &Resource| at.path().rsplit('/').next().map(str::to_owned);
+            if let (Some(old), Some(new)) = (id(&old), id(at)) {
+                self.0.insert(old, new);
+            }
+        }
+    }
+
+    /// The change with the ids of now.
+    #[must_use]
+    pub fn apply(&self, made: &Made) -> Made {
+        let mut made = made.clone();
+        for (old, new) in &self.0 {
+            made.call = made.call.replace(old.as_str(), new);
+        }
+        [&mut made.before, &mut made.sent, &mut made.after].into_iter().flatten().for_each(|it| self.rename(it));
+        made
+    }
+
+    fn rename(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Some(new) = self.0.get(&text.to_ascii_lowercase()) {
+                    new.clone_into(text);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.rename(item)),
+            Value::Object(map) => map.values_mut().for_each(|item| self.rename(item)),
+            _ => {}
+        }
+    }
 }
 
 struct Line {

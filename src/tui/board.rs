@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::model::{KeyRef, PortName};
-use crate::pipeline::progress::{Progress, Stage};
+use crate::pipeline::progress::{Progress, ShownBy, Stage};
 
 /// What a port shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Doing {
     At(Stage),
     /// Finished: label it and take it out.
     TakeOut,
+    /// Its light flashes, so that it is not mistaken for another: label this one and take it out.
+    Flashing,
+    /// It can't flash: take it out and put it in again.
+    Replug,
     /// Not fit, or failed: take it out and mark it.
     Reject {
         /// Why.
@@ -22,6 +26,8 @@ pub enum Doing {
     },
     /// Pulled in the middle: its key has to come back.
     Missing,
+    /// Taken out before it was known which it is: it has to come back, to be labelled.
+    Unknown,
 }
 
 /// One port.
@@ -123,27 +129,36 @@ impl Board {
                     self.recent.pop_front();
                 }
             }
+            Progress::WhichKey { port, by, .. } => {
+                let doing = match by {
+                    ShownBy::Wink => Doing::Flashing,
+                    ShownBy::Replug => Doing::Replug,
+                    ShownBy::PutBack => Doing::Unknown,
+                };
+                self.show(port, doing, now);
+            }
+            // What flashes goes on flashing until it is out.
+            Progress::TakeOut { port, .. } if self.port(port, now).doing == Doing::Flashing => {}
             Progress::TakeOut { port, .. } => self.show(port, Doing::TakeOut, now),
             Progress::Taken { port, .. } => self.show(port, Doing::Empty, now),
             Progress::PulledEarly { port, .. } => self.show(port, Doing::Missing, now),
+            Progress::Left { port } => {
+                // What has to come back is still to be seen.
+                if !matches!(self.port(port, now).doing, Doing::Missing | Doing::Unknown) {
+                    self.show(port, Doing::Empty, now);
+                }
+            }
             Progress::Failed { final_for_run, .. } => self.failed += usize::from(*final_for_run),
             Progress::Paused { code, .. } => self.paused = Some(code.clone()),
             Progress::Unpaused => self.paused = None,
             Progress::Bound { .. }
             | Progress::TouchRearmed { .. }
+            | Progress::TouchesTooClose { .. }
             | Progress::Throttled { .. }
             | Progress::Parked { .. }
             | Progress::Note(_)
             | Progress::Summary(_) => {}
         }
-    }
-
-    /// A port is empty again.
-    pub fn emptied(&mut self, port: &PortName, now: Duration) {
-        self.show(port, Doing::Empty, now);
-        let view = self.port(port, now);
-        view.key = None;
-        view.person = None;
     }
 
     /// Keys per hour over the last twenty, once there are enough to say.
@@ -163,6 +178,43 @@ impl Board {
 mod tests {
     use super::*;
     use crate::model::JobId;
+
+    #[test]
+    fn a_key_that_flashes_does_so_until_it_is_out() {
+        let mut board = Board::new(Duration::ZERO);
+        let (port, job, upn) = (PortName::new("3"), JobId::new("J"), "kim@contoso.com".to_owned());
+        let which = |by| Progress::WhichKey { port: port.clone(), job: job.clone(), upn: upn.clone(), by };
+        let due = Progress::TakeOut { port: port.clone(), job: job.clone(), upn: upn.clone() };
+        for (progress, doing) in [
+            (which(ShownBy::Wink), Doing::Flashing),
+            (due.clone(), Doing::Flashing),
+            (Progress::Taken { port: port.clone(), job: job.clone() }, Doing::Empty),
+            (which(ShownBy::Replug), Doing::Replug),
+            (which(ShownBy::PutBack), Doing::Unknown),
+            (due, Doing::TakeOut),
+        ] {
+            board.apply(&progress, Duration::ZERO);
+            assert_eq!(board.ports[&port].doing, doing, "{progress:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_has_left_is_not_shown_any_more_unless_it_has_to_come_back() {
+        let mut board = Board::new(Duration::ZERO);
+        let port = PortName::new("3");
+        let left = Progress::Left { port: port.clone() };
+        board.apply(&Progress::Plugged { port: port.clone() }, Duration::ZERO);
+        board.apply(&left, Duration::ZERO);
+        assert_eq!(board.ports[&port].doing, Doing::Empty, "pulled while it was read");
+        board.apply(&Progress::Reject { port: port.clone(), code: "has-pin".into() }, Duration::ZERO);
+        board.apply(&left, Duration::ZERO);
+        assert_eq!(board.ports[&port].doing, Doing::Empty);
+        let (job, upn) = (JobId::new("J"), "kim@contoso.com".to_owned());
+        let by = ShownBy::PutBack;
+        board.apply(&Progress::WhichKey { port: port.clone(), job, upn, by }, Duration::ZERO);
+        board.apply(&left, Duration::ZERO);
+        assert_eq!(board.ports[&port].doing, Doing::Unknown);
+    }
 
     #[test]
     fn a_port_shows_the_last_thing_that_happened_to_it() {

@@ -75,6 +75,11 @@ fn look(view: &PortView, palette: Palette) -> (&'static str, String, Style) {
         Doing::At(Stage::Touch) => ("▶", "TOUCH".into(), palette.tone(Tone::Act).add_modifier(Modifier::REVERSED)),
         Doing::At(stage) => ("…", stage.for_people().into(), palette.tone(Tone::Plain)),
         Doing::TakeOut => ("✔", "LABEL, TAKE OUT".into(), palette.tone(Tone::Good).add_modifier(Modifier::BOLD)),
+        Doing::Flashing => {
+            ("✔", "FLASHES: LABEL, TAKE OUT".into(), palette.tone(Tone::Good).add_modifier(Modifier::BOLD))
+        }
+        Doing::Replug => ("?", "TAKE OUT, PUT BACK".into(), palette.tone(Tone::Act)),
+        Doing::Unknown => ("?", "WHICH? PUT IT BACK".into(), palette.tone(Tone::Act)),
         Doing::Reject { code } => {
             let word = if meaning(code).is_some() { format!("REJECT {code}") } else { "REJECT".into() };
             ("✘", word, palette.tone(Tone::Bad))

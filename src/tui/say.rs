@@ -2,7 +2,7 @@
 
 use crate::ledger::entry::{ForcedChange, RunEnd};
 use crate::pipeline::code::meaning;
-use crate::pipeline::progress::{Progress, Stage, Summary};
+use crate::pipeline::progress::{Progress, ShownBy, Stage, Summary};
 
 /// How a sentence is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,31 @@ pub fn say(progress: &Progress) -> Option<Line> {
         Progress::Bound { port, job, upn } => {
             line(Tone::Plain, format!("Port {port}: the key is {upn}'s (job {job})."))
         }
+        Progress::TouchesTooClose { ports } => {
+            let names: Vec<&str> = ports.iter().map(|port| port.as_str()).collect();
+            line(
+                Tone::Plain,
+                format!(
+                    "Ports {}: touched within a second of each other. Each shows which it is before it is labelled.",
+                    names.join(" and ")
+                ),
+            )
+        }
+        Progress::WhichKey { port, job, upn, by: ShownBy::Wink } => {
+            line(Tone::Act, format!("Port {port}: the key that flashes now is {upn}'s (job {job}), and no other."))
+        }
+        Progress::WhichKey { port, by: ShownBy::Replug, .. } => line(
+            Tone::Act,
+            format!(
+                "Port {port}: no label yet. Take this key out, put it in again in any port, and you are told whose it is."
+            ),
+        ),
+        Progress::WhichKey { port, by: ShownBy::PutBack, .. } => line(
+            Tone::Act,
+            format!(
+                "Port {port}: no label for the key just taken out. Put it in again: then you are told whose it is."
+            ),
+        ),
         Progress::Throttled { wait } => {
             line(Tone::Plain, format!("Graph asks for patience: going on in {} s.", wait.as_secs().max(1)))
         }
@@ -121,6 +146,7 @@ pub fn say(progress: &Progress) -> Option<Line> {
         | Progress::Assigned { .. }
         | Progress::Stage { .. }
         | Progress::Taken { .. }
+        | Progress::Left { .. }
         | Progress::Summary(_) => None,
     }
 }

@@ -4,6 +4,7 @@
 //! keys and removed again, because only that proves that it can be.
 
 mod bench;
+mod paper;
 mod tenant;
 
 use clap::Args;
@@ -126,6 +127,8 @@ pub(super) fn run(context: &Context<'_>, args: &DoctorArgs) -> Result<Exit, CliE
         bench::ledger(&mut findings, settings);
         bench::resume_store(&mut findings, settings);
         bench::metadata(&mut findings, settings);
+        paper::kept(&mut findings, settings);
+        paper::printer(&mut findings, settings);
         if args.offline {
             findings.unknown("tenant", "left out by --offline", "run `keybench doctor` without it.");
         } else {

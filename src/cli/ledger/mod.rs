@@ -1,5 +1,7 @@
 //! `keybench ledger`, and opening the ledger for the other commands.
 
+mod forget;
+
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +24,8 @@ pub enum LedgerCommand {
     Verify(VerifyArgs),
     /// Rebuild a lost or old ledger from its mirror
     Restore(RestoreArgs),
+    /// Remove what belongs to a person; what happened stays
+    Forget(forget::ForgetArgs),
 }
 
 /// `keybench ledger verify`
@@ -56,6 +60,7 @@ pub(super) fn run(context: &Context<'_>, command: &LedgerCommand) -> Result<Exit
     let settings = context.settings()?;
     match command {
         LedgerCommand::Verify(args) => verify(context, &settings, args.head),
+        LedgerCommand::Forget(args) => forget::run(context, &settings, args),
         LedgerCommand::Restore(args) => restore_from_mirror(context, &settings, args.mirror.as_deref()),
     }
 }

@@ -183,7 +183,7 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<Exit, CliError> {
         ports: ports(&args.ports),
         strict: args.strict,
         bounds,
-        resume_dir: prepared.settings.data.join("resume"),
+        resume_dir: crate::platform::places::resume_dir(&prepared.settings.data),
         stand: None,
         traffic: args.traffic.clone(),
     };
@@ -202,6 +202,8 @@ fn simulated(context: &Context<'_>, prepared: Prepared, asked: Asked<'_>, count:
     if !crate::config::is_loopback(&prepared.tenant.graph_url) {
         return Err(crate::provision::ProvisionError::SimulatedKeys.into());
     }
+    // These hands err only where they are told to; what follows sooner than half a touch was one movement.
+    let bounds = Bounds { touches_apart: crate::rehearsal::FAST.touch / 2, ..asked.bounds };
     let hands = Rehearsal::with_blank_keys(count, crate::rehearsal::FAST, Some(Path::new(&keys))).map_err(|error| {
         if error.kind() == std::io::ErrorKind::ResourceBusy {
             // They lie beside the ledger: whoever has them has it.
@@ -218,7 +220,7 @@ fn simulated(context: &Context<'_>, prepared: Prepared, asked: Asked<'_>, count:
     })?;
     let stand =
         Stand { ports: hands.ports(), heard: &|progress| hands.heard(progress), roots: Rehearsal::roots(), count };
-    let outcome = execute(context, prepared, Asked { stand: Some(stand), ports: Ports::All, ..asked });
+    let outcome = execute(context, prepared, Asked { stand: Some(stand), ports: Ports::All, bounds, ..asked });
     hands.finish();
     outcome.map(|(exit, _)| exit)
 }
@@ -254,6 +256,11 @@ pub fn execute(
     let recipients =
         Recipients::from_settings(&settings.escrow.first, &settings.escrow.second, settings.escrow.dual())?;
     let pins = PinPolicy::check(&settings.pin.to_policy())?;
+    if settings.handover.carrier.is_some()
+        && let Some(roster) = &roster
+    {
+        addresses_first(context, &settings, roster, asked.strict)?;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let interrupted = interrupted();
@@ -271,6 +278,7 @@ pub fn execute(
         clock: Arc::clone(&clock),
         entropy: &SystemEntropy,
     })?;
+    let only = crate::cli::stock::expected(&settings, &ledger)?;
     let count = asked.stand.as_ref().map_or(8, |stand| stand.count);
     let shown = Shown::new(context.output, count, Arc::clone(&clock), asked.stand.as_ref().map(|stand| stand.heard));
     let cancel = Cancel::new();
@@ -313,6 +321,7 @@ pub fn execute(
         leave_off: settings.pin.first_device == FirstDevicePolicy::LeaveOff,
         allowed_group: tenant.allowed_group.as_deref(),
         never: settings.bench.never.iter().cloned().collect::<BTreeSet<_>>(),
+        only,
         key_name: &settings.bench.key_name,
         mds: settings.bench.mds.clone().map(|blob| MetadataFiles { blob, seen: settings.data.join("metadata-number") }),
         roster,
@@ -337,6 +346,25 @@ pub fn execute(
         context.output.progress("Run the same command again to go on.");
     }
     Ok((exit_of(&report, interrupted.load(Ordering::Relaxed)), Some(report)))
+}
+
+/// What the carrier would refuse is said before the first key, not when the parcels stand ready.
+fn addresses_first(
+    context: &Context<'_>,
+    settings: &Settings,
+    roster: &crate::roster::Roster,
+    strict: bool,
+) -> Result<(), CliError> {
+    let map = super::addresses::carrier(Some(settings), None)?;
+    let faults = super::addresses::faulty(&map, &super::addresses::of_roster(roster));
+    for (upn, what) in &faults {
+        context.output.warning(&format!("the address of {upn} is not fit for the carrier: {what}."));
+    }
+    if strict && !faults.is_empty() {
+        let fact = "--strict, and there are addresses that the carrier would refuse.";
+        return Err(CliError::new(Exit::Usage, "strict", fact, "correct them, or leave --strict out."));
+    }
+    Ok(())
 }
 
 /// One private file for each stay of a key, in a folder of its own.

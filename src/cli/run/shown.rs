@@ -159,6 +159,13 @@ impl<'a> Shown<'a> {
                     self.output.json(&Event::Touch { port: port.as_str(), job: &job, upn: &upn });
                 }
             }
+            Progress::TouchesTooClose { ports } => {
+                let ports: Vec<&str> = ports.iter().map(|port| port.as_str()).collect();
+                self.output.json(&Event::TouchesTooClose { ports: &ports });
+            }
+            Progress::WhichKey { port, job, upn, by } => {
+                self.output.json(&Event::WhichKey { port: port.as_str(), job: job.as_str(), upn, by: by.as_str() });
+            }
             Progress::Paused { code, detail } => {
                 let reason = reason(code, Some(detail));
                 self.output.json(&Event::Paused { code, reason: &reason, next: next_of(code) });

@@ -81,8 +81,9 @@ pub(super) fn in_words(entry: &Entry) -> String {
         Entry::KeyRefused { key, code } => {
             format!("{} in port {} was refused. {}", key.for_people(), key.port, meaning(code))
         }
-        Entry::PinOpened { attempt, by, reason, .. } => {
-            format!("The PIN of try {attempt} was opened by {by}. Reason: {reason}.")
+        Entry::PinOpened { attempt, by, reason, noted, .. } => {
+            let when = noted.as_ref().map(|noted| format!(" on {:.0}, while a bench was at work", noted.at));
+            format!("The PIN of try {attempt} was opened by {by}{}. Reason: {reason}.", when.unwrap_or_default())
         }
         Entry::Forgotten { reason, .. } => {
             format!("What belonged to the person was removed. Reason: {reason}.")

@@ -6,7 +6,14 @@ mod confirm;
 mod export;
 mod plan;
 mod preset;
+mod session;
+mod shown;
 mod undo;
+mod whatif;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 
 use clap::Subcommand;
 
@@ -31,6 +38,9 @@ pub enum TenantCommand {
     Apply(apply::ApplyArgs),
     /// Write back what was there before a change
     Undo(undo::UndoArgs),
+    /// Show which policies meet a person, what they demand, and whether a pass or a key is enough
+    #[command(name = "whatif")]
+    WhatIf(whatif::WhatIfArgs),
     /// Say how a setting stands that has no API; without arguments, list them
     ///
     /// Some settings can only be seen and changed in a portal. keybench names them, asks once, and remembers the answer in
@@ -46,11 +56,37 @@ pub(super) fn run(context: &Context<'_>, command: &TenantCommand) -> Result<Exit
         TenantCommand::Plan(args) => plan::run(context, args),
         TenantCommand::Apply(args) => apply::run(context, args),
         TenantCommand::Undo(args) => undo::run(context, args),
+        TenantCommand::WhatIf(args) => whatif::run(context, args),
         TenantCommand::Confirm(args) => confirm::run(context, args),
     }
 }
 
-/// While a part is being built.
-fn not_yet(what: &str) -> CliError {
-    CliError::new(Exit::Usage, "usage", format!("`keybench tenant {what}` is not built yet."), "use the portal.")
+/// Writes a file that was asked for, or the answer. With `--json` the text is in the event.
+fn write(context: &Context<'_>, out: Option<&Path>, text: &str) -> Result<(), CliError> {
+    let Some(path) = out else {
+        context.output.answer(text.trim_end());
+        return Ok(());
+    };
+    let mut file = File::create_new(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            let fact = format!("{} exists already; nothing was changed.", path.display());
+            return CliError::new(Exit::Usage, "file-exists", fact, "choose another name, or move it away.");
+        }
+        unwritable(path, &error)
+    })?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| unwritable(path, &error))?;
+    context.output.answer(&format!(
+        "{} is written. Read it, then `keybench tenant plan {}`.",
+        path.display(),
+        path.display()
+    ));
+    Ok(())
 }
+
+fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
+    let fact = format!("{} can't be written.", path.display());
+    CliError::new(Exit::Usage, "unwritable", fact, "choose another place.").because(error.to_string())
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests;

@@ -55,6 +55,7 @@ fn provision(ledger: &dyn Ledger, to: &Recipients, number: u32) {
         first_device: None,
         key_kind: None,
         serial: None,
+        language: None,
     };
     let (tenant, batch) = (TenantId::new("tenant"), BatchId::new("b"));
     let planned = Entry::JobPlanned { job: job(number), tenant, user: user(number), ordinal: 1, batch };
@@ -116,7 +117,7 @@ fn a_bundle_goes_out_and_its_log_comes_home_once() {
     assert_eq!(room.head().expect("a head"), head);
 
     // Something is done there, and comes home with its time and desk; once.
-    let act = Entry::PinOpened { job: job(1), attempt: 1, by: "Kim".into(), reason: "letter".into() };
+    let act = Entry::PinOpened { job: job(1), attempt: 1, by: "Kim".into(), reason: "letter".into(), noted: None };
     room.append(Append::entry(act.clone())).expect("opened");
     let log = open(&write(&*room, Kind::Log, &theirs)).expect("good");
     assert_eq!(log.content.jobs.len(), 1, "what came from the bench is not sent back");
@@ -204,7 +205,8 @@ fn a_log_can_not_say_what_is_the_benchs_to_say() {
         open(&sign(&content, &theirs).expect("signed")).expect("good")
     };
     let head = bench.head().expect("a head");
-    let opened = |number| Entry::PinOpened { job: job(number), attempt: 1, by: "Kim".into(), reason: "x".into() };
+    let opened =
+        |number| Entry::PinOpened { job: job(number), attempt: 1, by: "Kim".into(), reason: "x".into(), noted: None };
     let print = theirs.fingerprint();
     for (entry, of) in [(Entry::Finished { job: job(1), attempt: 1 }, 1), (opened(1), 2)] {
         let refused = take(&*bench, &log(entry, of), Some(&print), "sam");

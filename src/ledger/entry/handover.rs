@@ -3,10 +3,11 @@
 //! As everywhere in the chain: no PIN, no name, no address.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, BlobHash, Entry};
-use crate::model::{BenchId, JobId, UserId};
+use crate::model::{BenchId, JobId, RunId, UserId};
 
 /// One act of the hand-over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,12 @@ pub enum HandoverEntry {
         reason: String,
         /// The operating system's name for who did it.
         by: String,
+        /// The print run: letters of one run come out of the printer in the order of their claims.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        /// The last day on which the letter is to be used, as it says itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Date>,
     },
     /// The letter left us: for the printer or as a file.
     LetterPrinted {
@@ -50,6 +57,112 @@ pub enum HandoverEntry {
         job: Option<JobId>,
         /// What the label's code says.
         code: String,
+    },
+    /// Addresses, languages or both came from a list of people; they stand in the side table.
+    AddressesImported {
+        /// SHA-256 of the list's bytes.
+        list: BlobHash,
+        /// How many people got one.
+        people: u64,
+        /// The operating system's name for who did it.
+        by: String,
+    },
+    /// A key was put into its parcel: key and parcel were compared.
+    Packed {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// How the key was recognised: `label`, `serial` or `plugged`.
+        seen_by: String,
+        /// The carrier's number, if it was told.
+        tracking: Option<String>,
+        /// Who packed it, as they named themselves; else the operating system's name.
+        by: String,
+    },
+    /// Key and parcel did not belong together, and packing was stopped.
+    PackingStopped {
+        /// The key's job.
+        job: JobId,
+        /// A short code, e.g. `other-parcel`.
+        code: String,
+        /// Who was packing.
+        by: String,
+    },
+    /// The parcel arrived, by the carrier's word or by the code on the card inside. Says nothing of who opened it.
+    Delivered {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// `carrier` or `card`.
+        evidence: String,
+        /// When it arrived.
+        when: Timestamp,
+        /// Who noted it.
+        by: String,
+    },
+    /// Somebody made sure that the right person holds the key.
+    ReceiptVerified {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// `manager`, `call-back` or `other-channel`.
+        how: String,
+        /// Who made sure.
+        by: String,
+    },
+    /// The PIN was handed over.
+    PinReleased {
+        /// The job.
+        job: JobId,
+        /// Whose try's PIN.
+        attempt: Attempt,
+        /// `letter` or `hook`.
+        channel: String,
+        /// Who released it.
+        by: String,
+    },
+    /// A key is gone, wherever it was.
+    KeyLost {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// Why we think so.
+        reason: String,
+        /// Who said it.
+        by: String,
+    },
+    /// A key is back in hand.
+    KeyReturned {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// It was wiped, and shown to be blank.
+        blank: bool,
+        /// Who took it back.
+        by: String,
+    },
+    /// The person is to get another key in the place of this try's, whose method is out of the tenant.
+    ReplacementWanted {
+        /// The job.
+        job: JobId,
+        /// Whose try's key is replaced.
+        attempt: Attempt,
+        /// A short code: `lost`, `returned` or `replaced`.
+        code: String,
+    },
+    /// A supplier says that it sent these keys: a document with one serial number a line.
+    StockExpected {
+        /// SHA-256 of the document.
+        list: BlobHash,
+        /// How many.
+        count: u64,
+        /// Who took the list in.
+        by: String,
     },
     /// A signed bundle, or a log of what was done with one, was written for another desk.
     CustodyGiven {
@@ -101,7 +214,16 @@ impl HandoverEntry {
                 Some(job)
             }
             Self::LabelPrinted { job, .. } => job.as_ref(),
-            Self::CustodyGiven { .. } | Self::CustodyPartner { .. } => None,
+            Self::AddressesImported { .. } => None,
+            Self::Packed { job, .. }
+            | Self::PackingStopped { job, .. }
+            | Self::Delivered { job, .. }
+            | Self::ReceiptVerified { job, .. }
+            | Self::PinReleased { job, .. }
+            | Self::KeyLost { job, .. }
+            | Self::KeyReturned { job, .. }
+            | Self::ReplacementWanted { job, .. } => Some(job),
+            Self::StockExpected { .. } | Self::CustodyGiven { .. } | Self::CustodyPartner { .. } => None,
             Self::CustodyTaken { job, .. } => Some(job),
             Self::Elsewhere { done, .. } => done.job(),
         }
@@ -117,6 +239,9 @@ impl HandoverEntry {
 
     /// Documents in the side table that it names.
     pub fn documents(&self) -> Vec<BlobHash> {
-        Vec::new()
+        match self {
+            Self::StockExpected { list, .. } => vec![*list],
+            _ => Vec::new(),
+        }
     }
 }

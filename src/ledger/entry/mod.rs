@@ -132,6 +132,15 @@ pub struct Counts {
     pub keys_refused: u64,
 }
 
+/// A record that was kept beside the ledger before it came into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// Its number, random: it comes into the ledger once.
+    pub id: String,
+    /// When it was kept.
+    pub at: Timestamp,
+}
+
 /// One entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -407,6 +416,10 @@ pub enum Entry {
         by: String,
         /// Why.
         reason: String,
+        /// When, and under which number, if it was while another program wrote the ledger; else it was when the entry was
+        /// written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        noted: Option<Noted>,
     },
     /// What belonged to a person was removed from the side tables.
     Forgotten {

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub(in crate::ledger) use open::random;
 pub use open::{Opening, open_reader, open_writer};
 pub use restore::restore;
 

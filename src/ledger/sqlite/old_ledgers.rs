@@ -63,7 +63,13 @@ fn one_of_each() -> Vec<Entry> {
         finished(1, 1),
         Entry::ResumeKeyDestroyed { job: job.clone(), attempt },
         Entry::KeyTaken { job: job.clone(), attempt },
-        Entry::PinOpened { job: job.clone(), attempt, by: "custodian".into(), reason: "lost letter".into() },
+        Entry::PinOpened {
+            job: job.clone(),
+            attempt,
+            by: "custodian".into(),
+            reason: "lost letter".into(),
+            noted: None,
+        },
         Entry::Revoked { job, method, reason: "lost".into() },
         Entry::RunEnded { run, end: RunEnd::Complete, counts: Counts { planned: 1, finished: 1, ..Counts::default() } },
     ]
@@ -85,6 +91,33 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             sent: None,
             operator: by.clone(),
             account: "account".into(),
+        },
+        TenantEntry::AccountChangeIntended {
+            change: change.clone(),
+            tenant: tenant.clone(),
+            user: Some(user.clone()),
+            area: "pass".into(),
+            call: "POST /users".into(),
+            before: None,
+            sent: Some(document),
+            operator: by.clone(),
+            account: "account".into(),
+        },
+        TenantEntry::TokenImported {
+            tenant: tenant.clone(),
+            device: "device".into(),
+            serial: "1234567".into(),
+            by: by.clone(),
+            request: request.clone(),
+        },
+        TenantEntry::TokenActivated {
+            tenant: tenant.clone(),
+            user: user.clone(),
+            device: "device".into(),
+            serial: "1234567".into(),
+            computed: true,
+            by: by.clone(),
+            request: request.clone(),
         },
         TenantEntry::ChangeDone { change: change.clone(), after: None, request: Some(request.clone()) },
         TenantEntry::ChangeFailed { change, code: "code".into(), request: None },
@@ -114,14 +147,38 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             by: by.clone(),
             request: request.clone(),
         },
-        TenantEntry::PersonCreated { tenant, user, by: by.clone(), request },
+        TenantEntry::PersonCreated { tenant, user, sent: None, by: by.clone(), request },
         TenantEntry::KeyUsed { job: job.clone(), at },
     ];
     let handover_entries = [
-        HandoverEntry::LetterClaimed { job: job.clone(), attempt: 1, sheet: sheet.clone(), reason, by },
+        HandoverEntry::LetterClaimed {
+            job: job.clone(),
+            attempt: 1,
+            sheet: sheet.clone(),
+            reason,
+            by,
+            run: Some(crate::model::RunId::new("letters-1")),
+            expires: Some(jiff::civil::date(2026, 12, 12)),
+        },
         HandoverEntry::LetterPrinted { job: job.clone(), sheet: sheet.clone(), to: "file".into() },
         HandoverEntry::LetterConfirmed { job: job.clone(), sheet, good: true },
         HandoverEntry::LabelPrinted { job: Some(job.clone()), code: "code".into() },
+        HandoverEntry::AddressesImported { list: BlobHash([2; 32]), people: 3, by: "op".into() },
+        HandoverEntry::Packed {
+            job: job.clone(),
+            attempt: 1,
+            seen_by: "label".into(),
+            tracking: Some("JD0146".into()),
+            by: "op".into(),
+        },
+        HandoverEntry::PackingStopped { job: job.clone(), code: "other-parcel".into(), by: "op".into() },
+        HandoverEntry::Delivered { job: job.clone(), attempt: 1, evidence: "card".into(), when: at, by: "op".into() },
+        HandoverEntry::ReceiptVerified { job: job.clone(), attempt: 1, how: "manager".into(), by: "op".into() },
+        HandoverEntry::PinReleased { job: job.clone(), attempt: 1, channel: "letter".into(), by: "op".into() },
+        HandoverEntry::KeyLost { job: job.clone(), attempt: 1, reason: "post".into(), by: "op".into() },
+        HandoverEntry::KeyReturned { job: job.clone(), attempt: 1, blank: true, by: "op".into() },
+        HandoverEntry::ReplacementWanted { job: job.clone(), attempt: 2, code: "lost".into() },
+        HandoverEntry::StockExpected { list: document, count: 1, by: "op".into() },
         HandoverEntry::CustodyGiven { file: document, jobs: 1, by: "op".into() },
         HandoverEntry::CustodyPartner { desk: desk.clone(), signer: "0123456789abcdef".into(), by: "op".into() },
         HandoverEntry::CustodyTaken { job: job.clone(), desk: desk.clone(), upto: 7, entries: 2 },
@@ -129,7 +186,13 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             desk,
             seq: 8,
             at,
-            done: Box::new(Entry::PinOpened { job, attempt: 1, by: "Kim".into(), reason: "letter".into() }),
+            done: Box::new(Entry::PinOpened {
+                job,
+                attempt: 1,
+                by: "Kim".into(),
+                reason: "letter".into(),
+                noted: None,
+            }),
         },
     ];
     tenant_entries.map(Entry::Tenant).into_iter().chain(handover_entries.map(Entry::Handover)).collect()
@@ -178,6 +241,9 @@ fn kind(entry: &Entry) -> usize {
             TenantEntry::MethodRemoved { .. } => 37,
             TenantEntry::PersonCreated { .. } => 38,
             TenantEntry::KeyUsed { .. } => 39,
+            TenantEntry::AccountChangeIntended { .. } => 57,
+            TenantEntry::TokenImported { .. } => 58,
+            TenantEntry::TokenActivated { .. } => 59,
         },
         Entry::Handover(entry) => match entry {
             HandoverEntry::LetterClaimed { .. } => 40,
@@ -188,11 +254,21 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::CustodyPartner { .. } => 45,
             HandoverEntry::CustodyTaken { .. } => 46,
             HandoverEntry::Elsewhere { .. } => 47,
+            HandoverEntry::Packed { .. } => 48,
+            HandoverEntry::PackingStopped { .. } => 49,
+            HandoverEntry::Delivered { .. } => 50,
+            HandoverEntry::ReceiptVerified { .. } => 51,
+            HandoverEntry::PinReleased { .. } => 52,
+            HandoverEntry::KeyLost { .. } => 53,
+            HandoverEntry::KeyReturned { .. } => 54,
+            HandoverEntry::ReplacementWanted { .. } => 55,
+            HandoverEntry::StockExpected { .. } => 56,
+            HandoverEntry::AddressesImported { .. } => 60,
         },
     }
 }
 
-const KINDS: usize = 48;
+const KINDS: usize = 61;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 

@@ -11,6 +11,7 @@ use super::super::chain::{Checker, Head};
 use super::super::entry::Entry;
 use super::super::error::LedgerError;
 use super::super::mirror::{self, Mirror};
+use super::super::openings;
 use super::super::place;
 use super::lock::Lock;
 use super::trouble::Trouble;
@@ -93,13 +94,15 @@ pub(super) fn open_with(opening: &Opening<'_>, flags: OpenFlags) -> Result<Sqlit
         inner.mirror = Some(open_mirror(path, &inner.db, mirror)?);
         inner.catch_up(path, true)?;
     }
-    Ok(SqliteLedger {
+    let ledger = SqliteLedger {
         path: path.clone(),
         bench: opening.bench.clone(),
         session: random(opening.entropy, path)?,
         clock: Some(Arc::clone(&opening.clock)),
         inner: Mutex::new(inner),
-    })
+    };
+    openings::take_over(&ledger, path)?;
+    Ok(ledger)
 }
 
 /// Opens a ledger for reading, also beside the bench that writes it. It changes nothing.
@@ -298,7 +301,7 @@ fn older(path: &Path, mirror: &Path, ledger: Head, last: Head) -> LedgerError {
 }
 
 /// 128 random bits, in hexadecimal digits.
-pub(super) fn random(entropy: &dyn Entropy, path: &Path) -> Result<String, LedgerError> {
+pub(in crate::ledger) fn random(entropy: &dyn Entropy, path: &Path) -> Result<String, LedgerError> {
     let mut bytes = [0u8; 16];
     entropy.fill(&mut bytes).map_err(|error| LedgerError::Io { path: path.to_owned(), what: error.to_string() })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -3,6 +3,7 @@
 //! Whole CTAP2 requests are held until complete, then passed on, changed or answered here; everything else goes through untouched.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ciborium::Value;
@@ -36,6 +37,7 @@ const SOLO_UUID: u8 = 0x62;
 
 const KEEPALIVE_EVERY: Duration = Duration::from_millis(100);
 const PROCESSING: u8 = 1;
+const WINK: u8 = 0x08;
 
 /// What to do with the host's report.
 pub(super) enum Inbound {
@@ -79,6 +81,9 @@ impl Filter {
         // OpenSK refuses what is too long at its first report.
         let fits = usize::from(u16::from_be_bytes([packet[5], packet[6]])) <= self.shared.model.ctap.max_msg_size;
         let take = self.is_holding() || (begins && ours && fits);
+        if begins && command == WINK {
+            self.shared.winks.fetch_add(1, Ordering::Relaxed);
+        }
         if !take {
             return Inbound::AsItIs(vec![*packet]);
         }
@@ -211,11 +216,16 @@ impl Filter {
     pub(super) fn answer(&mut self, request: &Message, packets: Vec<Packet>, line: &Line) {
         let Some(message) = join(&packets) else { return self.say(packets, line) };
         match (request.command, message.command) {
-            (INIT, INIT) if self.shared.u2f_only => {
+            (INIT, INIT) if self.shared.u2f_only || self.shared.model.ctap.cannot_wink => {
                 let mut payload = message.payload;
-                // Capabilities: WINK only; neither CBOR (0x04) nor "no MSG" (0x08).
                 if let Some(capabilities) = payload.get_mut(16) {
-                    *capabilities = 0x01;
+                    if self.shared.u2f_only {
+                        // WINK only; neither CBOR (0x04) nor "no MSG" (0x08).
+                        *capabilities = 0x01;
+                    }
+                    if self.shared.model.ctap.cannot_wink {
+                        *capabilities &= !0x01;
+                    }
                 }
                 self.say(split(message.channel, INIT, &payload), line);
             }
@@ -229,6 +239,14 @@ impl Filter {
     }
 
     fn as_the_model(&self, command: u8, request: &Message, answer: Vec<u8>) -> Vec<u8> {
+        let mut answer = self.changed(command, request, answer);
+        if let Some(status) = answer.first_mut() {
+            *status = self.shared.model.says(*status);
+        }
+        answer
+    }
+
+    fn changed(&self, command: u8, request: &Message, answer: Vec<u8>) -> Vec<u8> {
         let rules = &self.shared.model.ctap;
         let status = answer.first().copied().unwrap_or(0);
         let sub = |key: u64| {
@@ -248,6 +266,10 @@ impl Filter {
             CLIENT_PIN if status == OK && !rules.power_cycle_state && sub(2) == Some(1) => without(answer, 4),
             CREDENTIAL_MANAGEMENT if status == NO_CREDENTIALS && rules.empty_rps_ok && sub(1) == Some(2) => {
                 with_status(OK, &Value::Map(vec![(5.into(), 0.into())]))
+            }
+            // 3: the relying party; 2 and 3 begin and go on telling them.
+            CREDENTIAL_MANAGEMENT if status == OK && rules.rp_names && matches!(sub(1), Some(2 | 3)) => {
+                with_rp_name(answer)
             }
             _ => answer,
         }
@@ -423,6 +445,21 @@ fn without(answer: Vec<u8>, key: u64) -> Vec<u8> {
     match answer.get(1..).map(ciborium::from_reader::<Value, _>) {
         Some(Ok(Value::Map(mut map))) => {
             map.retain(|(k, _)| *k != Value::from(key));
+            with_status(OK, &Value::Map(map))
+        }
+        _ => answer,
+    }
+}
+
+/// Keys that keep a relying party's name tell it beside the id; OpenSK keeps none.
+fn with_rp_name(answer: Vec<u8>) -> Vec<u8> {
+    match answer.get(1..).map(ciborium::from_reader::<Value, _>) {
+        Some(Ok(Value::Map(mut map))) => {
+            for (key, value) in &mut map {
+                if let (true, Value::Map(party)) = (*key == Value::from(3), value) {
+                    party.push(("name".into(), "A name that was kept".into()));
+                }
+            }
             with_status(OK, &Value::Map(map))
         }
         _ => answer,

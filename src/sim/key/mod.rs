@@ -80,6 +80,8 @@ struct Shared {
     started: Instant,
     ahead_ms: AtomicU64,
     touch_timeout: Mutex<Duration>,
+    /// How often it was asked to wink.
+    winks: AtomicU64,
 }
 
 impl Shared {
@@ -116,7 +118,7 @@ impl SimKey {
         let capacity = if birth.full { FULL_KEY_SLOTS } else { model.ctap.capacity };
         let key = Self::with_flash(model, unit, u2f_only, capacity, BTreeMap::new());
         let shared = &key.shared;
-        let batch = attestation::batch(&model.name, model.aaguid);
+        let batch = attestation::batch(&model.name, model.aaguid, model.ctap.certificate_padding);
         shared.flash.burn(keys::AAGUID, &model.aaguid.0);
         shared.flash.burn(keys::ATTESTATION_PRIVATE_KEY, &batch.scalar);
         shared.flash.burn(keys::ATTESTATION_CERTIFICATE, &batch.certificate);
@@ -172,6 +174,7 @@ impl SimKey {
             started: Instant::now(),
             ahead_ms: AtomicU64::new(0),
             touch_timeout: Mutex::new(Duration::from_secs(30)),
+            winks: AtomicU64::new(0),
         });
         Self { shared }
     }
@@ -248,6 +251,10 @@ impl Probe {
     /// The minimum PIN length in code points.
     pub fn min_pin_length(&self) -> u8 {
         self.shared.flash.min_pin_length()
+    }
+    /// How often it was asked to wink (CTAPHID_WINK).
+    pub fn winks(&self) -> u64 {
+        self.shared.winks.load(Ordering::Relaxed)
     }
     /// Who touches it.
     pub fn finger(&self) -> &Finger {

@@ -456,7 +456,7 @@ fn a_message_that_never_ends_times_out_as_in_opensk() {
     let packets = super::frame::split(host.channel, CBOR, &[4; 100]);
     host.device.write(&packets[0]).expect("sent");
     // Long enough to be handed on, then past OpenSK's 100 ms.
-    std::thread::sleep(Duration::from_millis(200));
+    std::thread::sleep(Duration::from_millis(400));
     key.probe().advance(Duration::from_secs(1));
     host.device.write(&packets[1]).expect("sent");
     // OpenSK: the rest came too late.

@@ -137,19 +137,25 @@ pub(super) fn passkeys(
     if !granted {
         return Err(errors::access_denied());
     }
-    let Some(user) = &caller.user else {
-        // The application alone needs no role, and may act on anybody.
-        return if *who == Who::Me { Err(me_without_person()) } else { Ok(()) };
-    };
-    if own {
-        return Ok(());
+    if caller.user.is_none() && *who == Who::Me {
+        return Err(me_without_person());
+    }
+    if role_allows(store, caller, target, act) { Ok(()) } else { Err(errors::access_denied()) }
+}
+
+/// Whether the caller's role lets them do this to this person's methods.
+pub(super) fn role_allows(store: &Store, caller: &Caller, target: &Person, act: Act) -> bool {
+    // The application alone needs no role, and may act on anybody.
+    let Some(user) = &caller.user else { return true };
+    if *user == target.id {
+        return true;
     }
     let roles = store.person(user).map(|person| person.roles.as_slice()).unwrap_or_default();
     let holds = |role: &str| roles.iter().any(|held| held == role);
     let all = holds("Privileged Authentication Administrator") || holds("Global Administrator");
     let some = holds("Authentication Administrator") && (act == Act::Read || !is_privileged(store, target));
     let read = act == Act::Read && holds("Global Reader");
-    if all || some || read { Ok(()) } else { Err(errors::access_denied()) }
+    all || some || read
 }
 
 /// Whether only a Privileged Authentication Administrator may manage this person.

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::access::{self, Act, Caller};
+use super::accounts;
 use super::credential_id::{exclude_id, url_token};
 use super::errors;
 use super::http::{Answer, Call, Version};
@@ -284,9 +285,16 @@ pub(super) fn list(
     who: &Who,
     all: bool,
 ) -> Result<Answer, Answer> {
-    let id = target(store, version, caller, who, Act::Read)?.id.clone();
+    let id = if all {
+        accounts::target(store, caller, who, accounts::ALL_METHODS, Act::Read)?.id.clone()
+    } else {
+        target(store, version, caller, who, Act::Read)?.id.clone()
+    };
     let mut methods: Vec<Value> = store.visible_methods(&id).iter().map(|method| as_json(method, version)).collect();
     if all {
+        if let Some(person) = store.person(&id) {
+            methods.extend(accounts::methods(store, version, person, store.now()));
+        }
         // Everybody has a password; its id is the same everywhere.
         methods.push(json!({
             "@odata.type": "#microsoft.graph.passwordAuthenticationMethod",

@@ -10,8 +10,17 @@ use super::route::Who;
 use super::store::{Group, Store};
 use super::users::{page, selection, shown, sight};
 
-const PROPERTIES: [&str; 8] =
-    ["id", "displayName", "description", "mail", "isAssignableToRole", "securityEnabled", "mailEnabled", "groupTypes"];
+const PROPERTIES: [&str; 9] = [
+    "id",
+    "displayName",
+    "description",
+    "mail",
+    "isAssignableToRole",
+    "securityEnabled",
+    "mailEnabled",
+    "groupTypes",
+    "onPremisesSyncEnabled",
+];
 
 fn property(group: &Group, name: &str) -> Value {
     match name {
@@ -21,6 +30,7 @@ fn property(group: &Group, name: &str) -> Value {
         "isAssignableToRole" => group.role_assignable.then_some(true).into(),
         "securityEnabled" => true.into(),
         "mailEnabled" => false.into(),
+        "groupTypes" if group.dynamic => json!(["DynamicMembership"]),
         "groupTypes" => json!([]),
         _ => Value::Null,
     }

@@ -12,6 +12,8 @@
 //! `attestation` the checks on a new passkey, pure · [`faults`] what goes wrong and when · `store` everything it knows.
 
 mod access;
+mod account_spec;
+mod accounts;
 mod attestation;
 mod batch;
 mod challenge;
@@ -22,9 +24,14 @@ pub mod faults;
 mod fido2;
 mod filter;
 mod groups;
+mod hardware_oath;
 mod http;
+mod members;
+mod newcomers;
 mod oauth;
 mod oauth_client;
+mod other_methods;
+mod passes;
 pub mod people;
 mod policies;
 mod policy;
@@ -32,6 +39,7 @@ mod registration;
 pub mod route;
 mod seed;
 mod serve;
+mod sessions;
 mod signature;
 pub mod spec;
 mod store;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::AccountCall;
 use super::http::{Call, Version};
 use super::policies::{Act, Place};
 
@@ -47,6 +48,8 @@ pub enum Kind {
     Delete,
     /// `GET …/authentication/methods`
     Methods,
+    /// `POST /users/{id}/revokeSignInSessions`
+    RevokeSessions,
     /// `GET /policies/authenticationMethodsPolicy…`
     Policy,
     /// `PATCH` and `DELETE /policies/authenticationMethodsPolicy…`
@@ -65,12 +68,36 @@ pub enum Kind {
     Requirements,
     /// `/users/{id}/authentication/signInPreferences`
     Preferences,
-    /// `GET /subscribedSkus` and `/users/{id}/licenseDetails`
+    /// `GET /users/{id}/licenseDetails`
     Licences,
-    /// `GET /domains…`
-    Domains,
     /// `GET /roleManagement/directory/roleAssignments`
     RoleAssignments,
+    /// `GET …/temporaryAccessPassMethods`, all or one
+    Passes,
+    /// `POST …/temporaryAccessPassMethods`
+    IssuePass,
+    /// `DELETE …/temporaryAccessPassMethods/{id}`
+    DeletePass,
+    /// `DELETE …/{collection}/{id}` of phones, mail addresses, apps and devices
+    DeleteMethod,
+    /// Everything about hardware OATH tokens
+    Oath,
+    /// `POST /users`
+    CreateUser,
+    /// `PATCH /users/{id}`
+    ChangeUser,
+    /// `POST /users/{id}/assignLicense`
+    AssignLicense,
+    /// `GET /domains`
+    Domains,
+    /// `GET /subscribedSkus`
+    Skus,
+    /// `POST /groups`
+    CreateGroup,
+    /// `POST /groups/{id}/members/$ref`
+    AddMember,
+    /// `DELETE /groups/{id}/members/{id}/$ref`
+    RemoveMember,
     /// `GET /organization`
     Organization,
     /// Anything else.
@@ -100,6 +127,7 @@ impl Kind {
             Self::Get => "get",
             Self::Delete => "delete",
             Self::Methods => "methods",
+            Self::RevokeSessions => "revokeSessions",
             Self::Policy => "policy",
             Self::PolicyChange => "policyChange",
             Self::Strengths => "strengths",
@@ -110,8 +138,20 @@ impl Kind {
             Self::Requirements => "requirements",
             Self::Preferences => "preferences",
             Self::Licences => "licences",
-            Self::Domains => "domains",
             Self::RoleAssignments => "roleAssignments",
+            Self::Passes => "passes",
+            Self::IssuePass => "issuePass",
+            Self::DeletePass => "deletePass",
+            Self::DeleteMethod => "deleteMethod",
+            Self::Oath => "oath",
+            Self::CreateUser => "createUser",
+            Self::ChangeUser => "changeUser",
+            Self::AssignLicense => "assignLicense",
+            Self::Domains => "domains",
+            Self::Skus => "skus",
+            Self::CreateGroup => "createGroup",
+            Self::AddMember => "addMember",
+            Self::RemoveMember => "removeMember",
             Self::Organization => "organization",
             Self::Other => "other",
         }
@@ -155,6 +195,8 @@ pub(super) enum GraphCall {
     Delete { who: Who, method: String },
     Methods(Who),
     Setting(Place, Act),
+    RevokeSessions(Who),
+    Account(AccountCall),
     Batch,
 }
 
@@ -224,8 +266,10 @@ impl Route {
             | GraphCall::List(who)
             | GraphCall::Get { who, .. }
             | GraphCall::Delete { who, .. }
+            | GraphCall::RevokeSessions(who)
             | GraphCall::Methods(who) => who.name(),
             GraphCall::Setting(place, _) => place.who()?.name(),
+            GraphCall::Account(call) => call.person(),
             _ => None,
         }
     }
@@ -249,7 +293,9 @@ impl GraphCall {
             Self::Get { .. } => Kind::Get,
             Self::Delete { .. } => Kind::Delete,
             Self::Methods(_) => Kind::Methods,
+            Self::RevokeSessions(_) => Kind::RevokeSessions,
             Self::Setting(place, act) => place.kind(*act),
+            Self::Account(call) => call.kind(),
             Self::Batch => Kind::Batch,
         }
     }
@@ -274,6 +320,9 @@ fn graph_call(method: &str, path: &[&str], version: Version) -> Option<Result<Gr
     let lower: Vec<String> = path.iter().map(|part| part.to_ascii_lowercase()).collect();
     let segments: Vec<&str> = lower.iter().map(String::as_str).collect();
     let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
+    if let Some(call) = AccountCall::of(method, &segments, path) {
+        return Some(call.map(GraphCall::Account).ok_or(WrongMethod));
+    }
     let (who, rest) = match segments.as_slice() {
         ["me", rest @ ..] if !rest.is_empty() => (Some(Who::Me), rest),
         ["users", _, rest @ ..] if !rest.is_empty() => (Some(Who::Named(at(1))), rest),
@@ -328,6 +377,7 @@ fn person_call(method: &str, who: Who, rest: &[&str], path: &[&str]) -> Option<(
             ("DELETE", GraphCall::Delete { who, method: last() })
         }
         ["authentication", "fido2methods", _] => ("GET", GraphCall::Get { who, method: last() }),
+        ["revokesigninsessions"] => ("POST", GraphCall::RevokeSessions(who)),
         ["checkmembergroups"] => ("POST", GraphCall::CheckMemberGroups(who)),
         ["getmembergroups"] => ("POST", GraphCall::GetMemberGroups(who)),
         [list @ ("memberof" | "transitivememberof"), cast @ ..] if cast.len() <= 1 => {

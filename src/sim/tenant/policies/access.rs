@@ -20,8 +20,7 @@ pub(super) const REGISTER_DEVICE: &str = "urn:user:registerdevice";
 
 /// Whether the tenant has bought what Conditional Access needs.
 pub(super) fn licensed(store: &Store) -> Result<(), Refused> {
-    let enough = |name: &String| ["AAD_PREMIUM", "AAD_PREMIUM_P2"].contains(&name.as_str());
-    if store.spec.policies.licences.iter().any(enough) {
+    if super::tenant::has_p1(store) {
         return Ok(());
     }
     Err(Refused::new(

@@ -45,7 +45,11 @@ fn meant(store: &Store, person: &Person, target: &Value) -> bool {
 
 /// Whether the method is on for this person: exclusion is stronger than inclusion.
 pub(in super::super) fn in_scope(store: &Store, person: &Person) -> bool {
-    let Some(policy) = document(store) else { return false };
+    document(store).is_some_and(|policy| covers(store, policy, person))
+}
+
+/// Whether a method's configuration is on for a person.
+pub(super) fn covers(store: &Store, policy: &Object, person: &Person) -> bool {
     policy.get("state").and_then(Value::as_str) == Some("enabled")
         && !list(policy, "excludeTargets").any(|target| meant(store, person, target))
         && list(policy, "includeTargets").any(|target| meant(store, person, target))

@@ -6,7 +6,7 @@ use super::csdl::schema;
 use super::refusal::{Refused, Why};
 use super::{Act, No, Object, Place, PoliciesSpec, body, check_targets, entity, fido2, only_writable, shape};
 use crate::sim::tenant::http::{Answer, Call, Version};
-use crate::sim::tenant::store::{Store, seconds};
+use crate::sim::tenant::store::{Person, Store, seconds};
 
 /// A method's id and the beginning of its type.
 const METHODS: [(&str, &str); 11] = [
@@ -149,6 +149,7 @@ pub(super) fn move_in(store: &mut Store, spec: &PoliciesSpec) -> Result<(), (Str
     store.policies.policy = default_policy();
     store.policies.methods = METHODS.iter().map(|(id, stem)| default(id, stem)).collect();
     fido2::from_spec(store);
+    passes_from_spec(store);
     // The order matters: a campaign for passkeys wants their policy in place.
     for (id, change) in &spec.methods {
         let wrong = |refused| (format!("methods.{id}"), refused);
@@ -241,6 +242,11 @@ fn find_method(store: &Store, version: Version, id: &str) -> Result<usize, Refus
         .iter()
         .position(known)
         .ok_or_else(|| Refused::new(Why::NotThere, format!("There is no authentication method configuration '{id}'.")))
+}
+
+#[cfg(test)]
+pub(super) fn answer_for_test(store: &Store, version: Version, id: &str) -> Result<usize, Refused> {
+    find_method(store, version, id)
 }
 
 fn change_policy(store: &mut Store, version: Version, change: &Object) -> Result<(), Refused> {
@@ -351,6 +357,76 @@ fn change_method(store: &mut Store, version: Version, id: &str, change: &Object,
         store.policy = fido2::spec_of(store);
     }
     Ok(())
+}
+
+/// Writes the configuration of passes after `[tap]`.
+fn passes_from_spec(store: &mut Store) {
+    let tap = store.spec.tap.clone();
+    let mut targets = |names: &[String], more: Value| -> Vec<Value> {
+        let ids: Vec<String> = names.iter().map(|name| store.group_id(name)).collect();
+        let one = |id: String| {
+            let mut target = json!({ "targetType": "group", "id": id });
+            if let (Some(target), Value::Object(more)) = (target.as_object_mut(), more.clone()) {
+                target.extend(more);
+            }
+            target
+        };
+        ids.into_iter().map(one).collect()
+    };
+    let mut include = targets(&tap.include_groups, json!({ "isRegistrationRequired": false }));
+    if include.is_empty() {
+        include.push(json!({ "targetType": "group", "id": "all_users", "isRegistrationRequired": false }));
+    }
+    let exclude = targets(&tap.exclude_groups, Value::Null);
+    let it = json!({
+        "state": if tap.enabled { "enabled" } else { "disabled" },
+        "defaultLength": tap.length,
+        "defaultLifetimeInMinutes": tap.default_minutes,
+        "minimumLifetimeInMinutes": tap.least_minutes,
+        "maximumLifetimeInMinutes": tap.most_minutes,
+        "isUsableOnce": tap.once_only,
+        "includeTargets": include,
+        "excludeTargets": exclude,
+    });
+    let method = store.policies.methods.iter_mut().find(|method| id_of(method) == "TemporaryAccessPass");
+    if let (Some(method), Value::Object(it)) = (method, it) {
+        method.extend(it);
+    }
+}
+
+/// What the policy says of passes.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct PassRules {
+    pub(in super::super) enabled: bool,
+    /// Characters of a code.
+    pub(in super::super) length: u32,
+    pub(in super::super) least_minutes: u32,
+    pub(in super::super) most_minutes: u32,
+    pub(in super::super) default_minutes: u32,
+    pub(in super::super) once_only: bool,
+}
+
+/// What the policy says of passes now.
+pub(in super::super) fn pass_rules(store: &Store) -> PassRules {
+    let method = store.policies.methods.iter().find(|method| id_of(method) == "TemporaryAccessPass");
+    let number = |name: &str| {
+        let value = method.and_then(|method| method.get(name)).and_then(Value::as_u64);
+        value.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+    };
+    PassRules {
+        enabled: method.is_some_and(|method| method.get("state") == Some(&json!("enabled"))),
+        length: number("defaultLength"),
+        least_minutes: number("minimumLifetimeInMinutes"),
+        most_minutes: number("maximumLifetimeInMinutes"),
+        default_minutes: number("defaultLifetimeInMinutes"),
+        once_only: method.is_some_and(|method| method.get("isUsableOnce") == Some(&json!(true))),
+    }
+}
+
+/// Whether a method is on for a person: exclusion is stronger than inclusion.
+pub(in super::super) fn is_for(store: &Store, method: &str, person: &Person) -> bool {
+    let Some(method) = store.policies.methods.iter().find(|known| id_of(known) == method) else { return false };
+    fido2::covers(store, method, person)
 }
 
 fn check_access_pass(it: &Object) -> Result<(), Refused> {

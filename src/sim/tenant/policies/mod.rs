@@ -20,6 +20,8 @@ mod shape;
 pub mod spec;
 mod strengths;
 mod tenant;
+#[cfg(test)]
+mod tests;
 mod what_if;
 
 use std::collections::BTreeMap;
@@ -38,7 +40,9 @@ use super::spec::SpecError;
 use super::store::{Person, Store};
 
 pub(super) use fido2::{in_scope, profiles_of};
+pub(super) use methods::{PassRules, is_for, pass_rules};
 pub use spec::PoliciesSpec;
+pub(super) use tenant::plans;
 
 /// Every reason for a refusal, as `/sim/state` counts them.
 #[cfg(test)]
@@ -212,13 +216,9 @@ fn perform(
         | Place::Authorization
         | Place::Requirements(_)
         | Place::Preferences(_) => settings::answer(store, version, caller, (place, act), call),
-        Place::Subscriptions
-        | Place::Licences(_)
-        | Place::Organization
-        | Place::Domains
-        | Place::Domain(_)
-        | Place::Federation(_)
-        | Place::RoleAssignments => tenant::answer(store, version, caller, place, call),
+        Place::Licences(_) | Place::Organization | Place::Domain(_) | Place::Federation(_) | Place::RoleAssignments => {
+            tenant::answer(store, version, caller, place, call)
+        }
     }
 }
 
@@ -264,7 +264,7 @@ fn find(list: &[Object], what: &str, id: &str) -> Result<usize, Refused> {
 }
 
 /// The texts of a list.
-fn texts<'a>(value: Option<&'a Value>) -> impl Iterator<Item = &'a str> {
+fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
     value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 

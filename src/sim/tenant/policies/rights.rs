@@ -113,15 +113,6 @@ const PREFERENCES_WRITE: Need = Need {
     permissions: &[&["UserAuthenticationMethod.ReadWrite.All"]],
     roles: &["Authentication Administrator", "Privileged Authentication Administrator"],
 };
-const SUBSCRIPTIONS: Need = Need {
-    permissions: &[
-        &["LicenseAssignment.Read.All"],
-        &["Organization.Read.All"],
-        &["Directory.Read.All"],
-        &["Directory.ReadWrite.All"],
-    ],
-    roles: &[],
-};
 const LICENCES: Need = Need {
     permissions: &[
         &["LicenseAssignment.Read.All"],
@@ -193,10 +184,9 @@ fn need(place: &Place, act: Act, person: bool) -> &'static Need {
         Place::Requirements(_) => &REQUIREMENTS_WRITE,
         Place::Preferences(_) if read => &PREFERENCES_READ,
         Place::Preferences(_) => &PREFERENCES_WRITE,
-        Place::Subscriptions => &SUBSCRIPTIONS,
         Place::Licences(_) => &LICENCES,
         Place::Organization => &ORGANIZATION,
-        Place::Domains | Place::Domain(_) | Place::Federation(_) => &DOMAINS,
+        Place::Domain(_) | Place::Federation(_) => &DOMAINS,
         Place::RoleAssignments => &ROLES,
     }
 }
@@ -222,10 +212,8 @@ pub(super) fn voice(place: &Place) -> Voice {
         | Place::SecurityDefaults => Voice::Access,
         Place::Devices
         | Place::Authorization
-        | Place::Subscriptions
         | Place::Licences(_)
         | Place::Organization
-        | Place::Domains
         | Place::Domain(_)
         | Place::Federation(_)
         | Place::RoleAssignments => Voice::Directory,
@@ -281,7 +269,6 @@ mod tests {
             ("/policies/deviceregistrationpolicy", Place::Devices),
             ("/policies/authorizationpolicy", Place::Authorization),
             ("/users/{id}/authentication/requirements", Place::Requirements(who())),
-            ("/subscribedskus", Place::Subscriptions),
             ("/users/{id}/licensedetails", Place::Licences(who())),
             ("/rolemanagement/directory/roleassignments", Place::RoleAssignments),
         ];

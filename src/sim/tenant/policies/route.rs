@@ -31,10 +31,8 @@ pub(in super::super) enum Place {
     Requirements(Who),
     /// Beta.
     Preferences(Who),
-    Subscriptions,
     Licences(Who),
     Organization,
-    Domains,
     Domain(String),
     Federation(String),
     RoleAssignments,
@@ -88,9 +86,7 @@ impl Place {
             ["policies", "authorizationpolicy"] | ["policies", "authorizationpolicy", "authorizationpolicy"] => {
                 Self::Authorization
             }
-            ["subscribedskus"] => Self::Subscriptions,
             ["organization"] => Self::Organization,
-            ["domains"] => Self::Domains,
             ["domains", _] => Self::Domain(at(1)),
             ["domains", _, "federationconfiguration"] => Self::Federation(at(1)),
             ["rolemanagement", "directory", "roleassignments"] => Self::RoleAssignments,
@@ -138,10 +134,8 @@ impl Place {
             | Self::LegalCombinations
             | Self::DeletedPolicies
             | Self::DeletedLocations
-            | Self::Subscriptions
             | Self::Licences(_)
             | Self::Organization
-            | Self::Domains
             | Self::Domain(_)
             | Self::Federation(_)
             | Self::RoleAssignments => &[Read],
@@ -189,9 +183,9 @@ impl Place {
             Self::SecurityDefaults | Self::Devices | Self::Authorization => Kind::Settings,
             Self::Requirements(_) => Kind::Requirements,
             Self::Preferences(_) => Kind::Preferences,
-            Self::Subscriptions | Self::Licences(_) => Kind::Licences,
+            Self::Licences(_) => Kind::Licences,
             Self::Organization => Kind::Organization,
-            Self::Domains | Self::Domain(_) | Self::Federation(_) => Kind::Domains,
+            Self::Domain(_) | Self::Federation(_) => Kind::Domains,
             Self::RoleAssignments => Kind::RoleAssignments,
         }
     }

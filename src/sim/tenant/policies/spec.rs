@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 pub struct PoliciesSpec {
     /// Members of the authentication methods policy itself, such as `policyMigrationState`.
     pub policy: Map<String, Value>,
-    /// By method id, such as `TemporaryAccessPass`: members that differ from the default. Not for `Fido2`, which `[policy]` is about.
+    /// By method id, such as `Sms`: members that differ from the default. `Fido2` and `TemporaryAccessPass` begin as `[policy]` and
+    /// `[tap]` say.
     pub methods: BTreeMap<String, Map<String, Value>>,
     /// Authentication strengths besides the built-in ones; an `id` may be given.
     #[serde(rename = "strength")]
@@ -29,12 +30,8 @@ pub struct PoliciesSpec {
     pub join_needs_mfa: bool,
     /// Administrators may reset their own passwords.
     pub admins_reset_password: bool,
-    /// What was bought, by part number: `AAD_PREMIUM`, `AAD_PREMIUM_P2`, `INTUNE_A`. Everybody has all of it.
-    pub licences: Vec<String>,
     /// Per-user MFA by UPN: `disabled`, `enabled`, `enforced`.
     pub per_user_mfa: BTreeMap<String, String>,
-    /// Further domains, by name; true for a federated one.
-    pub domains: BTreeMap<String, bool>,
     /// A change of a method without `@odata.type` is answered with success and not made, as real tenants were seen to do.
     pub untyped_changes_are_lost: bool,
     /// Requests to Conditional Access per second; 0 for as many as come.
@@ -54,9 +51,7 @@ impl Default for PoliciesSpec {
             security_defaults: false,
             join_needs_mfa: false,
             admins_reset_password: true,
-            licences: vec!["AAD_PREMIUM".into(), "INTUNE_A".into()],
             per_user_mfa: BTreeMap::new(),
-            domains: BTreeMap::new(),
             untyped_changes_are_lost: false,
             access_per_second: 1,
             most_profiles: 10,

@@ -6,36 +6,38 @@ use super::{No, Place, not_there, person};
 use crate::sim::tenant::access::{Caller, role_template};
 use crate::sim::tenant::errors;
 use crate::sim::tenant::http::{Answer, Call, Version};
+use crate::sim::tenant::newcomers::sku_id;
+use crate::sim::tenant::spec::{DomainSpec, LicenceSpec};
 use crate::sim::tenant::store::Store;
 use crate::sim::tenant::users;
 
-/// A product: part number, its id, and its service plans by name and id.
-const PRODUCTS: [(&str, &str, &[(&str, &str)]); 3] = [
-    ("AAD_PREMIUM", "078d2b04-f1bd-4111-bbd4-b4b1b354cef4", &[("AAD_PREMIUM", "41781fb2-bc02-4b7c-bd55-b576c07bb09d")]),
-    (
-        "AAD_PREMIUM_P2",
-        "84a661c4-e949-4bd2-a560-ed7766fcaf2b",
-        &[
-            ("AAD_PREMIUM", "41781fb2-bc02-4b7c-bd55-b576c07bb09d"),
-            ("AAD_PREMIUM_P2", "eec0eb4f-6444-4f95-aba0-50c24d67f998"),
-        ],
-    ),
-    ("INTUNE_A", "061f9ace-7d42-4136-88ac-31dc755f143f", &[("INTUNE_A", "c1ec4a95-1f05-45b3-a911-aa3fa01094f5")]),
+const P1: (&str, &str) = ("AAD_PREMIUM", "41781fb2-bc02-4b7c-bd55-b576c07bb09d");
+const P2: (&str, &str) = ("AAD_PREMIUM_P2", "eec0eb4f-6444-4f95-aba0-50c24d67f998");
+const INTUNE: (&str, &str) = ("INTUNE_A", "c1ec4a95-1f05-45b3-a911-aa3fa01094f5");
+
+/// Products by part number, with the service plans that matter here; others have none.
+const PRODUCTS: [(&str, &[(&str, &str)]); 6] = [
+    ("AAD_PREMIUM", &[P1]),
+    ("AAD_PREMIUM_P2", &[P1, P2]),
+    ("INTUNE_A", &[INTUNE]),
+    ("EMS", &[P1, INTUNE]),
+    ("SPE_E3", &[P1, INTUNE]),
+    ("SPE_E5", &[P1, P2, INTUNE]),
 ];
 
-/// How many of each were bought.
-const BOUGHT: usize = 500;
-
-type Product = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
-
-fn bought(store: &Store) -> Vec<Product> {
-    let has = |product: &Product| store.spec.policies.licences.iter().any(|name| name == product.0);
-    PRODUCTS.into_iter().filter(has).collect()
+fn plans_of(product: &str) -> &'static [(&'static str, &'static str)] {
+    PRODUCTS.iter().find(|(name, _)| *name == product).map_or(&[], |(_, plans)| plans)
 }
 
-fn plans(product: &Product) -> Vec<Value> {
+/// A product's `servicePlans`.
+pub(in super::super) fn plans(product: &str) -> Vec<Value> {
     let plan = |(name, id): &(&str, &str)| json!({ "servicePlanId": id, "servicePlanName": name, "provisioningStatus": "Success", "appliesTo": "User" });
-    product.2.iter().map(plan).collect()
+    plans_of(product).iter().map(plan).collect()
+}
+
+/// Whether the tenant has bought Entra ID P1, alone or within something.
+pub(super) fn has_p1(store: &Store) -> bool {
+    store.spec.licences.iter().any(|licence| plans_of(&licence.name).contains(&P1))
 }
 
 pub(super) fn answer(
@@ -46,64 +48,69 @@ pub(super) fn answer(
     call: &Call,
 ) -> Result<Answer, No> {
     match place {
-        Place::Subscriptions => {
-            let one = |product: Product| {
+        Place::Licences(who) => {
+            let person = person(store, who, caller)?;
+            let id = &person.id;
+            let held = |licence: &&LicenceSpec| {
+                let sku = sku_id(store, &licence.name);
+                person.account.licences.contains(&sku)
+            };
+            let one = |licence: &LicenceSpec| {
                 json!({
-                    "accountName": "contoso",
-                    "accountId": store.tenant_id,
-                    "appliesTo": "User",
-                    "capabilityStatus": "Enabled",
-                    "consumedUnits": store.people.len(),
-                    "id": format!("{}_{}", store.tenant_id, product.1),
-                    "skuId": product.1,
-                    "skuPartNumber": product.0,
-                    "prepaidUnits": { "enabled": BOUGHT, "suspended": 0, "warning": 0, "lockedOut": 0 },
-                    "servicePlans": plans(&product),
+                    "id": format!("{}-{id}", licence.name),
+                    "skuId": sku_id(store, &licence.name),
+                    "skuPartNumber": licence.name,
+                    "servicePlans": plans(&licence.name),
                 })
             };
-            page(store, version, "subscribedSkus", call, bought(store).into_iter().map(one).collect())
-        }
-        Place::Licences(who) => {
-            let id = &person(store, who, caller)?.id;
-            let one = |product: Product| json!({ "id": format!("{}-{id}", product.0), "skuId": product.1, "skuPartNumber": product.0, "servicePlans": plans(&product) });
             let context = format!("users('{id}')/licenseDetails");
-            page(store, version, &context, call, bought(store).into_iter().map(one).collect())
+            page(store, version, &context, call, store.spec.licences.iter().filter(held).map(one).collect())
         }
         Place::Organization => {
-            let domain = |(name, federated): (&str, bool)| {
-                let first = name == store.spec.domain;
-                json!({ "name": name, "isDefault": first, "isInitial": first, "type": if federated { "Federated" } else { "Managed" } })
+            let domain = |domain: DomainSpec| {
+                let first = domain.name == store.spec.domain;
+                json!({
+                    "name": domain.name,
+                    "isDefault": first,
+                    "isInitial": first,
+                    "type": if domain.federated { "Federated" } else { "Managed" },
+                })
             };
+            let verified = store.spec.domains().into_iter().filter(|domain| domain.verified);
             let it = json!({
                 "id": store.tenant_id,
                 "displayName": "Simulated tenant",
                 "tenantType": "AAD",
-                "verifiedDomains": domains(store).into_iter().map(domain).collect::<Vec<_>>(),
+                "verifiedDomains": verified.map(domain).collect::<Vec<_>>(),
             });
             page(store, version, "organization", call, vec![it])
         }
-        Place::Domains => {
-            let all = domains(store).into_iter().map(|domain| as_domain(store, domain)).collect();
-            page(store, version, "domains", call, all)
-        }
         Place::Domain(name) => {
-            let found = domains(store).into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-            let found = found.ok_or_else(|| not_there("Resource", name))?;
-            let mut body = as_domain(store, found);
-            body["@odata.context"] = format!("{}/{}/$metadata#domains/$entity", store.base, version.name()).into();
+            let found = domain(store, name)?;
+            let first = found.name == store.spec.domain;
+            let body = json!({
+                "@odata.context": format!("{}/{}/$metadata#domains/$entity", store.base, version.name()),
+                "id": found.name,
+                "authenticationType": if found.federated { "Federated" } else { "Managed" },
+                "isAdminManaged": true,
+                "isDefault": first,
+                "isInitial": first,
+                "isRoot": true,
+                "isVerified": found.verified,
+                "supportedServices": ["Email", "OfficeCommunicationsOnline"],
+            });
             Ok(Answer::json(200, body))
         }
         Place::Federation(name) => {
-            let found = domains(store).into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-            let (name, federated) = found.ok_or_else(|| not_there("Resource", name))?;
+            let found = domain(store, name)?;
             let it = json!({
-                "id": store.seed.guid(&format!("federation {name}")),
+                "id": store.seed.guid(&format!("federation {}", found.name)),
                 "displayName": "Simulated identity provider",
-                "issuerUri": format!("https://sts.{name}/adfs/services/trust"),
+                "issuerUri": format!("https://sts.{}/adfs/services/trust", found.name),
                 "federatedIdpMfaBehavior": "acceptIfMfaDoneByFederatedIdp",
             });
-            let list = if federated { vec![it] } else { Vec::new() };
-            page(store, version, &format!("domains('{name}')/federationConfiguration"), call, list)
+            let list = if found.federated { vec![it] } else { Vec::new() };
+            page(store, version, &format!("domains('{}')/federationConfiguration", found.name), call, list)
         }
         Place::RoleAssignments => role_assignments(store, version, call),
         _ => Err(errors::method_not_allowed().into()),
@@ -114,26 +121,9 @@ fn page(store: &Store, version: Version, context: &str, call: &Call, all: Vec<Va
     users::page(store, version, context, call, all).map_err(No::from)
 }
 
-/// Name, and whether another identity provider signs its people in.
-fn domains(store: &Store) -> Vec<(&str, bool)> {
-    let first = store.spec.domain.as_str();
-    let others = store.spec.policies.domains.iter().map(|(name, federated)| (name.as_str(), *federated));
-    let own = store.spec.policies.domains.get(first).copied().unwrap_or(false);
-    std::iter::once((first, own)).chain(others.filter(|(name, _)| *name != first)).collect()
-}
-
-fn as_domain(store: &Store, (name, federated): (&str, bool)) -> Value {
-    let first = name == store.spec.domain;
-    json!({
-        "id": name,
-        "authenticationType": if federated { "Federated" } else { "Managed" },
-        "isAdminManaged": true,
-        "isDefault": first,
-        "isInitial": first,
-        "isRoot": true,
-        "isVerified": true,
-        "supportedServices": ["Email", "OfficeCommunicationsOnline"],
-    })
+fn domain(store: &Store, name: &str) -> Result<DomainSpec, No> {
+    let found = store.spec.domains().into_iter().find(|known| known.name.eq_ignore_ascii_case(name));
+    found.ok_or_else(|| not_there("Resource", name).into())
 }
 
 /// Everybody's roles, by role or by person; as everywhere here, all of them are held for good.

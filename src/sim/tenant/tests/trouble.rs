@@ -80,7 +80,7 @@ fn an_answer_can_be_lost_after_the_deed_and_the_deed_before_the_answer() {
 fn an_answer_can_hang_and_the_tenant_still_ends() {
     let caller = Caller::app(spec());
     caller.sim("fault", json!({ "on": "list", "then": "hang", "times": 1 }));
-    let hung = caller.request(reqwest::Method::GET, METHODS).timeout(Duration::from_millis(200)).send();
+    let hung = caller.request(reqwest::Method::GET, METHODS).timeout(Duration::from_millis(1_000)).send();
     assert!(hung.is_err_and(|error| error.is_timeout()));
     assert_eq!(caller.get(METHODS).status, 200);
     caller.tenant.shutdown();
@@ -90,7 +90,7 @@ fn an_answer_can_hang_and_the_tenant_still_ends() {
 fn an_answer_can_be_late() {
     let caller = Caller::app(spec());
     caller.sim("fault", json!({ "on": "list", "then": "delay", "delay_ms": 60_000, "times": 1 }));
-    let late = caller.request(reqwest::Method::GET, METHODS).timeout(Duration::from_millis(200)).send();
+    let late = caller.request(reqwest::Method::GET, METHODS).timeout(Duration::from_millis(1_000)).send();
     assert!(late.is_err_and(|error| error.is_timeout()));
     assert_eq!(caller.get(METHODS).status, 200, "nobody else waits");
 }

@@ -81,7 +81,8 @@ pub use output::{Level, Output, Style};
   keybench status                    how far everybody is
 
 Exit codes: 0 done, 1 some failed or refused, 2 usage or settings, 3 tenant or network, 4 keys,
-5 ledger, 70 a fault of keybench, 130 interrupted and parked. docs/ERRORS.md explains every code."
+5 ledger, 70 a fault of keybench, 130 interrupted and parked; tenant check: 10 warnings, 20 fails,
+30 unknown. docs/ERRORS.md explains every code."
 )]
 pub struct Cli {
     /// Options that every command takes.

@@ -28,6 +28,11 @@ impl RoleAssignment {
         self.0.text("/principal/@odata.type").map(|kind| kind.ends_with(".group"))
     }
 
+    /// The role's name, where it was asked for, else its definition's id.
+    pub fn role(&self) -> &str {
+        self.0.text("/roleDefinition/displayName").or_else(|| self.0.text("/roleDefinitionId")).unwrap_or("")
+    }
+
     /// Whether it counts in the whole tenant.
     pub fn is_tenant_wide(&self) -> bool {
         self.0.text("/directoryScopeId").is_none_or(|scope| scope == "/")
@@ -60,6 +65,17 @@ impl Graph {
         let filter = escape(&format!("roleDefinitionId eq {}", odata_string(definition)));
         let path = format!("roleManagement/directory/roleAssignments?$filter={filter}&$expand=principal");
         let request = Request::get(self.url(ApiVersion::V1, &path)?, "list who holds a directory role");
+        Ok(self.documents(request.needing(&rights::ROLES_READ))?.into_iter().map(RoleAssignment).collect())
+    }
+
+    /// What a person or application is assigned directly, also within a part of the directory only, and custom roles.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::Forbidden`] without [`rights::ROLES_READ`].
+    pub fn assignments_of(&self, principal: &UserId) -> Result<Vec<RoleAssignment>, GraphError> {
+        let filter = escape(&format!("principalId eq {}", odata_string(principal.as_str())));
+        let path = format!("roleManagement/directory/roleAssignments?$filter={filter}&$expand=roleDefinition");
+        let request = Request::get(self.url(ApiVersion::V1, &path)?, "list what the account is assigned");
         Ok(self.documents(request.needing(&rights::ROLES_READ))?.into_iter().map(RoleAssignment).collect())
     }
 

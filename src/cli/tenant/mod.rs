@@ -1,6 +1,7 @@
 //! `keybench tenant`: the tenant's policies around the keys.
 
 mod apply;
+mod check;
 mod confirm;
 mod export;
 mod plan;
@@ -21,6 +22,11 @@ use super::{CliError, Context, Exit};
 /// `keybench tenant …`
 #[derive(Debug, Subcommand)]
 pub enum TenantCommand {
+    /// Check whether the tenant is ready for these people and keys; change nothing
+    ///
+    /// Permissions, role, people, the passkey policy, passes, Conditional Access and what stands beside them: the checks PF01 to
+    /// PF36 of docs/PREFLIGHT.md, each with what was seen and what to do.
+    Check(check::CheckArgs),
     /// Write the wanted state of a pilot as TOML, to read, change and apply
     #[command(subcommand)]
     Preset(preset::PresetCommand),
@@ -44,6 +50,7 @@ pub enum TenantCommand {
 
 pub(super) fn run(context: &Context<'_>, command: &TenantCommand) -> Result<Exit, CliError> {
     match command {
+        TenantCommand::Check(args) => check::run(context, args),
         TenantCommand::Preset(command) => preset::run(context, command),
         TenantCommand::Export(args) => export::run(context, args),
         TenantCommand::Plan(args) => plan::run(context, args),

@@ -238,6 +238,27 @@ pub(super) fn check(
     Ok(Answer::json(200, json!({ "@odata.context": context, "value": within })))
 }
 
+/// `POST /users/{id}/getMemberGroups`: every group a person is in, directly or through groups.
+pub(super) fn all_of(
+    store: &Store,
+    version: Version,
+    caller: &Caller,
+    who: &Who,
+    call: &Call,
+) -> Result<Answer, Answer> {
+    if !caller.has(&access::USER_READ) && !caller.has(&access::GROUP_READ) {
+        return Err(errors::insufficient_privileges());
+    }
+    let person = store.who(who, caller).ok_or_else(|| errors::no_such_resource(&name_of(who)))?;
+    let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    let asked = body.get("securityEnabledOnly").and_then(Value::as_bool).filter(|_| call.is_json());
+    // Groups that are not for security there are none here.
+    asked.ok_or_else(|| errors::bad_request("securityEnabledOnly is true or false."))?;
+    let ids: Vec<&str> = store.all_groups_of(person).iter().map(|group| group.id.as_str()).collect();
+    let context = format!("{}/{}/$metadata#Collection(Edm.String)", store.base, version.name());
+    Ok(Answer::json(200, json!({ "@odata.context": context, "value": ids })))
+}
+
 fn name_of(who: &Who) -> String {
     match who {
         Who::Me => "me".into(),

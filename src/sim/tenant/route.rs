@@ -34,6 +34,8 @@ pub enum Kind {
     MemberOf,
     /// `POST /users/{id}/checkMemberGroups`
     CheckMemberGroups,
+    /// `POST /users/{id}/getMemberGroups`
+    GetMemberGroups,
     /// `GET …/fido2Methods/creationOptions`
     CreationOptions,
     /// `POST …/fido2Methods`
@@ -118,6 +120,7 @@ impl Kind {
             Self::Members => "members",
             Self::MemberOf => "memberOf",
             Self::CheckMemberGroups => "checkMemberGroups",
+            Self::GetMemberGroups => "getMemberGroups",
             Self::CreationOptions => "creationOptions",
             Self::Register => "register",
             Self::List => "list",
@@ -184,6 +187,7 @@ pub(super) enum GraphCall {
     Members { group: String, transitive: bool, cast: Option<String> },
     MemberOf { who: Who, transitive: bool, cast: Option<String> },
     CheckMemberGroups(Who),
+    GetMemberGroups(Who),
     CreationOptions { who: Who, minutes: Option<String> },
     Register(Who),
     List(Who),
@@ -256,6 +260,7 @@ impl Route {
             GraphCall::User(name) => Some(name),
             GraphCall::MemberOf { who, .. }
             | GraphCall::CheckMemberGroups(who)
+            | GraphCall::GetMemberGroups(who)
             | GraphCall::CreationOptions { who, .. }
             | GraphCall::Register(who)
             | GraphCall::List(who)
@@ -281,6 +286,7 @@ impl GraphCall {
             Self::Members { .. } => Kind::Members,
             Self::MemberOf { .. } => Kind::MemberOf,
             Self::CheckMemberGroups(_) => Kind::CheckMemberGroups,
+            Self::GetMemberGroups(_) => Kind::GetMemberGroups,
             Self::CreationOptions { .. } => Kind::CreationOptions,
             Self::Register(_) => Kind::Register,
             Self::List(_) => Kind::List,
@@ -373,6 +379,7 @@ fn person_call(method: &str, who: Who, rest: &[&str], path: &[&str]) -> Option<(
         ["authentication", "fido2methods", _] => ("GET", GraphCall::Get { who, method: last() }),
         ["revokesigninsessions"] => ("POST", GraphCall::RevokeSessions(who)),
         ["checkmembergroups"] => ("POST", GraphCall::CheckMemberGroups(who)),
+        ["getmembergroups"] => ("POST", GraphCall::GetMemberGroups(who)),
         [list @ ("memberof" | "transitivememberof"), cast @ ..] if cast.len() <= 1 => {
             let cast = cast.first().map(|cast| (*cast).to_owned());
             ("GET", GraphCall::MemberOf { who, transitive: *list == "transitivememberof", cast })

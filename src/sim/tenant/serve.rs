@@ -465,6 +465,7 @@ fn graph_answer(
             groups::member_of(store, version, caller, (who, *transitive, cast.as_deref()), call)
         }
         GraphCall::CheckMemberGroups(who) => groups::check(store, version, caller, who, call),
+        GraphCall::GetMemberGroups(who) => groups::all_of(store, version, caller, who, call),
         GraphCall::CreationOptions { who, minutes } => {
             fido2::creation_options(store, version, caller, (who, minutes.as_deref()), call)
         }

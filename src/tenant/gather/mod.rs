@@ -14,14 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::preflight::coverage;
 use super::preflight::facts::{
     AdministratorFacts, Asked, Call, DomainFacts, Facts, Gap, Mode, PersonFacts, Plan, Role, Why, calls,
 };
 use super::preflight::people::domain_of;
+use super::preflight::{caller, coverage};
 use super::statements::Statement;
 use crate::graph::authentication_methods::Method;
-use crate::graph::directory_roles::{GLOBAL_ADMINISTRATOR, HeldRole};
+use crate::graph::directory_roles::{GLOBAL_ADMINISTRATOR, HeldRole, RoleAssignment};
 use crate::graph::{Account, ApiVersion, ErrorKind, Graph, GraphError};
 use crate::model::{Upn, UserId};
 
@@ -65,6 +65,7 @@ pub fn gather(asking: Asking<'_>) -> Result<Gathered, GraphError> {
 
     told("the policies");
     let caller_roles = caller_roles(&mut counted, graph, &account)?;
+    let caller_assigned = caller_assigned(&mut counted, graph, &account, &caller_roles)?;
     let policy = counted.ask("methods policy", || document(graph, calls::POLICY))?;
     let access = read_access(&mut counted, graph, &plan, progress)?;
     let policies: &[Value] = access.as_deref().unwrap_or_default();
@@ -137,6 +138,7 @@ pub fn gather(asking: Asking<'_>) -> Result<Gathered, GraphError> {
         plan,
         account,
         caller_roles,
+        caller_assigned,
         skew,
         policy,
         oath_policy,
@@ -165,6 +167,7 @@ pub fn gather_for_run(asking: Asking<'_>, more_groups: &BTreeSet<String>) -> Res
     let Asking { graph, account, plan, people, statements, progress } = asking;
     let mut counted = Counted::new(graph);
     let caller_roles = caller_roles(&mut counted, graph, &account)?;
+    let caller_assigned = caller_assigned(&mut counted, graph, &account, &caller_roles)?;
     let policy = counted.ask("methods policy", || document(graph, calls::POLICY))?;
     let access = read_access(&mut counted, graph, &plan, progress)?;
     let policies: &[Value] = access.as_deref().unwrap_or_default();
@@ -181,6 +184,7 @@ pub fn gather_for_run(asking: Asking<'_>, more_groups: &BTreeSet<String>) -> Res
         plan,
         account,
         caller_roles,
+        caller_assigned,
         skew,
         policy,
         oath_policy: Err(not_needed(calls::OATH_POLICY)),
@@ -269,6 +273,30 @@ fn caller_roles(counted: &mut Counted<'_>, graph: &Graph, account: &Account) -> 
             .map(|template| Role { template: template.to_ascii_lowercase(), name: template.clone() })
             .collect()),
     })
+}
+
+/// What else the signed-in person is assigned, where their roles don't suffice: a role within an administrative unit, or a custom
+/// one, shows only there. Refused, it stays unsaid: the roles speak for themselves then.
+fn caller_assigned(
+    counted: &mut Counted<'_>,
+    graph: &Graph,
+    account: &Account,
+    roles: &Asked<Vec<Role>>,
+) -> Result<Vec<String>, GraphError> {
+    let suffice = |role: &Role| caller::MANAGING.iter().any(|template| role.template.eq_ignore_ascii_case(template));
+    let (Some(me), Ok(roles)) = (&account.object_id, roles) else { return Ok(Vec::new()) };
+    if roles.iter().any(suffice) {
+        return Ok(Vec::new());
+    }
+    let found = counted.ask("own assignments", || asked(calls::MY_ASSIGNMENTS, graph.assignments_of(me)))?;
+    let other = |one: &RoleAssignment| {
+        let custom = one.document().at("/roleDefinition/isBuiltIn").as_bool() == Some(false);
+        (custom || !one.is_tenant_wide()).then(|| {
+            let kind = if custom { "custom" } else { "in part of the directory" };
+            format!("{} ({kind})", crate::graph::error::one_line(one.role(), 80))
+        })
+    };
+    Ok(found.unwrap_or_default().iter().filter_map(other).collect())
 }
 
 fn read_access(

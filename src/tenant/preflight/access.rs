@@ -6,132 +6,94 @@ use super::coverage::{self, JOIN, REGISTER, Subject};
 use super::facts::{Action, Facts, Gap, KeyModel, WhatIf, Why, calls};
 use super::verdict::{Evidence, Found, Remedy};
 use super::{Judged, names, no_people};
-use crate::graph::Document;
+use crate::graph::conditional_access::{Control, Grant};
+use crate::graph::grant::{Demand, Enough, Proof};
 use crate::graph::licences::{ENTRA_P1, ENTRA_P2, INTUNE, Subscription};
-use crate::model::{Aaguid, Upn, UserId};
+use crate::graph::{ConditionalAccessPolicy, Document};
+use crate::model::{Upn, UserId};
 
-const ONCE: &str = "temporaryAccessPassOneTime";
-const OFTEN: &str = "temporaryAccessPassMultiUse";
-
-/// Whether a control can be met.
+/// Whether a policy's demands can be met.
 enum Met {
     Yes,
-    /// Why not, to follow "it".
+    /// Why not, to follow the policy's name.
     No(String),
-    /// A strength whose combinations were not told.
+    /// A strength whose combinations were not told, or that lists models while none is named.
     Unclear,
 }
 
 /// What one brings to a sign-in.
 enum Brings<'a> {
-    /// A pass of one of these modes, on a machine that is not managed.
-    Pass(&'a [&'a str]),
-    /// A key of one of these models; empty means any.
+    /// A pass on a machine that is not managed: one-time or not, whichever will do.
+    Pass(&'a [bool]),
+    /// Keys, all of these models; empty means any.
     Key(&'a [KeyModel]),
 }
 
-/// Combinations of a strength: each a list of modes that are used together.
-fn combinations(strength: &Value) -> Option<Vec<Vec<&str>>> {
-    let list = strength["allowedCombinations"].as_array()?;
-    // The documentation writes ", ", the service ",".
-    Some(list.iter().filter_map(Value::as_str).map(|one| one.split(',').map(str::trim).collect()).collect())
-}
-
-fn strength_met(strength: &Value, brings: &Brings<'_>) -> Met {
-    let name = coverage::name(strength);
-    let Some(combinations) = combinations(strength) else { return Met::Unclear };
-    let alone =
-        |mode: &str| combinations.iter().any(|one| matches!(one.as_slice(), [only] if only.eq_ignore_ascii_case(mode)));
-    match brings {
-        Brings::Pass(modes) => {
-            if modes.iter().any(|mode| alone(mode)) {
-                Met::Yes
-            } else {
-                Met::No(format!("asks for the strength {name}, which a pass does not meet ({})", modes.join(" or ")))
-            }
-        }
-        Brings::Key(models) => {
-            if !alone("fido2") {
-                return Met::No(format!("asks for the strength {name}, which no security key meets"));
-            }
-            let allowed = allowed_models(strength);
-            let outside: Vec<String> = models
+impl Brings<'_> {
+    /// Against one strength.
+    fn weigh(&self, strength: &Demand) -> Met {
+        let enough = match self {
+            Self::Pass(kinds) => kinds
                 .iter()
-                .filter(|model| allowed.as_ref().is_some_and(|allowed| !allowed.contains(&model.aaguid)))
-                .map(KeyModel::shown)
-                .collect();
-            match (outside.is_empty(), &allowed, models.is_empty()) {
-                (false, ..) => {
-                    Met::No(format!("asks for the strength {name}, which does not list {}", outside.join(", ")))
-                }
-                (true, Some(_), true) => Met::Unclear,
-                (true, ..) => Met::Yes,
+                .map(|one_time| strength.weigh(Proof::AccessPass { one_time: *one_time }))
+                .reduce(Enough::or),
+            Self::Key([]) => Some(strength.weigh(Proof::Key(None))),
+            Self::Key(models) => {
+                models.iter().map(|model| strength.weigh(Proof::Key(Some(model.aaguid)))).reduce(Enough::and)
             }
+        };
+        match enough {
+            Some(Enough::Yes) => Met::Yes,
+            Some(Enough::No(why)) => Met::No(format!("asks for more: {why}")),
+            Some(Enough::Depends(_)) | None => Met::Unclear,
+        }
+    }
+
+    /// Against one demand. Devices and apps have nothing to do with whether a key is taken.
+    fn meets(&self, demand: &Demand) -> Met {
+        match (demand, self) {
+            (Demand::Control(Control::Block), _) => Met::No("blocks".to_owned()),
+            (
+                Demand::Control(
+                    Control::CompliantDevice
+                    | Control::DomainJoinedDevice
+                    | Control::ApprovedApplication
+                    | Control::CompliantApplication,
+                ),
+                Self::Pass(_),
+            ) => Met::No(format!("asks for {demand}")),
+            (Demand::Strength(_), _) => self.weigh(demand),
+            _ => Met::Yes,
         }
     }
 }
 
-/// The AAGUIDs a strength is limited to; `None` where it is not.
-fn allowed_models(strength: &Value) -> Option<Vec<Aaguid>> {
-    let configurations = strength["combinationConfigurations"].as_array()?;
-    let mut limited = None;
-    for configuration in configurations {
-        let about_keys = configuration["appliesToCombinations"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .any(|one| one.eq_ignore_ascii_case("fido2"));
-        if let Some(list) = configuration["allowedAAGUIDs"].as_array().filter(|_| about_keys) {
-            limited
-                .get_or_insert_with(Vec::new)
-                .extend(list.iter().filter_map(Value::as_str).filter_map(Aaguid::parse));
-        }
-    }
-    limited
+fn grant_of(policy: &Value) -> Option<Grant> {
+    Document::from_json(policy.clone()).map(ConditionalAccessPolicy::from_document)?.grant()
 }
 
-/// Whether a policy's grant controls can be met.
 fn met(policy: &Value, brings: &Brings<'_>) -> Met {
-    let grant = &policy["grantControls"];
-    let controls: Vec<&str> =
-        grant["builtInControls"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    if controls.iter().any(|control| control.eq_ignore_ascii_case("block")) {
+    let Some(grant) = grant_of(policy) else { return Met::Yes };
+    let demands = grant.demands();
+    // A block counts whatever stands beside it.
+    if demands.contains(&Demand::Control(Control::Block)) {
         return Met::No("blocks".to_owned());
     }
-    let strength = &grant["authenticationStrength"];
-    let one = |control: &str| match (control.to_ascii_lowercase().as_str(), brings) {
-        ("compliantdevice", Brings::Pass(_)) => Met::No("asks for a compliant device".to_owned()),
-        ("domainjoineddevice", Brings::Pass(_)) => Met::No("asks for a hybrid joined device".to_owned()),
-        ("approvedapplication" | "compliantapplication", Brings::Pass(_)) => {
-            Met::No("asks for an approved application".to_owned())
-        }
-        // The rest is met by a pass or a key, or has nothing to do with either.
-        _ => Met::Yes,
-    };
-    let each = controls
-        .iter()
-        .map(|control| one(control))
-        .chain((!strength.is_null()).then(|| strength_met(strength, brings)))
-        .collect::<Vec<_>>();
-    if each.is_empty() {
-        return Met::Yes;
-    }
-    let any_will_do = grant["operator"].as_str().is_some_and(|operator| operator.eq_ignore_ascii_case("OR"));
+    let each: Vec<Met> = demands.iter().map(|demand| brings.meets(demand)).collect();
     let unclear = each.iter().any(|met| matches!(met, Met::Unclear));
+    let yes = each.iter().any(|met| matches!(met, Met::Yes));
     let refused: Vec<String> = each
-        .iter()
+        .into_iter()
         .filter_map(|met| match met {
-            Met::No(why) => Some(why.clone()),
+            Met::No(why) => Some(why),
             Met::Yes | Met::Unclear => None,
         })
         .collect();
-    if any_will_do && each.iter().any(|met| matches!(met, Met::Yes)) || refused.is_empty() && !unclear {
-        Met::Yes
-    } else if unclear && (any_will_do || refused.is_empty()) {
-        Met::Unclear
-    } else {
-        Met::No(refused.join(" and "))
+    match (grant.all, refused.is_empty(), unclear) {
+        (false, ..) if yes => Met::Yes,
+        (_, true, false) => Met::Yes,
+        (false, _, true) | (true, true, true) => Met::Unclear,
+        _ => Met::No(refused.join(" and ")),
     }
 }
 
@@ -188,13 +150,12 @@ fn weigh(asked: &[&WhatIf], brings: &Brings<'_>, remedy: &'static str) -> Vec<Fo
                     found.push(Found::unknown(&gap).about(people()));
                 }
                 Met::No(why) => {
-                    let evidence =
-                        Evidence::of(calls::WHAT_IF, format!("{name}.grantControls"), &policy["grantControls"]);
+                    let evidence = Evidence::of(calls::WHAT_IF, format!("{name}.grantControls"), asked_for(policy));
                     found.push(
                         if enforced {
-                            Found::fail(format!("{name} {why} when {doing}."), evidence, Remedy::text(remedy))
+                            Found::fail(format!("When {doing}, {name} {why}."), evidence, Remedy::text(remedy))
                         } else {
-                            let what = format!("{name} is report-only; switched on, it {why} when {doing}.");
+                            let what = format!("When {doing}, {name} {why}, once it is no longer report-only.");
                             Found::warn(what, evidence, Remedy::text(remedy))
                         }
                         .about(people()),
@@ -206,31 +167,47 @@ fn weigh(asked: &[&WhatIf], brings: &Brings<'_>, remedy: &'static str) -> Vec<Fo
     found
 }
 
+/// What a policy asks for, in the order of its controls.
+fn asked_for(policy: &Value) -> String {
+    let Some(grant) = grant_of(policy) else { return "nothing".to_owned() };
+    let demands: Vec<String> = grant.demands().iter().map(ToString::to_string).collect();
+    demands.join(if grant.all { " and " } else { " or " })
+}
+
 fn of_kind(action: &Action, wanted: &Action) -> bool {
     std::mem::discriminant(action) == std::mem::discriminant(wanted)
 }
 
-fn pass_modes(facts: &Facts) -> &'static [&'static str] {
+/// Which passes there will be: one-time, or not.
+fn passes(facts: &Facts) -> &'static [bool] {
     let forced = facts.method("TemporaryAccessPass").ok().and_then(|policy| policy["isUsableOnce"].as_bool());
     match (facts.plan.one_time_pass, forced) {
-        (_, Some(true)) | (Some(true), _) => &[ONCE],
-        (Some(false), _) => &[OFTEN],
-        (None, _) => &[ONCE, OFTEN],
+        (_, Some(true)) | (Some(true), _) => &[true],
+        (Some(false), _) => &[false],
+        (None, _) => &[true, false],
+    }
+}
+
+fn pass_words(kinds: &[bool]) -> &'static str {
+    match kinds {
+        [true] => "a one-time pass",
+        [false] => "a multi-use pass",
+        _ => "a pass",
     }
 }
 
 pub(super) fn registering(facts: &Facts) -> Judged {
     let (asked, left_out) = evaluated(facts, |action| *action == Action::RegisterSecurityInformation)?;
-    let modes = pass_modes(facts);
+    let kinds = passes(facts);
     let mut found = weigh(
         &asked,
-        &Brings::Pass(modes),
+        &Brings::Pass(kinds),
         "Ask for a strength that takes passes (`keybench tenant preset pilot` writes one), add the bench's place to the named \
          locations, or exclude the bench group.",
     );
     found.extend(left_out);
     if found.is_empty() {
-        let evidence = Evidence::of(calls::WHAT_IF, "grantControls", format!("met by {}", modes.join(" or ")));
+        let evidence = Evidence::of(calls::WHAT_IF, "grantControls", format!("met by {}", pass_words(kinds)));
         found
             .push(Found::pass("A pass meets every policy that applies to registering security information.", evidence));
     }
@@ -322,7 +299,7 @@ pub(super) fn signing_in(facts: &Facts) -> Judged {
 
 pub(super) fn pass_everywhere(facts: &Facts) -> Judged {
     let (asked, left_out) = evaluated(facts, |action| of_kind(action, &SIGN_IN))?;
-    let modes = pass_modes(facts);
+    let kinds = passes(facts);
     let mut found: Vec<Found> = Vec::new();
     let mut people: Vec<Upn> = Vec::new();
     let mut policies = std::collections::BTreeSet::new();
@@ -335,8 +312,10 @@ pub(super) fn pass_everywhere(facts: &Facts) -> Judged {
             }
         };
         let lacking = answer.iter().filter(|policy| coverage::is_enabled(policy)).filter(|policy| {
-            let strength = &policy["grantControls"]["authenticationStrength"];
-            !strength.is_null() && matches!(strength_met(strength, &Brings::Pass(modes)), Met::No(_))
+            let demands = grant_of(policy).map(|grant| grant.demands()).unwrap_or_default();
+            demands
+                .iter()
+                .any(|one| matches!(one, Demand::Strength(_)) && matches!(Brings::Pass(kinds).weigh(one), Met::No(_)))
         });
         let names: Vec<String> = lacking.map(coverage::name).collect();
         if !names.is_empty() {
@@ -359,11 +338,8 @@ pub(super) fn pass_everywhere(facts: &Facts) -> Judged {
     }
     found.extend(left_out);
     if found.is_empty() {
-        let evidence = Evidence::of(
-            calls::WHAT_IF,
-            "grantControls.authenticationStrength.allowedCombinations",
-            modes.join(" or "),
-        );
+        let evidence =
+            Evidence::of(calls::WHAT_IF, "grantControls.authenticationStrength.allowedCombinations", pass_words(kinds));
         found.push(Found::pass("Applications take a pass too, or ask for no strength.", evidence));
     }
     Ok(found)
@@ -403,7 +379,7 @@ pub(super) fn joining(facts: &Facts) -> Judged {
         Ok((asked, left_out)) => {
             let mut weighed = weigh(
                 &asked,
-                &Brings::Pass(pass_modes(facts)),
+                &Brings::Pass(passes(facts)),
                 "Let the strength take passes. Other controls than MFA and a strength are not supported for joining devices.",
             );
             for one in weighed.iter_mut().filter(|one| one.verdict == super::Verdict::Fail) {

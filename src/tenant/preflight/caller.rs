@@ -9,8 +9,13 @@ use super::{Judged, names};
 /// The role that registers passkeys for people who hold no role.
 pub const AUTHENTICATION_ADMINISTRATOR: &str = "c4e39bd9-1100-46d3-8c65-fb160da0071f";
 /// The one that does so for everybody.
-const PRIVILEGED_AUTHENTICATION_ADMINISTRATOR: &str = "7be44c8a-adaf-4e2a-84d6-ab2649e08a13";
-const GLOBAL_ADMINISTRATOR: &str = "62e90394-69f5-4237-9190-012177145e10";
+pub const PRIVILEGED_AUTHENTICATION_ADMINISTRATOR: &str = "7be44c8a-adaf-4e2a-84d6-ab2649e08a13";
+/// The one that does everything.
+pub const GLOBAL_ADMINISTRATOR: &str = "62e90394-69f5-4237-9190-012177145e10";
+
+/// The three that may manage other people's authentication methods.
+pub const MANAGING: [&str; 3] =
+    [AUTHENTICATION_ADMINISTRATOR, PRIVILEGED_AUTHENTICATION_ADMINISTRATOR, GLOBAL_ADMINISTRATOR];
 
 /// Roles whose holders an Authentication Administrator may manage (Microsoft Entra, "Who can perform sensitive actions").
 const MANAGEABLE: [&str; 8] = [
@@ -105,6 +110,16 @@ pub(super) fn role(facts: &Facts) -> Judged {
     let some = holds(AUTHENTICATION_ADMINISTRATOR);
     if !all && !some {
         let who = facts.account.name.as_deref().unwrap_or("The signed-in account");
+        if !facts.caller_assigned.is_empty() {
+            let held = facts.caller_assigned.join(", ");
+            return Ok(vec![Found::warn(
+                format!(
+                    "{who} holds {held}; whether that covers these people's authentication methods shows at the first of them."
+                ),
+                Evidence::of(calls::MY_ASSIGNMENTS, "roleDefinition, directoryScopeId", &held),
+                Remedy::text("Compare with the people; Authentication Administrator for the whole tenant always does."),
+            )]);
+        }
         return Ok(vec![Found::fail(
             format!("{who} holds no role that may manage other people's authentication methods."),
             evidence(),

@@ -16,7 +16,7 @@ pub struct Check {
     pub calls: &'static [Call],
     /// What it is weighed for.
     pub purposes: &'static [Purpose],
-    /// A run weighs it before its first key.
+    /// A run weighs it before its first key. What depends on the key in hand (PF09, PF10, PF33) it weighs at each key.
     pub in_run: bool,
     /// The verdicts it can give beside pass and unknown.
     pub verdicts: &'static [Verdict],
@@ -53,7 +53,7 @@ macro_rules! checks {
 checks! {
     1 "permissions" [P S O] true caller::permissions, [Fail Warn], [calls::TOKEN],
         "The token may write what the mode writes, and read what is read beforehand.", "Consent to what is named.";
-    2 "role" [P S O] true caller::role, [Fail], [calls::MY_ROLES, calls::ROLES],
+    2 "role" [P S O] true caller::role, [Fail Warn], [calls::MY_ROLES, calls::MY_ASSIGNMENTS, calls::ROLES],
         "A signed-in person is Authentication Administrator, or Privileged Authentication Administrator where people hold roles.", "Activate or assign the role.";
     3 "own account" [P S O] true caller::own_account, [Fail], [calls::TOKEN],
         "The signed-in account is not among the people.", "A colleague does this one.";
@@ -67,9 +67,9 @@ checks! {
         "Everybody is in an included group and in no excluded one.", "Add them to the pilot group.";
     8 "self-service set-up" [P S] true passkeys::self_service, [Fail], [calls::POLICY],
         "Self-service set-up is allowed; registration by an administrator needs it too.", "Allow it.";
-    9 "key model allowed" [P S] true passkeys::model, [Fail], [calls::POLICY],
+    9 "key model allowed" [P S] false passkeys::model, [Fail], [calls::POLICY],
         "A profile of each person accepts each model.", "Add the AAGUID, or use another model.";
-    10 "attestation" [P S] true passkeys::attestation, [Fail Warn], [calls::POLICY],
+    10 "attestation" [P S] false passkeys::attestation, [Fail Warn], [calls::POLICY],
         "Where attestation is asked for, the model is certified and gives packed attestation.", "Use another model; don't switch attestation off for one key.";
     11 "policy schema" [P S] false passkeys::schema, [Info], [calls::POLICY],
         "The policy has passkey profiles.", "Opt in before October 2027.";
@@ -93,7 +93,7 @@ checks! {
         "Strengths for applications take a pass too.", "Nothing to do.";
     21 "device join" [S] false access::joining, [Warn], [calls::ACCESS, calls::DEVICES, calls::WHAT_IF],
         "With a policy for joining devices, the tenant-wide switch is off and a pass meets the policy.", "Turn the switch off; let the strength take passes.";
-    22 "break-glass" [ACCESS] false access::break_glass, [Fail], [calls::ACCESS, calls::ADMINISTRATORS],
+    22 "break-glass" [ACCESS] false access::break_glass, [Fail], [calls::ACCESS, calls::ADMINISTRATORS, calls::METHODS],
         "Every policy excludes the break-glass accounts, and two Global Administrators are ready for an emergency.", "Exclude them; make two.";
     23 "security defaults" [ACCESS] false access::security_defaults, [Fail], [calls::DEFAULTS],
         "Security defaults are off.", "Turn them off when the policies go on.";
@@ -115,7 +115,7 @@ checks! {
         "SMS and voice calls are off.", "Turn them off.";
     32 "second authenticator" [P S O] false people::second_authenticator, [Warn], [calls::METHODS, calls::SAID],
         "Everybody will have two strong authenticators, or recovery is written down.", "A second key.";
-    33 "passkeys there" [P] true people::passkeys_there, [Warn], [calls::PASSKEYS],
+    33 "passkeys there" [P] false people::passkeys_there, [Warn], [calls::METHODS, calls::PASSKEYS],
         "Nobody has a passkey of this model yet.", "Leave them out, or delete what is lost.";
     34 "OATH tokens" [O] false settings::oath, [Fail], [calls::OATH_POLICY, calls::OATH_DEVICES],
         "Hardware OATH is on and in scope; each line is sound and its serial number new (beta).", "Correct the line.";

@@ -55,6 +55,8 @@ pub mod calls {
     pub const PLAN: Call = Call::none("the command line");
     /// The caller's roles.
     pub const MY_ROLES: Call = Call::get("/v1.0/me/transitiveMemberOf/microsoft.graph.directoryRole");
+    /// What the caller is assigned directly, in part of the directory too.
+    pub const MY_ASSIGNMENTS: Call = Call::get("/v1.0/roleManagement/directory/roleAssignments");
     /// A person.
     pub const USER: Call = Call::get("/v1.0/users/{id}");
     /// Group membership.
@@ -409,6 +411,9 @@ pub struct Facts {
     pub account: Account,
     /// The signed-in person's directory roles; not asked of an application.
     pub caller_roles: Asked<Vec<Role>>,
+    /// Roles the signed-in person holds besides, in words: within a part of the directory only, or custom ones. Asked where the
+    /// roles above don't suffice.
+    pub caller_assigned: Vec<String>,
     /// Graph's host.
     pub graph_host: String,
     /// Graph is a simulator on this machine.

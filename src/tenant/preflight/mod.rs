@@ -7,10 +7,11 @@
 //! area (`caller`, `people`, `passkeys`, `passes`, `access`, `settings`) with one function per check.
 
 mod access;
-mod caller;
+pub(super) mod caller;
 pub mod catalogue;
 pub mod coverage;
 pub mod facts;
+pub mod page;
 mod passes;
 mod passkeys;
 pub(super) mod people;

@@ -117,7 +117,7 @@ pub(super) fn shape(facts: &Facts) -> Judged {
         let matrix: Vec<&str> = facts.plan.first_devices.iter().map(|device| needs(*device)).collect();
         found.push(
             Found::warn(
-                format!("One-time passes don't carry people through {}.", devices.join(" or ")),
+                format!("One-time passes don't carry people through {}.", devices.join("; ")),
                 Evidence::of(calls::POLICY, field("isUsableOnce"), once),
                 Remedy::text(format!(
                     "{} Issue multi-use passes to these people; or provision the key for them first.",

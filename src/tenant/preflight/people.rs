@@ -78,13 +78,10 @@ pub(super) fn accounts(facts: &Facts) -> Judged {
         );
     }
     if !disabled.is_empty() {
-        let verb = if disabled.len() == 1 { "account is" } else { "accounts are" };
+        let verb = if disabled.len() == 1 { "is" } else { "are" };
         found.push(
             Found::warn(
-                format!(
-                    "Disabled {verb} on the roster: {}. They can't try their key, and reports leave them out.",
-                    names(&disabled)
-                ),
+                format!("{} {verb} disabled: they can't try their key, and reports leave them out.", names(&disabled)),
                 Evidence::of(calls::USER, "accountEnabled", "false"),
                 Remedy::text("Enable them before the run, which refuses disabled accounts; or take the lines out.")
                     .by("PATCH /v1.0/users/{id}"),
@@ -117,7 +114,7 @@ pub(super) fn said(facts: &Facts, topic: Topic) -> Asked<&Statement> {
         Gap::new(
             Why::NoApi,
             calls::SAID,
-            format!("{} can't be read by any API, and nobody has said it yet", topic.title()),
+            format!("nobody has said yet how it stands, and no API tells: {}", topic.title()),
             format!(
                 "Look ({}), then run `keybench tenant confirm {} done` (or not-done, not-used); it is asked once.",
                 topic.portal(),

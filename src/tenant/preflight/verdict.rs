@@ -76,6 +76,15 @@ impl Evidence {
     }
 }
 
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, field, value } = self;
+        let blank = if method.is_empty() { "" } else { " " };
+        write!(f, "{method}{blank}{path}: ")?;
+        if field.is_empty() { f.write_str(value) } else { write!(f, "{field} = {value}") }
+    }
+}
+
 /// Longer values are cut: evidence is for reading.
 const LONGEST_VALUE: usize = 200;
 
@@ -150,8 +159,7 @@ impl Found {
 
     /// Not known.
     pub fn unknown(gap: &Gap) -> Self {
-        let mut what = gap.what.trim_end_matches('.').to_owned();
-        what.push('.');
+        let what = sentence(&gap.what);
         Self {
             verdict: Verdict::Unknown,
             what,
@@ -175,6 +183,14 @@ impl Found {
         self.evidence.push(evidence);
         self
     }
+}
+
+/// A sentence: a capital at its start, unless that is a name of something, and a full stop.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", chars.as_str())
 }
 
 /// A result with its check.
@@ -202,6 +218,43 @@ pub struct Finding {
 
 fn word<S: serde::Serializer>(why: &Option<Why>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(why.map_or("", Why::word))
+}
+
+/// Findings of several checks that say the same: one refused question leaves many checks unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Together<'a> {
+    /// The checks, by number.
+    pub checks: Vec<(Id, &'static str)>,
+    /// The first of them, which speaks for all.
+    pub finding: &'a Finding,
+}
+
+impl Together<'_> {
+    /// `PF06 passkeys on`, or the numbers alone where there are several.
+    pub fn title(&self) -> String {
+        match self.checks.as_slice() {
+            [(id, name)] => format!("{id} {name}"),
+            many => many.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+/// Findings that say the same, brought together; the order is that of the first of each.
+pub fn together(findings: &[Finding]) -> Vec<Together<'_>> {
+    let mut all: Vec<Together<'_>> = Vec::new();
+    for finding in findings {
+        let same = |one: &&mut Together<'_>| {
+            let other = one.finding;
+            finding.verdict == Verdict::Unknown
+                && (other.verdict, &other.what, &other.remedy, &other.people)
+                    == (finding.verdict, &finding.what, &finding.remedy, &finding.people)
+        };
+        match all.iter_mut().find(same) {
+            Some(one) => one.checks.push((finding.id, finding.name)),
+            None => all.push(Together { checks: vec![(finding.id, finding.name)], finding }),
+        }
+    }
+    all
 }
 
 /// How everything stands.

@@ -13,11 +13,13 @@ pub mod export;
 pub mod interrupt;
 pub mod key;
 pub mod ledger;
+pub mod login;
 #[cfg(all(test, unix))]
 mod ledger_tests;
 pub mod man;
 pub mod output;
 pub mod prompt;
+pub mod rights;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
@@ -37,7 +39,7 @@ pub mod doctor;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Overrides, Settings, Sources};
 use crate::logging::{self, LoggingError};
@@ -92,6 +94,9 @@ pub struct Global {
     /// No colours (as NO_COLOR=1 does)
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Which command was typed, e.g. `ledger verify`: [`rights`] are looked up by it.
+    #[arg(skip)]
+    pub command: String,
 }
 
 /// The commands, in the order in which a newcomer meets them.
@@ -111,6 +116,14 @@ pub enum Command {
     /// Everything that can be known before the first touch: settings, rights to open keys, the keys in the ports, the ledger,
     /// the clock, signing in, permissions, and what the tenant's passkey policy allows.
     Doctor(doctor::DoctorArgs),
+    /// Sign in once, for the commands that follow
+    ///
+    /// Keeps the sign-in in the system's keyring, so that the next commands need no person at the browser.
+    Login(login::LoginArgs),
+    /// Remove the kept sign-in
+    Logout(login::LogoutArgs),
+    /// Who is signed in: account, permissions, roles, tenant, clock
+    Whoami(login::WhoamiArgs),
     /// Provision keys for the people of a roster or a group; also resumes
     ///
     /// Checks every person first, then provisions one key after another, on as many ports as there are. Stop it when you
@@ -184,7 +197,13 @@ pub fn run_command_line(
     output: &Output,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let matches = Cli::command().try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        cli.global.command = typed(&matches);
+        Ok(cli)
+    });
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return not_a_command(&error, output),
     };
@@ -205,6 +224,17 @@ pub fn run_command_line(
             error.exit
         }
     }
+}
+
+/// The names of the command, without its options.
+fn typed(matches: &clap::ArgMatches) -> String {
+    let mut names = Vec::new();
+    let mut at = matches;
+    while let Some((name, below)) = at.subcommand() {
+        names.push(name);
+        at = below;
+    }
+    names.join(" ")
 }
 
 /// Log lines go to stderr; `KEYBENCH_LOG` stands over `-v`.
@@ -245,6 +275,9 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Demo(args) => demo::run(context, args),
         Command::Config(command) => config::run(context, command),
         Command::Doctor(args) => doctor::run(context, args),
+        Command::Login(args) => login::login(context, args),
+        Command::Logout(args) => login::logout(context, args),
+        Command::Whoami(args) => login::whoami(context, args),
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),

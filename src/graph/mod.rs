@@ -21,6 +21,7 @@ mod http;
 pub mod methods_policy;
 mod page;
 pub mod retry;
+pub mod roles;
 pub mod server_clock;
 #[cfg(test)]
 mod testing;
@@ -28,7 +29,7 @@ mod testing;
 mod tests;
 pub mod users;
 
-pub use auth::{Account, ClientCertificate, DevicePrompt, Flow, SignIn, SignInPrompt, SignInSettings, TokenSource};
+pub use auth::{Account, ClientCertificate, DevicePrompt, Flow, Keeper, SignIn, SignInPrompt, SignInSettings, TokenSource};
 pub use cancel::Cancel;
 pub use client::{ApiVersion, Counts, Graph, GraphEvent, GraphSettings, Observer};
 pub use cloud::Cloud;

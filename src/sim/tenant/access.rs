@@ -83,6 +83,14 @@ pub(super) fn role_template(name: &str) -> Option<&'static str> {
         "Authentication Policy Administrator" => "0526716b-113d-4c15-b2c8-68e3c22b9f80",
         "Global Reader" => "f2ef992c-3afb-46b9-b7cf-a126ee74c451",
         "Global Administrator" => "62e90394-69f5-4237-9190-012177145e10",
+        "Conditional Access Administrator" => "b1be1c3e-b65d-4f19-8427-f6fa0d97feb9",
+        "Security Administrator" => "194ae4cb-b126-40b2-bd5b-6091b380977d",
+        "Security Reader" => "5d6b6bb7-de71-4623-b4af-96380a352509",
+        "Reports Reader" => "4a5d8f65-41da-4de4-8968-e035b65339cf",
+        "User Administrator" => "fe930be7-5e62-47db-91af-98c3a49a38b1",
+        "Groups Administrator" => "fdd7a751-b60b-444a-984c-02652fe8fa1c",
+        "Cloud Application Administrator" => "158c047a-c907-4556-b7ef-446551a6b5f7",
+        "Application Administrator" => "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3",
         _ => return None,
     })
 }

@@ -192,6 +192,7 @@ pub(super) fn register(
         aaguid: accepted.aaguid,
         display_name: accepted.display_name,
         created: now,
+        last_used: None,
         synced: accepted.synced,
         attested: accepted.attested,
         certificates: accepted.certificates,
@@ -255,7 +256,7 @@ fn as_json(method: &Method, version: Version) -> Value {
         "passkeyType": if method.synced { "synced" } else { "deviceBound" },
     });
     if version == Version::Beta {
-        value["lastUsedDateTime"] = Value::Null;
+        value["lastUsedDateTime"] = method.last_used.map_or(Value::Null, |at| seconds(at).into());
     }
     value
 }
@@ -287,6 +288,9 @@ pub(super) fn list(
     let id = target(store, version, caller, who, Act::Read)?.id.clone();
     let mut methods: Vec<Value> = store.visible_methods(&id).iter().map(|method| as_json(method, version)).collect();
     if all {
+        if let Some(person) = store.person(&id) {
+            methods.extend(super::insight::other_methods(store, version, person));
+        }
         // Everybody has a password; its id is the same everywhere.
         methods.push(json!({
             "@odata.type": "#microsoft.graph.passwordAuthenticationMethod",

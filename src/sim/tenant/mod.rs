@@ -23,6 +23,8 @@ mod fido2;
 mod filter;
 mod groups;
 mod http;
+mod insight;
+mod log_filter;
 mod oauth;
 mod oauth_client;
 pub mod people;

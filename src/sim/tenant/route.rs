@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::http::{Call, Version};
+use super::insight::InsightCall;
 
 /// The kind of a call: what fault rules name and `/sim/state` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +49,14 @@ pub enum Kind {
     Policy,
     /// `GET /organization`
     Organization,
+    /// `GET /auditLogs/signIns`
+    SignIns,
+    /// `GET /auditLogs/directoryAudits`
+    Audits,
+    /// `GET /reports/authenticationMethods/userRegistrationDetails…`
+    Registrations,
+    /// `GET …/roleEligibilityScheduleInstances/…`
+    EligibleRoles,
     /// Anything else.
     Other,
 }
@@ -76,6 +85,10 @@ impl Kind {
             Self::Methods => "methods",
             Self::Policy => "policy",
             Self::Organization => "organization",
+            Self::SignIns => "signIns",
+            Self::Audits => "audits",
+            Self::Registrations => "registrations",
+            Self::EligibleRoles => "eligibleRoles",
             Self::Other => "other",
         }
     }
@@ -110,6 +123,7 @@ pub(super) enum GraphCall {
     Policy,
     PolicyOf(String),
     Organization,
+    Insight(InsightCall),
     Batch,
 }
 
@@ -182,6 +196,7 @@ impl Route {
                 Who::Named(name) => Some(name),
                 Who::Me => None,
             },
+            GraphCall::Insight(call) => call.person(),
             _ => None,
         }
     }
@@ -206,6 +221,7 @@ impl GraphCall {
             Self::Methods(_) => Kind::Methods,
             Self::Policy | Self::PolicyOf(_) => Kind::Policy,
             Self::Organization => Kind::Organization,
+            Self::Insight(call) => call.kind(),
             Self::Batch => Kind::Batch,
         }
     }
@@ -230,6 +246,9 @@ fn graph_call(method: &str, path: &[&str]) -> Option<Result<GraphCall, WrongMeth
     let lower: Vec<String> = path.iter().map(|part| part.to_ascii_lowercase()).collect();
     let segments: Vec<&str> = lower.iter().map(String::as_str).collect();
     let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
+    if let Some(call) = InsightCall::of(method, &segments, path) {
+        return Some(call.map(GraphCall::Insight).ok_or(WrongMethod));
+    }
     let (who, rest) = match segments.as_slice() {
         ["me", rest @ ..] if !rest.is_empty() => (Some(Who::Me), rest),
         ["users", _, rest @ ..] if !rest.is_empty() => (Some(Who::Named(at(1))), rest),

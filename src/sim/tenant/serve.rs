@@ -29,7 +29,7 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{batch, control, fido2, groups, oauth, policy, users};
+use super::{batch, control, fido2, groups, insight, oauth, policy, users};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -110,6 +110,14 @@ impl RunningTenant {
         let now = store.now();
         store.faults.add(rule, now);
         Ok(())
+    }
+
+    /// A person signs in, so that the log has something to show: what `POST /sim/sign-in` takes.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn person_signs_in(&self, what: &Value) -> Result<(), String> {
+        insight::person_signs_in(&mut lock(&self.store), what).map(drop)
     }
 
     /// Moves the tenant's clock on.
@@ -467,6 +475,7 @@ fn graph_answer(
         GraphCall::Policy => policy::whole(store, version, caller),
         GraphCall::PolicyOf(id) => policy::one(store, version, caller, id),
         GraphCall::Organization => policy::organization(store, version, caller),
+        GraphCall::Insight(what) => insight::answer(store, version, caller, what, call),
         GraphCall::Batch => Err(errors::graph(400, "BadRequest", "A batch can't hold a batch.")),
     }
 }

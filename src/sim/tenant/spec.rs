@@ -31,6 +31,8 @@ pub struct TenantSpec {
     pub sign_in: SignInSpec,
     /// The passkey policy.
     pub policy: PolicySpec,
+    /// The Entra licence, which logs and roles to activate depend on.
+    pub premium: Premium,
     /// Where the real service is known, or suspected, to vary.
     pub quirks: Quirks,
     /// Status and code of each kind of refusal, where they should differ from the default.
@@ -52,6 +54,7 @@ impl Default for TenantSpec {
             app: AppSpec::default(),
             sign_in: SignInSpec::default(),
             policy: PolicySpec::default(),
+            premium: Premium::default(),
             quirks: Quirks::default(),
             codes: BTreeMap::new(),
             faults: FaultPlan::default(),
@@ -86,6 +89,15 @@ pub struct PersonSpec {
     /// Passkeys the person already has.
     #[serde(default)]
     pub passkeys: u32,
+    /// Roles that the person could activate (Privileged Identity Management).
+    #[serde(default)]
+    pub eligible_roles: Vec<String>,
+    /// Other methods the person has, by their names in the registration report, such as `microsoftAuthenticatorPush`.
+    #[serde(default)]
+    pub registered: Vec<String>,
+    /// Self-service password reset is on for them.
+    #[serde(default)]
+    pub sspr: bool,
 }
 
 impl PersonSpec {
@@ -100,6 +112,9 @@ impl PersonSpec {
             roles: Vec::new(),
             groups: Vec::new(),
             passkeys: 0,
+            eligible_roles: Vec::new(),
+            registered: Vec::new(),
+            sspr: false,
         }
     }
 }
@@ -112,6 +127,19 @@ pub enum UserType {
     Member,
     /// Invited from elsewhere; can't have a passkey.
     Guest,
+}
+
+/// The tenant's Entra licence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Premium {
+    /// Entra ID Free: no sign-in log by Graph, no registration report.
+    None,
+    /// Entra ID P1.
+    P1,
+    /// Entra ID P2: roles to activate besides.
+    #[default]
+    P2,
 }
 
 /// A group.
@@ -162,6 +190,9 @@ impl Default for AppSpec {
             "Policy.Read.AuthenticationMethod",
             "RoleManagement.Read.Directory",
             "Organization.Read.All",
+            "UserAuthMethod-Passkey.Read.All",
+            "UserAuthenticationMethod.Read.All",
+            "AuditLog.Read.All",
         ]
         .map(String::from)
         .to_vec();
@@ -186,6 +217,8 @@ pub struct SignInSpec {
     pub upn: Option<String>,
     /// Their directory roles, when they are added.
     pub roles: Vec<String>,
+    /// Roles they could activate, when they are added.
+    pub eligible_roles: Vec<String>,
     /// Answers of `authorization_pending` before the outcome.
     pub polls: u32,
     /// Seconds between polls that the device-code answer asks for.
@@ -200,6 +233,7 @@ impl Default for SignInSpec {
             upn: None,
             // The second role is for reading the policy, which the first can't.
             roles: vec!["Authentication Administrator".into(), "Global Reader".into()],
+            eligible_roles: Vec::new(),
             polls: 2,
             interval: 5,
             outcome: SignInOutcome::Approve,

@@ -26,6 +26,12 @@ pub(super) struct Person {
     pub(super) user_type: UserType,
     pub(super) enabled: bool,
     pub(super) roles: Vec<String>,
+    /// Roles that could be activated.
+    pub(super) eligible_roles: Vec<String>,
+    /// Names of the registration report beside those that follow from `methods`.
+    pub(super) registered: Vec<String>,
+    /// Self-service password reset is on for them.
+    pub(super) sspr: bool,
     /// Direct memberships, by group id.
     pub(super) groups: Vec<String>,
     /// Shown in `upns` and `/sim/state`; the signing-in admin need not be.
@@ -42,6 +48,7 @@ pub(super) struct Method {
     pub(super) aaguid: String,
     pub(super) display_name: Option<String>,
     pub(super) created: Timestamp,
+    pub(super) last_used: Option<Timestamp>,
     pub(super) synced: bool,
     pub(super) attested: bool,
     pub(super) certificates: Vec<String>,
@@ -81,6 +88,10 @@ pub(super) struct Store {
     pub(super) pending: Pending,
     pub(super) rejected: Vec<(String, String)>,
     pub(super) log: Vec<Value>,
+    /// Rows of the sign-in log, oldest first.
+    pub(super) sign_ins: Vec<Value>,
+    /// Rows of the audit log, oldest first.
+    pub(super) audits: Vec<Value>,
     requests: BTreeMap<&'static str, u64>,
     offset: SignedDuration,
     counter: u64,
@@ -118,6 +129,8 @@ impl Store {
             pending: Pending::default(),
             rejected: Vec::new(),
             log: Vec::new(),
+            sign_ins: Vec::new(),
+            audits: Vec::new(),
             requests: BTreeMap::new(),
             offset: SignedDuration::ZERO,
             counter: 0,
@@ -143,7 +156,11 @@ impl Store {
         let mut people = self.spec.people.clone();
         let listed = people.len();
         if !people.iter().any(|person| person.upn.eq_ignore_ascii_case(admin_upn)) {
-            people.push(PersonSpec { roles: self.spec.sign_in.roles.clone(), ..PersonSpec::new(admin_upn) });
+            people.push(PersonSpec {
+                roles: self.spec.sign_in.roles.clone(),
+                eligible_roles: self.spec.sign_in.eligible_roles.clone(),
+                ..PersonSpec::new(admin_upn)
+            });
         }
         for (index, person) in people.into_iter().enumerate() {
             let id = person.id.unwrap_or_else(|| self.seed.guid(&format!("user {}", person.upn))).to_lowercase();
@@ -159,6 +176,9 @@ impl Store {
                 user_type: person.user_type,
                 enabled: person.enabled,
                 roles: person.roles,
+                eligible_roles: person.eligible_roles,
+                registered: person.registered,
+                sspr: person.sspr,
                 groups,
                 listed: index < listed,
                 methods,
@@ -208,6 +228,7 @@ impl Store {
             aaguid: "2fc0579f-8113-47ea-b116-bb5a8db9202a".into(),
             display_name: Some(format!("Old key {}", number + 1)),
             created: now,
+            last_used: None,
             synced: false,
             attested: true,
             certificates: Vec::new(),

@@ -167,9 +167,8 @@ pub(super) fn commands(names: &[String]) -> Result<Vec<&'static Rights>, CliErro
             .collect();
         if found.is_empty() && !rights::is_offline(name) {
             let nearest = rights::all().min_by_key(|row| strsim::damerau_levenshtein(row.command, name));
-            let next = nearest.map_or_else(String::new, |row| {
-                format!("write it as in docs/PERMISSIONS.md, e.g. `{}`.", row.command)
-            });
+            let next = nearest
+                .map_or_else(String::new, |row| format!("write it as in docs/PERMISSIONS.md, e.g. `{}`.", row.command));
             return Err(CliError::new(Exit::Usage, "usage", format!("There is no command `{name}`."), next));
         }
         rows.extend(found.into_iter().filter(|row| !rows.contains(row)).collect::<Vec<_>>());
@@ -213,7 +212,11 @@ fn compare(context: &Context<'_>, seen: &Seen, wanted: &[&'static Rights]) -> bo
                 Some(role) => format!("activate {role} in Privileged Identity Management, then sign in again."),
                 None => "have it assigned in the Entra admin centre, then sign in again.".to_owned(),
             };
-            context.output.answer(&format!("  `{}`: no active role {}\n    Next: {next}", row.command, any.join(" or ")));
+            context.output.answer(&format!(
+                "  `{}`: no active role {}\n    Next: {next}",
+                row.command,
+                any.join(" or ")
+            ));
         }
     }
     lacking
@@ -259,9 +262,8 @@ impl Seen {
             Some(Eligible::Roles(roles)) => roles.as_slice(),
             _ => &[],
         };
-        all.iter().filter(|one| {
-            !self.account.directory_roles.iter().any(|active| active.eq_ignore_ascii_case(&one.template))
-        })
+        all.iter()
+            .filter(|one| !self.account.directory_roles.iter().any(|active| active.eq_ignore_ascii_case(&one.template)))
     }
 
     fn show(&self, context: &Context<'_>) {
@@ -286,22 +288,28 @@ impl Seen {
                 heading = "";
             }
             for role in self.inactive() {
-                let until = role.until.map_or_else(String::new, |until| format!(", until {}", until.strftime("%Y-%m-%d")));
+                let until =
+                    role.until.map_or_else(String::new, |until| format!(", until {}", until.strftime("%Y-%m-%d")));
                 answer(heading, &format!("{} is NOT active: it could be activated{until}", role.name));
                 heading = "";
             }
             match &self.eligible {
                 _ if heading.is_empty() => {}
-                Some(Eligible::NotAllowed) => answer(heading, "none that the token tells; those that could be activated may not be read"),
+                Some(Eligible::NotAllowed) => {
+                    answer(heading, "none that the token tells; those that could be activated may not be read")
+                }
                 _ => answer(heading, "none"),
             }
         }
-        answer("Clock", &match self.skew {
-            None => "Graph told no time".to_owned(),
-            Some(skew) if skew.abs() < SignedDuration::from_secs(2) => "agrees with Graph's".to_owned(),
-            Some(skew) if skew.is_positive() => format!("{} s ahead of Graph's", skew.as_secs()),
-            Some(skew) => format!("{} s behind Graph's", skew.abs().as_secs()),
-        });
+        answer(
+            "Clock",
+            &match self.skew {
+                None => "Graph told no time".to_owned(),
+                Some(skew) if skew.abs() < SignedDuration::from_secs(2) => "agrees with Graph's".to_owned(),
+                Some(skew) if skew.is_positive() => format!("{} s ahead of Graph's", skew.as_secs()),
+                Some(skew) => format!("{} s behind Graph's", skew.abs().as_secs()),
+            },
+        );
     }
 
     fn warn(&self, context: &Context<'_>, tenant: &Tenant) {
@@ -312,7 +320,9 @@ impl Seen {
             context.output.warning(&format!("the sign-in is to tenant {found}, but the settings name {}.", tenant.id));
         }
         if self.skew.is_some_and(|skew| skew.abs() > SKEW) {
-            context.output.warning("this machine's clock is wrong; set it: challenges, certificates and codes go by the time.");
+            context
+                .output
+                .warning("this machine's clock is wrong; set it: challenges, certificates and codes go by the time.");
         }
     }
 
@@ -343,4 +353,4 @@ fn upper(text: &str) -> String {
 }
 
 #[cfg(all(test, feature = "sim"))]
-mod tests;
+pub(super) mod tests;

@@ -13,15 +13,17 @@ pub mod export;
 pub mod interrupt;
 pub mod key;
 pub mod ledger;
-pub mod login;
 #[cfg(all(test, unix))]
 mod ledger_tests;
+pub mod login;
 pub mod man;
 pub mod output;
 pub mod prompt;
+pub mod report;
 pub mod rights;
 pub mod run;
 pub mod show;
+pub mod sign_ins;
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "sim")]
@@ -149,6 +151,14 @@ pub enum Command {
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// What the tenant's sign-in log tells of people with new keys (beta)
+    ///
+    /// Which method was used, when, where it failed and why. The first use of a key that was provisioned here goes into the
+    /// ledger: the key is activated then.
+    SignIns(sign_ins::SignInsArgs),
+    /// Reports for those who don't sit at the bench
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// Verify the ledger, or rebuild it from its mirror
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -285,6 +295,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Export(command) => export::run(context, command),
+        Command::SignIns(args) => sign_ins::run(context, args),
+        Command::Report(command) => report::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]
         Command::Sim(command) => sim::run(context, command),

@@ -73,7 +73,9 @@ pub fn covers(held: &str, wanted: &str) -> bool {
     let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
     let writes = || wanted.contains(".Read.").then(|| wanted.replace(".Read.", ".ReadWrite."));
     let wider: &[&str] = match wanted {
-        "User.Read" => &["User.ReadWrite", "User.ReadBasic.All", "User.Read.All", "User.ReadWrite.All", "Directory.Read.All"],
+        "User.Read" => {
+            &["User.ReadWrite", "User.ReadBasic.All", "User.Read.All", "User.ReadWrite.All", "Directory.Read.All"]
+        }
         "User.Read.All" => &["Directory.Read.All", "Directory.ReadWrite.All"],
         "User.ReadWrite.All" => &["Directory.ReadWrite.All"],
         "GroupMember.Read.All" => {

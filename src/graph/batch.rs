@@ -103,6 +103,11 @@ impl PartAnswer {
 impl Graph {
     /// Any number of parts, in batches of twenty, some batches at the same time. Answers in the parts' order.
     pub(super) fn batch(&self, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
+        self.batch_on(ApiVersion::V1, parts, doing)
+    }
+
+    /// The same on one of Graph's versions; its parts go to that version too.
+    pub(super) fn batch_on(&self, api: ApiVersion, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
         let chunks: Vec<&[Part]> = parts.chunks(LARGEST_BATCH).collect();
         let next = AtomicUsize::new(0);
         let failed = Mutex::new(None::<GraphError>);
@@ -114,7 +119,7 @@ impl Graph {
                 if failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
                     return;
                 }
-                match self.one_batch(chunk, doing) {
+                match self.one_batch(api, chunk, doing) {
                     Ok(answers) => {
                         done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, answers);
                     }
@@ -136,7 +141,7 @@ impl Graph {
         Ok((0..chunks.len()).filter_map(|index| done.remove(&index)).flatten().collect())
     }
 
-    fn one_batch(&self, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
+    fn one_batch(&self, api: ApiVersion, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
         let mut answers: Vec<Option<PartAnswer>> = vec![None; parts.len()];
         let mut open: Vec<usize> = (0..parts.len()).collect();
         let start = self.clock().monotonic();
@@ -144,7 +149,7 @@ impl Graph {
         while !open.is_empty() {
             let requests: Vec<Value> =
                 open.iter().filter_map(|&index| parts.get(index).map(|part| part.to_json(index))).collect();
-            let url = self.url(ApiVersion::V1, "$batch")?;
+            let url = self.url(api, "$batch")?;
             let mut request = Request::post(url, json!({ "requests": requests }), doing).safe();
             request.resend = made > 0;
             let sent = self.call(&request)?;

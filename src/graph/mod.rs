@@ -19,17 +19,23 @@ pub mod fido2_methods;
 pub mod groups;
 mod http;
 pub mod methods_policy;
+pub mod pace;
 mod page;
+pub mod registrations;
 pub mod retry;
 pub mod roles;
 pub mod server_clock;
+pub mod sign_in_codes;
+pub mod sign_ins;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 pub mod users;
 
-pub use auth::{Account, ClientCertificate, DevicePrompt, Flow, Keeper, SignIn, SignInPrompt, SignInSettings, TokenSource};
+pub use auth::{
+    Account, ClientCertificate, DevicePrompt, Flow, Keeper, SignIn, SignInPrompt, SignInSettings, TokenSource,
+};
 pub use cancel::Cancel;
 pub use client::{ApiVersion, Counts, Graph, GraphEvent, GraphSettings, Observer};
 pub use cloud::Cloud;

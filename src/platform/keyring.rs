@@ -7,8 +7,6 @@
 
 use zeroize::Zeroizing;
 
-/// What the entries are filed under.
-const SERVICE: &str = "keybench";
 /// Below Windows' `CRED_MAX_CREDENTIAL_BLOB_SIZE` of 2,560 bytes.
 const PIECE: usize = 2_000;
 /// A text of 80 kB is no token.
@@ -115,7 +113,10 @@ mod store {
     use keyring::{Entry, Error};
     use zeroize::Zeroizing;
 
-    use super::{NoKeyring, SERVICE};
+    use super::NoKeyring;
+
+    /// What the entries are filed under.
+    const SERVICE: &str = "keybench";
 
     fn entry(name: &str) -> Result<Entry, NoKeyring> {
         if let Err(error) = Entry::store_status() {

@@ -42,7 +42,11 @@ fn one_sign_in_serves_the_commands_that_follow_until_logout() {
     let ran = desk.run(&["login"]);
     assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
     assert!(ran.out.contains("Signed in as bench.admin@contoso.example; kept in "), "{}", ran.out);
-    assert!(ran.out.contains("Authentication Administrator") && ran.out.contains("`run`: nothing is missing"), "{}", ran.out);
+    assert!(
+        ran.out.contains("Authentication Administrator") && ran.out.contains("`run`: nothing is missing"),
+        "{}",
+        ran.out
+    );
     assert_eq!(pages(&tenant), 1);
     for _ in 0..2 {
         let ran = desk.run(&["whoami", "--json"]);
@@ -88,7 +92,11 @@ fn a_session_that_was_revoked_is_asked_for_again_and_kept_anew() {
     let tenant = tenant(|_| {});
     let desk = desk(&tenant, "browser");
     desk.run(&["login"]);
-    tenant.add_fault(serde_json::from_value(serde_json::json!({"on": ["token"], "then": "revoke", "times": 1})).expect("a rule")).expect("added");
+    tenant
+        .add_fault(
+            serde_json::from_value(serde_json::json!({"on": "token", "then": "revoke", "times": 1})).expect("a rule"),
+        )
+        .expect("added");
     let ran = desk.run(&["whoami"]);
     assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
     assert_eq!(pages(&tenant), 2, "{}", ran.out);
@@ -162,7 +170,8 @@ fn an_app_that_is_no_public_client_is_explained() {
 
 #[test]
 fn commands_are_named_as_they_are_typed() {
-    let names = |name: &str| commands(&[name.to_owned()]).map(|rows| rows.iter().map(|row| row.command).collect::<Vec<_>>());
+    let names =
+        |name: &str| commands(&[name.to_owned()]).map(|rows| rows.iter().map(|row| row.command).collect::<Vec<_>>());
     assert_eq!(names("keybench  Sign-Ins").expect("known"), ["sign-ins"]);
     assert_eq!(names("status").expect("known"), Vec::<&str>::new());
     assert!(names("tap").expect("a group").len() > 2);

@@ -3,11 +3,13 @@
 use super::{AnyOf, Rights};
 
 const METHODS: AnyOf = &["Authentication Administrator", "Privileged Authentication Administrator"];
-const METHODS_READ: AnyOf = &["Global Reader", "Authentication Administrator", "Privileged Authentication Administrator"];
+const METHODS_READ: AnyOf =
+    &["Global Reader", "Authentication Administrator", "Privileged Authentication Administrator"];
 const POLICY: AnyOf = &["Authentication Policy Administrator"];
 const POLICY_READ: AnyOf = &["Global Reader", "Authentication Policy Administrator"];
 const ACCESS: AnyOf = &["Conditional Access Administrator", "Security Administrator"];
-const LOGS: AnyOf = &["Reports Reader", "Security Reader", "Security Operator", "Security Administrator", "Global Reader"];
+const LOGS: AnyOf =
+    &["Reports Reader", "Security Reader", "Security Operator", "Security Administrator", "Global Reader"];
 const PEOPLE: AnyOf = &["User Administrator"];
 const GROUPS: AnyOf = &["Groups Administrator", "User Administrator"];
 const EVERYTHING_READ: AnyOf = &["Global Reader"];
@@ -227,12 +229,7 @@ pub(super) const TABLE: &[Rights] = &[
     },
     Rights {
         command: "report adoption",
-        scopes: &[
-            "UserAuthenticationMethod.Read.All",
-            "AuditLog.Read.All",
-            "User.Read.All",
-            "GroupMember.Read.All",
-        ],
+        scopes: &["UserAuthenticationMethod.Read.All", "AuditLog.Read.All", "User.Read.All", "GroupMember.Read.All"],
         roles: &[METHODS_READ, LOGS],
         note: "Beta. The registration report needs P1; without it those columns are unknown.",
         ..NONE

@@ -21,7 +21,10 @@ fn commands() -> Vec<String> {
 fn every_command_says_what_it_needs_of_a_tenant() {
     let unsaid: Vec<String> =
         commands().into_iter().filter(|command| of(command).is_none() && !is_offline(command)).collect();
-    assert!(unsaid.is_empty(), "give these a row in src/cli/rights/table.rs, or a place in its list OFFLINE: {unsaid:?}");
+    assert!(
+        unsaid.is_empty(),
+        "give these a row in src/cli/rights/table.rs, or a place in its list OFFLINE: {unsaid:?}"
+    );
     assert!(table::TABLE.iter().all(|rights| !is_offline(rights.command)), "in both lists");
 }
 
@@ -44,10 +47,18 @@ fn every_permission_has_its_id_and_every_role_its_name() {
         for scope in rights.scopes {
             let id = permission_id(scope, false).unwrap_or_else(|| panic!("{scope} has no id"));
             assert!(uuid::Uuid::try_parse(id).is_ok(), "{scope}");
-            assert!(permission_id(scope, true).is_some_and(|id| uuid::Uuid::try_parse(id).is_ok()) || *scope == "User.Read");
+            assert!(
+                permission_id(scope, true).is_some_and(|id| uuid::Uuid::try_parse(id).is_ok()) || *scope == "User.Read"
+            );
         }
         for role in rights.roles.iter().copied().flatten() {
-            assert!(role.ends_with("Reader") || role.ends_with("Administrator") || role.ends_with("Operator") || role.ends_with("Developer"), "{role}");
+            assert!(
+                role.ends_with("Reader")
+                    || role.ends_with("Administrator")
+                    || role.ends_with("Operator")
+                    || role.ends_with("Developer"),
+                "{role}"
+            );
         }
     }
 }

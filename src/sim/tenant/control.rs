@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::errors;
 use super::faults::FaultRule;
-use super::insight;
 use super::http::{Answer, Call};
+use super::insight;
 use super::policy;
 use super::store::Store;
 

@@ -94,7 +94,8 @@ const LOG_ROLES: [&str; 6] = [
 /// Permission, role and licence for the logs and reports.
 fn may_read_logs(store: &Store, caller: &Caller, needs_premium: bool) -> Result<(), Answer> {
     if !caller.has(&["AuditLog.Read.All"]) {
-        let message = "The principal does not have required Microsoft Graph permission(s): AuditLog.Read.All to call this API.";
+        let message =
+            "The principal does not have required Microsoft Graph permission(s): AuditLog.Read.All to call this API.";
         return Err(errors::graph(403, "Authentication_MSGraphPermissionMissing", message));
     }
     if let Some(user) = &caller.user {
@@ -133,9 +134,7 @@ fn matches(filter: Option<&LogFilter>, row: &Value) -> bool {
                 Err(_) => Compared::Text(text.clone()),
             },
             Value::Number(number) => Compared::Number(number.as_i64().unwrap_or_default()),
-            Value::Array(items) => {
-                Compared::List(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-            }
+            Value::Array(items) => Compared::List(items.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
             _ => Compared::Nothing,
         })
     })
@@ -205,9 +204,16 @@ fn registration(person: &Person) -> Option<Value> {
         methods.push("passKeySynced".into());
     }
     methods.extend(person.registered.iter().cloned());
-    let strong = |name: &String| name.starts_with("passKey") || name == "windowsHelloForBusiness" || name == "microsoftAuthenticatorPasswordless";
+    let strong = |name: &String| {
+        name.starts_with("passKey") || name == "windowsHelloForBusiness" || name == "microsoftAuthenticatorPasswordless"
+    };
     let passwordless = methods.iter().any(strong);
-    let multifactor = methods.iter().any(|name| strong(name) || name.starts_with("microsoftAuthenticator") || name.ends_with("Passcode") || name.ends_with("Phone"));
+    let multifactor = methods.iter().any(|name| {
+        strong(name)
+            || name.starts_with("microsoftAuthenticator")
+            || name.ends_with("Passcode")
+            || name.ends_with("Phone")
+    });
     Some(json!({
         "id": person.id,
         "userPrincipalName": person.upn,
@@ -231,10 +237,8 @@ fn registration(person: &Person) -> Option<Value> {
 /// `GET /reports/authenticationMethods/userRegistrationDetails`. `$filter`, `$orderby` and `$top`, and nothing else.
 fn registrations(store: &Store, version: Version, caller: &Caller, call: &Call) -> Result<Answer, Answer> {
     may_read_logs(store, caller, true)?;
-    if let Some((name, _)) = call
-        .query
-        .iter()
-        .find(|(name, _)| !["$filter", "$orderby", "$top", "$skiptoken"].contains(&name.as_str()))
+    if let Some((name, _)) =
+        call.query.iter().find(|(name, _)| !["$filter", "$orderby", "$top", "$skiptoken"].contains(&name.as_str()))
     {
         return Err(errors::graph(400, "BadRequest", format!("The query parameter '{name}' is not supported.")));
     }
@@ -247,7 +251,8 @@ fn registration_of(store: &Store, version: Version, caller: &Caller, id: &str) -
     may_read_logs(store, caller, true)?;
     // By object id only.
     let row = store.people.iter().find(|person| person.id == id.to_lowercase()).and_then(registration);
-    let mut row = row.ok_or_else(|| errors::graph(404, "ResourceNotFound", "The user's registration details were not found."))?;
+    let mut row =
+        row.ok_or_else(|| errors::graph(404, "ResourceNotFound", "The user's registration details were not found."))?;
     let context = format!(
         "{}/{}/$metadata#reports/authenticationMethods/userRegistrationDetails/$entity",
         store.base,
@@ -260,7 +265,11 @@ fn registration_of(store: &Store, version: Version, caller: &Caller, id: &str) -
 fn eligible_roles(store: &Store, version: Version, caller: &Caller) -> Result<Answer, Answer> {
     let user = caller.user.as_deref().ok_or_else(access::me_without_person)?;
     if !caller.has(&access::ROLE_READ) && !caller.has(&["RoleEligibilitySchedule.Read.Directory"]) {
-        return Err(errors::graph(403, "PermissionScopeNotGranted", "Authorization failed due to missing permission scope RoleEligibilitySchedule.Read.Directory,RoleManagement.Read.Directory."));
+        return Err(errors::graph(
+            403,
+            "PermissionScopeNotGranted",
+            "Authorization failed due to missing permission scope RoleEligibilitySchedule.Read.Directory,RoleManagement.Read.Directory.",
+        ));
     }
     if store.spec.premium != Premium::P2 {
         let message = "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.";
@@ -285,7 +294,8 @@ fn eligible_roles(store: &Store, version: Version, caller: &Caller) -> Result<An
             })
         })
         .collect();
-    let context = format!("{}/{}/$metadata#Collection(unifiedRoleEligibilityScheduleInstance)", store.base, version.name());
+    let context =
+        format!("{}/{}/$metadata#Collection(unifiedRoleEligibilityScheduleInstance)", store.base, version.name());
     Ok(Answer::json(200, json!({ "@odata.context": context, "value": rows })))
 }
 
@@ -306,7 +316,9 @@ pub(super) fn person_signs_in(store: &mut Store, what: &Value) -> Result<Value, 
     let (id, upn, name, key) = {
         let person = store.person(upn).ok_or_else(|| format!("there is nobody called {upn}"))?;
         let key = match what["credential"].as_str() {
-            Some(id) => Some(person.methods.iter().find(|method| method.id == id).ok_or("the person has no such passkey")?),
+            Some(id) => {
+                Some(person.methods.iter().find(|method| method.id == id).ok_or("the person has no such passkey")?)
+            }
             None => person.methods.last(),
         };
         let key = key.map(|method| (method.id.clone(), method.display_name.clone()));

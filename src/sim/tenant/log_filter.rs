@@ -91,6 +91,8 @@ fn term(text: &str) -> Option<(String, Operator, Compared)> {
         _ => return None,
     };
     let value = match value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+        // A quote inside is written twice; a single one ends the text, and more follows that is none of a condition's.
+        Some(text) if text.replace("''", "").contains('\'') => return None,
         Some(text) => Compared::Text(text.replace("''", "'")),
         None => match value.parse::<i64>() {
             Ok(number) => Compared::Number(number),
@@ -119,7 +121,9 @@ mod tests {
         assert!(!holds("createdDateTime le 2026-09-01T00:00:00Z"));
         assert!(holds("signInEventTypes/any(t: t eq 'interactiveUser')"));
         assert!(!holds("createdDateTime ge '2026-09-01T00:00:00Z'"));
-        for wrong in ["", "userId eq a", "userId like 'a'", "userId eq 'a", "x/any(t: u eq 'a')", "a eq 'b' or c eq 'd'"] {
+        for wrong in
+            ["", "userId eq a", "userId like 'a'", "userId eq 'a", "x/any(t: u eq 'a')", "a eq 'b' or c eq 'd'"]
+        {
             assert!(LogFilter::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -28,10 +28,10 @@ use crate::world::{Clock, SystemClock};
   keybench sign-ins --batch 2026-11-pilot
   keybench sign-ins --batch 2026-11-pilot --json | jq 'select(.event == \"sign-in\")'
 
-Uses Microsoft Graph's beta, because v1.0 tells neither methods nor last uses. Entries appear in the
-log some minutes after a sign-in, and stay about 30 days. The log needs Entra ID P1 and a role such as
-Reports Reader; when a key was last used is told without. A batch is read at five people in ten
-seconds, which is Microsoft's limit.")]
+Uses Microsoft Graph's beta, because v1.0 tells neither methods nor last uses. Entries appear in
+the log some minutes after a sign-in, and stay about 30 days. The log needs Entra ID P1 and a role
+such as Reports Reader; when a key was last used is told without. A batch is read at five people
+in ten seconds, which is Microsoft's limit.")]
 pub struct SignInsArgs {
     /// User principal name or object id
     #[arg(value_name = "USER", required_unless_present = "batch", conflicts_with = "batch")]

@@ -8,6 +8,7 @@
 
 #[cfg(all(test, feature = "sim"))]
 mod against_sim;
+pub mod applications;
 pub mod auth;
 pub mod batch;
 pub mod cancel;
@@ -21,6 +22,7 @@ mod http;
 pub mod methods_policy;
 pub mod pace;
 mod page;
+pub mod probe;
 pub mod registrations;
 pub mod retry;
 pub mod roles;

@@ -101,7 +101,7 @@ impl SignInRow {
             ip: text(&json["ipAddress"]),
             device: joined([text(&json["deviceDetail"]["operatingSystem"]), text(&json["deviceDetail"]["browser"])]),
             error: json["status"]["errorCode"].as_i64().unwrap_or(0),
-            reason: text(&json["status"]["failureReason"]).filter(|reason| reason != "Other."),
+            reason: text(&json["status"]["failureReason"]).filter(|reason| reason.trim_end_matches('.') != "Other"),
             steps,
             blocked_by,
             demanded_by,

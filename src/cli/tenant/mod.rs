@@ -1,7 +1,9 @@
 //! `keybench tenant`: the tenant's policies around the keys.
 
+mod app;
 mod apply;
 mod export;
+mod first_contact;
 mod plan;
 mod preset;
 mod undo;
@@ -13,6 +15,12 @@ use super::{CliError, Context, Exit};
 /// `keybench tenant …`
 #[derive(Debug, Subcommand)]
 pub enum TenantCommand {
+    /// The app registration that keybench signs in with: print it, make it, explain what goes wrong
+    App(app::AppArgs),
+    /// Try one key against a live tenant, and keep what was seen, blanked, for others
+    ///
+    /// Answers what Microsoft's documentation leaves open. Everything that is made is removed again.
+    FirstContact(first_contact::FirstContactArgs),
     /// Write the wanted state of a pilot as TOML, to read, change and apply
     #[command(subcommand)]
     Preset(preset::PresetCommand),
@@ -28,6 +36,8 @@ pub enum TenantCommand {
 
 pub(super) fn run(context: &Context<'_>, command: &TenantCommand) -> Result<Exit, CliError> {
     match command {
+        TenantCommand::App(args) => app::run(context, args),
+        TenantCommand::FirstContact(args) => first_contact::run(context, args),
         TenantCommand::Preset(command) => preset::run(context, command),
         TenantCommand::Export(args) => export::run(context, args),
         TenantCommand::Plan(args) => plan::run(context, args),

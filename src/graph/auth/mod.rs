@@ -41,6 +41,11 @@ pub const PERMISSIONS: [&str; 5] = [
     "Policy.Read.AuthenticationMethod",
 ];
 
+/// What an `AADSTS` number of the sign-in means, and what to do, as whole sentences; `None` for one that isn't known here.
+pub fn sign_in_problem(code: u32) -> Option<(&'static str, &'static str)> {
+    aadsts::meaning(code).map(|meaning| (meaning.cause, meaning.next))
+}
+
 /// A token goes out of use this long before it ends, so that it doesn't end on the way.
 const MARGIN: Duration = Duration::from_secs(120);
 

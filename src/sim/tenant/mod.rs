@@ -12,6 +12,7 @@
 //! `attestation` the checks on a new passkey, pure · [`faults`] what goes wrong and when · `store` everything it knows.
 
 mod access;
+mod applications;
 mod attestation;
 mod batch;
 mod challenge;

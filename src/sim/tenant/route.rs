@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::applications::AppCall;
 use super::http::{Call, Version};
 use super::insight::InsightCall;
 
@@ -57,6 +58,8 @@ pub enum Kind {
     Registrations,
     /// `GET …/roleEligibilityScheduleInstances/…`
     EligibleRoles,
+    /// `POST /applications` and `/servicePrincipals`
+    Applications,
     /// Anything else.
     Other,
 }
@@ -89,6 +92,7 @@ impl Kind {
             Self::Audits => "audits",
             Self::Registrations => "registrations",
             Self::EligibleRoles => "eligibleRoles",
+            Self::Applications => "applications",
             Self::Other => "other",
         }
     }
@@ -124,6 +128,7 @@ pub(super) enum GraphCall {
     PolicyOf(String),
     Organization,
     Insight(InsightCall),
+    App(AppCall),
     Batch,
 }
 
@@ -222,6 +227,7 @@ impl GraphCall {
             Self::Policy | Self::PolicyOf(_) => Kind::Policy,
             Self::Organization => Kind::Organization,
             Self::Insight(call) => call.kind(),
+            Self::App(call) => call.kind(),
             Self::Batch => Kind::Batch,
         }
     }
@@ -246,6 +252,9 @@ fn graph_call(method: &str, path: &[&str]) -> Option<Result<GraphCall, WrongMeth
     let lower: Vec<String> = path.iter().map(|part| part.to_ascii_lowercase()).collect();
     let segments: Vec<&str> = lower.iter().map(String::as_str).collect();
     let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
+    if let Some(call) = AppCall::of(method, &segments) {
+        return Some(call.map(GraphCall::App).ok_or(WrongMethod));
+    }
     if let Some(call) = InsightCall::of(method, &segments, path) {
         return Some(call.map(GraphCall::Insight).ok_or(WrongMethod));
     }

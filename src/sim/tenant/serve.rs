@@ -29,7 +29,7 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{batch, control, fido2, groups, insight, oauth, policy, users};
+use super::{applications, batch, control, fido2, groups, insight, oauth, policy, users};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -475,6 +475,7 @@ fn graph_answer(
         GraphCall::Policy => policy::whole(store, version, caller),
         GraphCall::PolicyOf(id) => policy::one(store, version, caller, id),
         GraphCall::Organization => policy::organization(store, version, caller),
+        GraphCall::App(what) => applications::answer(store, version, caller, what, call),
         GraphCall::Insight(what) => insight::answer(store, version, caller, what, call),
         GraphCall::Batch => Err(errors::graph(400, "BadRequest", "A batch can't hold a batch.")),
     }

@@ -88,6 +88,8 @@ pub(super) struct Store {
     pub(super) pending: Pending,
     pub(super) rejected: Vec<(String, String)>,
     pub(super) log: Vec<Value>,
+    /// App registrations that were made.
+    pub(super) applications: Vec<Value>,
     /// Rows of the sign-in log, oldest first.
     pub(super) sign_ins: Vec<Value>,
     /// Rows of the audit log, oldest first.
@@ -129,6 +131,7 @@ impl Store {
             pending: Pending::default(),
             rejected: Vec::new(),
             log: Vec::new(),
+            applications: Vec::new(),
             sign_ins: Vec::new(),
             audits: Vec::new(),
             requests: BTreeMap::new(),

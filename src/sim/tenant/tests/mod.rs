@@ -1,6 +1,7 @@
 //! The tenant over real HTTP, as a stranger would use it.
 
 mod directory;
+mod insight;
 mod passkeys;
 mod signing_in;
 mod token_maker;

@@ -126,7 +126,9 @@ pub(super) fn whoami(context: &Context<'_>, args: &WhoamiArgs) -> Result<Exit, C
     let settings = context.settings()?;
     let tenant = settings.tenant()?;
     let wanted = commands(&args.commands)?;
-    let graph = quiet(context, &settings, &tenant)?;
+    // What is asked about must be asked for, or it would seem to be missing.
+    let scopes: Vec<&str> = rights::scopes_of(wanted.iter().copied().chain(rights::of("whoami"))).into_iter().collect();
+    let graph = quiet(context, &settings, &tenant, &scopes)?;
     let seen = Seen::of(&graph, &tenant)?;
     let kept = asks_a_person(&tenant) && Kept::of(&tenant).load().is_ok_and(|kept| kept.is_some());
     context.output.json(&seen.json("whoami", kept.then(keyring::name)));
@@ -145,9 +147,11 @@ pub(super) fn whoami(context: &Context<'_>, args: &WhoamiArgs) -> Result<Exit, C
 }
 
 /// A connection by which nobody is bothered while it waits.
-fn quiet(context: &Context<'_>, settings: &Settings, tenant: &Tenant) -> Result<Graph, CliError> {
+fn quiet(context: &Context<'_>, settings: &Settings, tenant: &Tenant, scopes: &[&str]) -> Result<Graph, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    super::connect::connect(context, settings, tenant, &clock, Arc::new(|_: GraphEvent| {}), Cancel::new())
+    let cancel = Cancel::new();
+    let source = sign_in(context, settings, tenant, &clock, cancel.clone(), scopes)?;
+    over(Arc::new(source), tenant, &clock, Arc::new(|_: GraphEvent| {}), cancel)
 }
 
 fn asks_a_person(tenant: &Tenant) -> bool {

@@ -40,14 +40,15 @@ p{margin:.25rem 0 .75rem}
 .facts div{border-left:3px solid var(--accent);padding-left:.75rem}
 .facts dt{color:var(--soft);font-size:.875rem}
 .facts dd{margin:0;font-size:1.5rem;font-weight:650;font-variant-numeric:tabular-nums}
-.bar{display:grid;grid-template-columns:14rem 1fr 8.5rem;gap:.25rem 1rem;align-items:center;padding:.4rem 0}
+.bar{display:grid;grid-template-columns:16rem 1fr 10rem;gap:.25rem 1rem;align-items:center;padding:.4rem 0}
 .bar svg{width:100%;height:1rem;display:block;border-radius:.25rem}
-.bar .n{font-variant-numeric:tabular-nums;text-align:right}
+.bar .n{font-variant-numeric:tabular-nums;text-align:right;white-space:nowrap}
 .key{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;font-size:.875rem;color:var(--soft);margin:.75rem 0 0;padding:0;list-style:none}
 .key svg{width:.8rem;height:.8rem;vertical-align:-.05rem;margin-right:.35rem}
 table{width:100%;border-collapse:collapse;font-size:.925rem}
 th,td{text-align:left;padding:.45rem .6rem .45rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600}
+th:first-child{width:32%}th:nth-child(2){width:7.5rem}
 td.who{font-weight:600;overflow-wrap:anywhere}
 .no{color:var(--warn);font-weight:600}.un{color:var(--soft)}
 footer{margin-top:1.5rem;font-size:.85rem;color:var(--soft)}

@@ -24,8 +24,9 @@ use crate::world::{Clock, Operator as _, SystemClock, SystemEntropy};
 /// administrator signs in with before there is a registration of one's own.
 const MICROSOFTS_TOOL: &str = "14d82eec-204b-4c2f-b7e8-296a70dab67e";
 
-/// What goes wrong with a registration, in the order in which one meets it.
-const PROBLEMS: [u32; 8] = [700_016, 50011, 7_000_218, 65001, 90094, 50105, 53003, 7_000_215];
+/// What goes wrong with a registration, in the order in which one meets it: for people, and for the application itself.
+const PROBLEMS: [u32; 6] = [700_016, 50011, 7_000_218, 65001, 50105, 53003];
+const PROBLEMS_OF_APPS: [u32; 4] = [700_016, 65001, 700_027, 7_000_215];
 
 /// `keybench tenant app`
 #[derive(Debug, Args)]
@@ -223,8 +224,9 @@ impl Registration {
             None => output.answer("    API permissions > Grant admin consent (its address is shown here once tenant.id and tenant.client_id are set)"),
         }
         output.answer("\n  When signing in fails:");
-        for code in PROBLEMS {
-            if let Some((cause, next)) = sign_in_problem(code) {
+        let problems: &[u32] = if self.app_only { &PROBLEMS_OF_APPS } else { &PROBLEMS };
+        for code in problems {
+            if let Some((cause, next)) = sign_in_problem(*code) {
                 output.answer(&format!("    AADSTS{code}: {cause}\n      Next: {next}"));
             }
         }

@@ -35,7 +35,7 @@ use crate::world::{Clock, KeyPorts, Operator, SystemClock};
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench tenant first-contact --user test1@contoso.com --serial 19283746
-  keybench tenant first-contact --user test1@contoso.com --port 1-4 --other test2@contoso.com --out seen.json
+  keybench tenant first-contact --user test1@contoso.com --port 1-4 --other test2@contoso.com
   keybench tenant first-contact --user test1@contoso.com --port 1-4 --dry-run
 
 For a test person and a test key that has a PIN already (it is asked for, and one good try of it is

@@ -7,7 +7,8 @@ use super::{Caller, KIM, spec};
 
 const LOG: &str = "/beta/auditLogs/signIns";
 const REPORT: &str = "/v1.0/reports/authenticationMethods/userRegistrationDetails";
-const ROLES: &str = "/v1.0/roleManagement/directory/roleEligibilityScheduleInstances/filterByCurrentUser(on='principal')";
+const ROLES: &str =
+    "/v1.0/roleManagement/directory/roleEligibilityScheduleInstances/filterByCurrentUser(on='principal')";
 
 fn with_keys() -> TenantSpec {
     let mut spec = spec();
@@ -36,7 +37,8 @@ fn the_log_is_filtered_paged_and_newest_first() {
     assert_eq!(rows(&first).len(), 2);
     let next = first.json()["@odata.nextLink"].as_str().expect("another page").replace(&caller.tenant.graph_url, "");
     assert_eq!(rows(&caller.get(&next)).len(), 1);
-    let times: Vec<String> = rows(&first).iter().map(|row| row["createdDateTime"].as_str().unwrap_or_default().to_owned()).collect();
+    let times: Vec<String> =
+        rows(&first).iter().map(|row| row["createdDateTime"].as_str().unwrap_or_default().to_owned()).collect();
     assert!(times[0] > times[1], "{times:?}");
     let later = caller.get(&format!("{LOG}?$filter=userId%20eq%20'{kim}'%20and%20createdDateTime%20ge%20{}", times[0]));
     assert_eq!(rows(&later).len(), 1);
@@ -54,7 +56,8 @@ fn a_sign_in_marks_its_key_and_no_other() {
     spec.people[0].passkeys = 2;
     let caller = Caller::app(spec);
     let path = format!("/beta/users/{}/authentication/fido2Methods", caller.id_of(KIM));
-    let ids: Vec<String> = rows(&caller.get(&path)).iter().map(|row| row["id"].as_str().unwrap_or_default().to_owned()).collect();
+    let ids: Vec<String> =
+        rows(&caller.get(&path)).iter().map(|row| row["id"].as_str().unwrap_or_default().to_owned()).collect();
     caller.sim("sign-in", json!({"upn": KIM, "credential": ids[0], "error": 53_003}));
     assert!(rows(&caller.get(&path)).iter().all(|row| row["lastUsedDateTime"].is_null()), "a failed one is no use");
     caller.sim("sign-in", json!({"upn": KIM, "credential": ids[0], "interrupted": true}));
@@ -85,7 +88,10 @@ fn licence_permission_and_role_are_each_refused_in_their_own_words() {
     let caller = Caller::app(free);
     for path in [LOG, REPORT] {
         let reply = caller.get(path);
-        assert_eq!((reply.status, reply.code().as_str()), (403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant"));
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant")
+        );
     }
     let mut narrow = spec();
     narrow.app.permissions.retain(|name| name != "AuditLog.Read.All");
@@ -100,7 +106,10 @@ fn licence_permission_and_role_are_each_refused_in_their_own_words() {
 #[test]
 fn roles_to_activate_are_the_callers_own_and_need_p2() {
     let mut eligible = spec();
-    eligible.people.push(PersonSpec { eligible_roles: vec!["Global Administrator".into()], ..PersonSpec::new("other@contoso.example") });
+    eligible.people.push(PersonSpec {
+        eligible_roles: vec!["Global Administrator".into()],
+        ..PersonSpec::new("other@contoso.example")
+    });
     eligible.sign_in.eligible_roles = vec!["Security Reader".into()];
     let caller = Caller::person(eligible.clone());
     let found = rows(&caller.get(&format!("{ROLES}?$expand=roleDefinition")));
@@ -137,7 +146,10 @@ fn a_registration_is_checked_member_by_member() {
     assert_eq!(spoilt("/publicClient/redirectUris/0", json!("http://127.0.0.1")), 400);
     // A delegated id where an application's is meant, and one that nobody has.
     assert_eq!(spoilt("/requiredResourceAccess/0/resourceAccess/0/type", json!("Role")), 400);
-    assert_eq!(spoilt("/requiredResourceAccess/0/resourceAccess/0/id", json!("11111111-2222-4333-8444-555555555555")), 400);
+    assert_eq!(
+        spoilt("/requiredResourceAccess/0/resourceAccess/0/id", json!("11111111-2222-4333-8444-555555555555")),
+        400
+    );
     let mut extra = good.clone();
     extra["isPublic"] = true.into();
     assert_eq!(caller.post("/v1.0/applications", &extra).status, 400);

@@ -156,6 +156,7 @@ fn measure(ports: usize, latency_ms: u64, keys: usize) -> Result<String, Failed>
         leave_off: false,
         allowed_group: None,
         never: Default::default(),
+        only: None,
         key_name: "{model} {serial}",
         mds: None,
         roster: Some(Roster::read("benchmark.csv", roster.as_bytes()).map_err(|error| error.lines().join("\n"))?),

@@ -25,6 +25,8 @@ pub mod config;
 pub mod ctap2;
 // TALKING TO MICROSOFT GRAPH.
 pub mod graph;
+// FROM BENCH TO HAND: paper, parcels, and what comes back.
+pub mod handover;
 // WHAT HAPPENED, KEPT: append-only, chained, synced.
 pub mod ledger;
 // Log lines and traffic files, without secrets.

@@ -4,7 +4,7 @@ use super::error::{CliError, sentence};
 use super::exit::Exit;
 use crate::graph::{ErrorKind, GraphError};
 use crate::ledger::LedgerError;
-use crate::pin::{IdentityError, OpenError, PinPolicyError, RecipientsError, ResumeError, SealError};
+use crate::pin::{IdentityError, OpenError, PinPolicyError, RecipientsError, ResealError, ResumeError, SealError};
 use crate::pipeline::bench::BenchError;
 use crate::platform::private::PrivateError;
 use crate::provision::ProvisionError;
@@ -135,12 +135,25 @@ impl From<IdentityError> for CliError {
 impl From<OpenError> for CliError {
     fn from(error: OpenError) -> Self {
         let (exit, next) = match &error {
-            OpenError::Damaged(_) | OpenError::Content(_) | OpenError::OtherJob { .. } | OpenError::NotDual => {
+            OpenError::Damaged(_)
+            | OpenError::Content(_)
+            | OpenError::OtherJob { .. }
+            | OpenError::OtherTry { .. }
+            | OpenError::NotDual => {
                 (Exit::Ledger, "run `keybench ledger verify`; don't use a PIN that came otherwise.")
             }
             _ => (Exit::Usage, "insert the custodian's device, or try `age -d` by hand."),
         };
         told(exit, "identity", &error.to_string(), next)
+    }
+}
+
+impl From<ResealError> for CliError {
+    fn from(error: ResealError) -> Self {
+        match error {
+            ResealError::Open(error) => error.into(),
+            ResealError::Seal(error) => error.into(),
+        }
     }
 }
 

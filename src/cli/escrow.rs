@@ -145,7 +145,7 @@ fn open_pin(context: &Context<'_>, args: &OpenArgs) -> Result<Exit, CliError> {
 }
 
 /// Opens the PIN and writes who did; the PIN is given only when that is kept.
-fn open_recorded(
+pub(super) fn open_recorded(
     ledger: &dyn Ledger,
     job: &JobId,
     attempt: Option<Attempt>,
@@ -195,7 +195,7 @@ fn not_recorded(error: LedgerError) -> CliError {
 }
 
 /// One line of text with something in it.
-fn line<'a>(option: &str, text: &'a str) -> Result<&'a str, CliError> {
+pub(super) fn line<'a>(option: &str, text: &'a str) -> Result<&'a str, CliError> {
     let text = text.trim();
     if text.is_empty() || text.chars().any(char::is_control) || text.chars().count() > 200 {
         let fact = format!("{option} must be one line of at most 200 characters, and not empty.");

@@ -273,3 +273,155 @@ fn nothing_is_restored_from_nothing_or_under_a_running_bench() {
     assert_eq!(busy.exit, Exit::Ledger);
     assert!(busy.err.contains("in use"), "{}", busy.err);
 }
+
+#[test]
+fn custodians_are_replaced_by_one_of_them_and_by_nobody_else() {
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let new = crate::pin::keygen(jiff::Timestamp::UNIX_EPOCH);
+    desk.write("new.txt", new.expose_file());
+    let path = |name: &str| desk.path(name).display().to_string();
+    let rotate = |identity: &str, more: &[&str]| {
+        let identity = path(identity);
+        let mut line = vec!["custodian", "rotate", "--recipient", new.recipient(), "--identity", &identity];
+        line.extend(["--as", "Kim", "--reason", "Sam left"]);
+        line.extend(more);
+        desk.run(&line)
+    };
+    let open = |identity: &str| {
+        let identity = path(identity);
+        let line = ["escrow", "open", "--identity", &identity, "--job", jobs[0].as_str(), "--as", "Kim"];
+        desk.run(&[&line[..], &["--reason", "letter", "--to-stdout"]].concat())
+    };
+    let before = kinds(&desk.path("ledger.db")).len();
+    let unasked = rotate("custodian-0.txt", &[]);
+    assert_eq!(unasked.exit, Exit::Usage);
+    assert!(unasked.err.contains("The custodians were not changed."), "{}", unasked.err);
+    let stranger = rotate("new.txt", &["--yes"]);
+    assert_eq!(stranger.exit, Exit::Usage);
+    assert!(stranger.err.contains("not those of the custodians in force"), "{}", stranger.err);
+    assert!(stranger.err.contains("Nothing was changed."), "{}", stranger.err);
+    let tried = rotate("custodian-0.txt", &["--dry-run"]);
+    assert!(tried.out.contains("2 PINs would be sealed again"), "{}", tried.out);
+    assert_eq!(kinds(&desk.path("ledger.db")).len(), before, "nothing was written");
+
+    let changed = rotate("custodian-0.txt", &["--yes"]);
+    assert_eq!(changed.exit, Exit::Done, "{}", changed.err);
+    assert!(
+        changed.out.contains(new.recipient()) && changed.err.contains("old seals"),
+        "{}{}",
+        changed.out,
+        changed.err
+    );
+    assert_eq!(open("custodian-0.txt").exit, Exit::Usage, "the old identity opens nothing");
+    assert_eq!(open("new.txt").out, format!("{PIN}\n"));
+    assert_eq!(desk.run(&["ledger", "verify"]).exit, Exit::Done);
+    let mirror = std::fs::read_to_string(desk.path("mirror")).expect("a mirror");
+    assert!(!mirror.contains(PIN));
+    let listed = desk.run(&["custodian", "list"]);
+    assert!(listed.out.contains("Kim: Sam left") && listed.out.contains("not in the settings"), "{}", listed.out);
+    let lines = desk.run(&["custodian", "list", "--json"]).lines();
+    assert_eq!((lines[0]["sealed"].as_u64(), lines[0]["sealed_to_earlier"].as_u64()), (Some(2), Some(0)));
+}
+
+#[test]
+fn a_mail_room_works_on_a_bundle_and_its_log_comes_home() {
+    let (bench, room) = (Desk::new(1), Desk::new(1));
+    let jobs = bench.story();
+    room.settings("[bench]\nname = \"mail room\"\n");
+    let (out, home) = (bench.path("spring.custody"), room.path("done.custody"));
+    let (out, home) = (out.display().to_string(), home.display().to_string());
+    let nothing = bench.run(&["custody", "log", "--out", &home]);
+    assert!(nothing.err.contains("Nothing was done here"), "{}", nothing.err);
+    assert!(!room.path("done.custody").exists());
+    let exported = bench.run(&["custody", "export", "--out", &out, "--json"]);
+    let print = exported.lines()[0]["fingerprint"].as_str().expect("a fingerprint").to_owned();
+    assert!(bench.run(&["custody", "fingerprint"]).out.contains(&print));
+    let mode = std::fs::metadata(&out).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let text = std::fs::read_to_string(&out).expect("a bundle");
+    assert!(!text.contains(PIN));
+
+    let stranger = room.run(&["custody", "import", &out]);
+    assert_eq!(stranger.exit, Exit::Usage);
+    assert!(stranger.err.contains("nobody here has compared") && stranger.err.contains("--from"), "{}", stranger.err);
+    assert!(room.run(&["custody", "import", &out, "--dry-run"]).out.contains("4 jobs; whole, and signed by"));
+    let taken = room.run(&["custody", "import", &out, "--from", &print]);
+    assert_eq!(taken.exit, Exit::Done, "{}", taken.err);
+    assert!(room.run(&["status"]).out.contains("4 jobs: 1 finished"), "the mail room sees where everybody stands");
+    let identity = bench.path("custodian-0.txt").display().to_string();
+    let open =
+        ["escrow", "open", "--identity", &identity, "--job", jobs[0].as_str(), "--as", "Robin", "--reason", "letter"];
+    assert_eq!(room.run(&[&open[..], &["--to-stdout"]].concat()).out, format!("{PIN}\n"));
+
+    assert_eq!(room.run(&["custody", "log", "--out", &home]).exit, Exit::Done);
+    let theirs = room.run(&["custody", "fingerprint"]).out.trim().to_owned();
+    let taken = bench.run(&["custody", "import", &home, "--from", &theirs, "--json"]).lines();
+    assert_eq!(taken[0]["entries"].as_u64(), Some(1));
+    let story = bench.run(&["show", jobs[0].as_str()]);
+    assert!(story.out.contains("At the desk mail room") && story.out.contains("opened by Robin"), "{}", story.out);
+    assert_eq!(bench.run(&["ledger", "verify"]).exit, Exit::Done);
+    let own = bench.run(&["custody", "import", &out]);
+    assert!(own.err.contains("written at this very desk"), "{}", own.err);
+    std::fs::write(&out, text.replacen("kim", "tim", 1)).expect("changed");
+    let changed = room.run(&["custody", "import", &out]);
+    assert!(changed.err.contains("was changed after it was written"), "{}", changed.err);
+}
+
+#[test]
+fn a_pin_is_released_after_receipt_and_not_by_the_packer() {
+    use crate::handover::code::{Code, CodeKind};
+    use crate::ledger::{Append, HandoverEntry, Ledger as _};
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let kim = jobs[0].clone();
+    let append = |entry| desk.ledger().append(Append::entry(Entry::Handover(entry))).expect("written");
+    let release =
+        |by: &str, more: &[&str]| desk.run(&[&["release", "kim@contoso.example", "--as", by][..], more].concat());
+    let said =
+        |ran: &super::testing::Ran, text: &str| assert!(ran.err.contains(text), "{text}: {}{}", ran.out, ran.err);
+    let card = Code::new(CodeKind::Parcel, &kim, 1, 1).expect("a code").for_people();
+    said(&desk.run(&["receipt", "card", &card]), "was not packed");
+    let (tracking, by) = (Some("JD0146".to_owned()), "Robin".to_owned());
+    append(HandoverEntry::Packed { job: kim.clone(), attempt: 1, seen_by: "label".into(), tracking, by });
+    assert!(desk.run(&["receipt", "list"]).out.contains("on-the-way"));
+    said(&release("Kim", &[]), "nothing says that its parcel arrived");
+
+    desk.write("carrier.csv", "Nr,State\nXX1,delivered\nJD0146,on the way\n");
+    let file = desk.path("carrier.csv").display().to_string();
+    let carrier = ["receipt", "carrier", &file, "--number", "Nr", "--status", "State", "--delivered", "Delivered"];
+    assert!(desk.run(&carrier).out.contains("0 new deliveries, 0 known already, 1 of parcels that are not ours"));
+    desk.write("carrier.csv", "Nr,State\nJD0146,DELIVERED\n");
+    assert!(desk.run(&carrier).out.contains("1 new deliveries"));
+    assert!(desk.run(&carrier).out.contains("0 new deliveries, 1 known already"), "noted once");
+    let wrong = ["receipt", "carrier", &file, "--number", "Tracking", "--status", "State", "--delivered", "x"];
+    said(&desk.run(&wrong), "line 1: there is no column `Tracking`; there are Nr, State");
+    assert_eq!(desk.run(&["receipt", "card", &card]).exit, Exit::Done);
+    said(&desk.run(&["receipt", "card", "7201"]), "a code has 24 digits");
+    said(&release("Kim", &[]), "nobody has made sure");
+    let verified = desk.run(&["receipt", "verify", "jd0146", "--how", "call-back", "--as", "Sam Roe"]);
+    assert_eq!(verified.exit, Exit::Done, "{}", verified.err);
+    said(&release("Kim", &[]), "there is no good PIN letter");
+    append(HandoverEntry::LetterConfirmed { job: kim.clone(), sheet: "1".into(), good: true });
+    said(&release(" robin", &[]), "whoever packed a key does not release its PIN");
+    assert!(release("Kim", &["--dry-run"]).out.contains("may be released"));
+
+    said(&release("Kim", &["--by", "hook"]), "There is no hook");
+    let listed = format!("[escrow]\nrecipients = [\"{}\"]\n", desk.custodians[0].recipient());
+    let taken = desk.path("taken.json");
+    desk.settings(&format!("{listed}[handover]\nhook = [\"sh\", \"-c\", \"cat > {}\"]\n", taken.display()));
+    let identity = desk.path("custodian-0.txt").display().to_string();
+    let released = release("Kim", &["--by", "hook", "--identity", &identity]);
+    assert_eq!(released.exit, Exit::Done, "{}", released.err);
+    let line: serde_json::Value = serde_json::from_slice(&std::fs::read(&taken).expect("taken")).expect("JSON");
+    assert_eq!((line["pin"].as_str(), line["upn"].as_str()), (Some(PIN), Some("kim@contoso.example")));
+    assert!(!released.out.contains(PIN) && !released.err.contains(PIN));
+    said(&release("Kim", &[]), "its PIN was released on");
+    let story = desk.run(&["show", kim.as_str()]);
+    assert!(
+        story.out.contains("handed over by Kim, by hook") && story.out.contains("by the carrier's word"),
+        "{}",
+        story.out
+    );
+    assert!(desk.run(&["receipt", "list", "--only", "done"]).out.contains("kim@contoso.example"));
+}

@@ -5,6 +5,8 @@ pub mod codes;
 pub mod completions;
 pub mod config;
 pub mod connect;
+pub mod custodian;
+pub mod custody;
 pub mod error;
 pub mod escrow;
 pub mod events;
@@ -18,7 +20,9 @@ mod ledger_tests;
 pub mod login;
 pub mod man;
 pub mod output;
+pub mod parcel;
 pub mod prompt;
+pub mod reconcile;
 pub mod report;
 pub mod rights;
 pub mod run;
@@ -29,6 +33,7 @@ pub mod sim;
 #[cfg(feature = "sim")]
 pub mod sim_key;
 pub mod status;
+pub mod stock;
 mod story;
 pub mod tenant;
 #[cfg(test)]
@@ -148,6 +153,36 @@ pub enum Command {
     /// For PIN custodians: make an identity, open a PIN
     #[command(subcommand)]
     Escrow(escrow::EscrowCommand),
+    /// Who can open PINs: list, add, replace
+    #[command(subcommand)]
+    Custodian(custodian::CustodianCommand),
+    /// Work on sealed PINs away from the bench: signed bundles and logs
+    #[command(subcommand)]
+    Custody(custody::CustodyCommand),
+    /// The packing table: key and parcel are compared
+    ///
+    /// Scan a key's label, then its parcel's, then the carrier's number. What doesn't belong together stops loudly.
+    Pack(parcel::pack::PackArgs),
+    /// A parcel arrived, and the right person holds its key
+    #[command(subcommand)]
+    Receipt(parcel::receipt::ReceiptCommand),
+    /// Hand a PIN over, after receipt
+    ///
+    /// Not by whoever packed the key, and not a letter that lay too long.
+    Release(parcel::release::ReleaseArgs),
+    /// A key is lost: it opens nothing any more, and the person gets another
+    Lost(parcel::gone::LostArgs),
+    /// A key is replaced: it opens nothing any more, and the person gets another
+    Replace(parcel::gone::ReplaceArgs),
+    /// A key came back: whose was it, out of the tenant, wiped, back to stock
+    Return(parcel::gone::ReturnArgs),
+    /// A person left: none of their keys opens anything any more
+    Leaver(parcel::gone::LeaverArgs),
+    /// Ledger and tenant side by side: every difference, and the command that settles it
+    Reconcile(reconcile::ReconcileArgs),
+    /// What keys there are, and which a supplier sent
+    #[command(subcommand)]
+    Stock(stock::StockCommand),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -294,6 +329,17 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Tenant(command) => tenant::run(context, command),
         Command::Key(command) => key::run(context, command),
         Command::Escrow(command) => escrow::run(context, command),
+        Command::Custodian(command) => custodian::run(context, command),
+        Command::Custody(command) => custody::run(context, command),
+        Command::Pack(args) => parcel::pack::run(context, args),
+        Command::Receipt(command) => parcel::receipt::run(context, command),
+        Command::Release(args) => parcel::release::run(context, args),
+        Command::Lost(args) => parcel::gone::lost(context, args),
+        Command::Replace(args) => parcel::gone::replace(context, args),
+        Command::Return(args) => parcel::gone::return_(context, args),
+        Command::Leaver(args) => parcel::gone::leaver(context, args),
+        Command::Reconcile(args) => reconcile::run(context, args),
+        Command::Stock(command) => stock::run(context, command),
         Command::Export(command) => export::run(context, command),
         Command::SignIns(args) => sign_ins::run(context, args),
         Command::Report(command) => report::run(context, command),
@@ -345,6 +391,7 @@ mod tests {
             "run --group Keys --allow-privileged a@b.c --allow-privileged d@e.f",
             "escrow keygen --out id.txt",
             "escrow open --identity a --identity b --job J --as Kim --reason lost --to-stdout",
+            "custodian rotate --recipient r --second-recipient s --identity a --as Kim --reason left --yes",
             "export manifest --out m.csv",
             "sim tenant --listen 127.0.0.1:0 --people 12 --latency-ms 40 --faults f.toml",
             "demo --keys 12 --ports 4 --seed 7 --out d --json",

@@ -51,6 +51,8 @@ pub struct Settings {
     pub ledger: LedgerSettings,
     /// `[bench]`.
     pub bench: BenchSettings,
+    /// From bench to hand.
+    pub handover: HandoverSettings,
 }
 
 /// How to sign in to the tenant.
@@ -184,12 +186,29 @@ pub struct BenchSettings {
     pub name: Option<String>,
     /// Serial numbers of keys that are never touched, e.g. the operators' own.
     pub never: Vec<Serial>,
+    /// Refuse keys that are on no supplier's list. Default: no.
+    pub only_expected: bool,
     /// A label is due for every finished key. Default: yes.
     pub label: bool,
     /// What a key is called in the tenant: `{model}`, `{serial}` and `{date}` are filled in.
     pub key_name: String,
     /// The FIDO metadata BLOB (MDS3).
     pub mds: Option<PathBuf>,
+}
+
+/// `[handover]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandoverSettings {
+    /// A PIN leaves only after receipt. Default: yes.
+    pub after_receipt: bool,
+    /// The organisation's country, ISO 3166-1 alpha-2: letters to others are letters abroad.
+    pub country: Option<String>,
+    /// Days that a PIN letter lives. Default: 21.
+    pub letter_days: u16,
+    /// Days that it lives abroad. Default: 30.
+    pub letter_days_abroad: u16,
+    /// The command that hands a PIN over: program and arguments. Empty where there is none.
+    pub hook: Vec<String>,
 }
 
 /// The default of `[bench] key_name`.
@@ -270,6 +289,7 @@ impl Settings {
             escrow: section::escrow(&mut reader),
             ledger: section::ledger(&mut reader, file, data),
             bench: section::bench(&mut reader, file),
+            handover: section::handover(&mut reader),
         };
         if reader.problems.is_empty() {
             return Ok(settings);

@@ -36,7 +36,8 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
     ("pin", &["length", "alphabet", "force_change", "minimum", "first_device"]),
     ("escrow", &["recipients", "second_recipients", "dual"]),
     ("ledger", &["url", "mirror"]),
-    ("bench", &["name", "never", "label", "key_name", "mds"]),
+    ("bench", &["name", "never", "only_expected", "label", "key_name", "mds"]),
+    ("handover", &["release", "country", "letter_days", "letter_days_abroad", "hook"]),
 ];
 
 /// Values given by options of the command line: `section.key` to (option's name, text).

@@ -8,8 +8,8 @@ use super::place;
 use super::problem::Origin;
 use super::reader::{Found, Reader};
 use super::{
-    Alphabet, ApiVersion, Auth, BenchSettings, EscrowSettings, FirstDevicePolicy, ForceChange, KEY_NAME,
-    LedgerSettings, PinSettings, TenantSettings,
+    Alphabet, ApiVersion, Auth, BenchSettings, EscrowSettings, FirstDevicePolicy, ForceChange, HandoverSettings,
+    KEY_NAME, LedgerSettings, PinSettings, TenantSettings,
 };
 use crate::model::{Serial, TenantId};
 use crate::pin::PinPolicy;
@@ -276,9 +276,35 @@ pub(super) fn bench(reader: &mut Reader<'_>, file: &Path) -> BenchSettings {
     BenchSettings {
         name: reader.text("bench", "name").map(|found| found.value.trim().to_owned()),
         never,
+        only_expected: reader.boolean("bench", "only_expected").is_some_and(|found| found.value),
         label: reader.boolean("bench", "label").is_none_or(|found| found.value),
         key_name: key_name.map_or_else(|| KEY_NAME.to_owned(), |found| found.value),
         mds: path(reader, file, "bench", "mds"),
+    }
+}
+
+pub(super) fn handover(reader: &mut Reader<'_>) -> HandoverSettings {
+    let release = reader.choice("handover", "release", &[("on-receipt", true), ("any-time", false)]);
+    let country = reader.text("handover", "country").and_then(|found| {
+        let text = found.value.trim().to_ascii_uppercase();
+        if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Some(text);
+        }
+        reader.note(found.origin, "handover.country", "this must be a country's two letters, like NL (ISO 3166-1)");
+        None
+    });
+    let mut days = |key: &str, default: u16| {
+        let found = reader.number("handover", key, 1..=365);
+        found.and_then(|found| u16::try_from(found.value).ok()).unwrap_or(default)
+    };
+    let (letter_days, letter_days_abroad) = (days("letter_days", 21), days("letter_days_abroad", 30));
+    let hook = reader.texts("handover", "hook").unwrap_or_default();
+    HandoverSettings {
+        after_receipt: release.is_none_or(|found| found.value),
+        country,
+        letter_days,
+        letter_days_abroad,
+        hook: hook.into_iter().map(|found| found.value).collect(),
     }
 }
 

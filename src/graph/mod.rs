@@ -27,6 +27,7 @@ pub mod registrations;
 pub mod retry;
 pub mod roles;
 pub mod server_clock;
+pub mod sessions;
 pub mod sign_in_codes;
 pub mod sign_ins;
 #[cfg(test)]

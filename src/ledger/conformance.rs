@@ -264,8 +264,14 @@ fn tell(place: &dyn Place) {
     assert_eq!(ledger.claim(&job(1)).expect("free").fence(), 4);
 
     // New custodians: the envelope changes, the resume copy stays until its key is destroyed.
-    assert!(ledger.reseal(&job(2), 1, b"n".to_vec(), true).is_err());
-    ledger.reseal(&job(1), 1, b"new".to_vec(), true).expect("sealed again");
+    let before = ledger.head().expect("a head");
+    assert!(
+        ledger.reseal(others(), vec![resealed(1, 1, b"n"), resealed(2, 1, b"n")]).is_err(),
+        "the second is not there"
+    );
+    assert!(ledger.reseal(planned(1), vec![resealed(1, 1, b"n")]).is_err(), "no custodians are changed");
+    assert_eq!(ledger.head().expect("a head"), before, "all of it or nothing");
+    ledger.reseal(others(), vec![resealed(1, 1, b"new")]).expect("sealed again");
     let wanted = SealedPin { custodian: b"new".to_vec(), resume: b"resume a".to_vec(), dual: true };
     assert_eq!(ledger.envelope(&job(1), 1).expect("read"), Some(wanted.clone()));
 
@@ -383,6 +389,14 @@ fn the_audit_report_knows_whom_and_no_pin() {
     assert!(text.contains(&BlobHash::of(b"envelope bytes").to_string()) && !text.contains("envelope bytes"));
 }
 
+fn others() -> Entry {
+    Entry::CustodiansSet { first: vec!["fedcba9876543210".into()], second: Vec::new(), by: "Kim".into() }
+}
+
+fn resealed(number: u32, attempt: Attempt, envelope: &[u8]) -> Resealed {
+    Resealed { job: job(number), attempt, custodian: envelope.to_vec(), dual: true }
+}
+
 #[derive(Debug, Clone)]
 enum Op {
     Plan(Vec<u32>),
@@ -468,7 +482,7 @@ fn apply(ledger: &dyn Ledger, held: &Mutex<Option<Claim>>, op: &Op) -> String {
             },
             None => String::new(),
         },
-        Op::Reseal(number, attempt, byte) => tell(ledger.reseal(&job(*number), *attempt, vec![*byte], true)),
+        Op::Reseal(number, attempt, byte) => tell(ledger.reseal(others(), vec![resealed(*number, *attempt, &[*byte])])),
         Op::Forget(number) => tell(ledger.forget(&user(*number), "asked")),
         Op::Wait(_) | Op::Restart(_) => String::new(),
     }

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::entry::{Attempt, BlobHash};
+use super::entry::{Attempt, BlobHash, Entry};
 use super::error::LedgerError;
 use super::jobs::{JobFilter, JobLine};
-use super::{Append, Claim, Head, Ledger, Recorded, SealReceipt, SeenHead};
+use super::{Append, Claim, Head, Ledger, Recorded, Resealed, SealReceipt, SeenHead};
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
 
 /// On which side of the commit to stop.
@@ -95,8 +95,8 @@ impl Ledger for Faulty {
     fn envelope(&self, job: &JobId, attempt: Attempt) -> Result<Option<SealedPin>, LedgerError> {
         self.read(|inner| inner.envelope(job, attempt))
     }
-    fn reseal(&self, job: &JobId, attempt: Attempt, custodian: Vec<u8>, dual: bool) -> Result<Head, LedgerError> {
-        self.write(|inner| inner.reseal(job, attempt, custodian, dual))
+    fn reseal(&self, set: Entry, envelopes: Vec<Resealed>) -> Result<Head, LedgerError> {
+        self.write(|inner| inner.reseal(set, envelopes))
     }
     fn blob(&self, hash: BlobHash) -> Result<Option<Vec<u8>>, LedgerError> {
         self.read(|inner| inner.blob(hash))

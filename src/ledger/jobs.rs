@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::Recorded;
-use super::entry::{Attempt, Entry};
+use super::entry::{Attempt, Entry, HandoverEntry};
 use crate::model::{BatchId, JobId, JobStatus, TenantId, UserId};
 
 /// Where one job stands.
@@ -108,6 +108,10 @@ pub(super) fn advance(line: Option<JobLine>, recorded: &Recorded) -> Option<JobL
         Entry::Finished { .. } => {
             line.in_flight = false;
             line.stand(JobStatus::Finished, None);
+        }
+        Entry::Handover(HandoverEntry::ReplacementWanted { attempt, .. }) if *attempt == line.attempt => {
+            line.in_flight = false;
+            line.stand(JobStatus::Waiting, None);
         }
         Entry::ActUndone { code, .. } => line.code = Some(code.clone()),
         _ => {}

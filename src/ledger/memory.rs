@@ -13,7 +13,7 @@ use super::claim::{self, Decision, Hold};
 use super::entry::{Attempt, BlobHash, Entry};
 use super::error::LedgerError;
 use super::jobs::{JobFilter, JobLine, advance};
-use super::{Append, Claim, Ledger, Recorded, SealReceipt, rules};
+use super::{Append, Claim, Ledger, Recorded, Resealed, SealReceipt, rules};
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
 use crate::world::Clock;
 
@@ -186,15 +186,22 @@ impl Ledger for MemoryLedger {
         Ok(self.store.kept().seals.get(&(job.clone(), attempt)).map(|(_, sealed)| sealed.clone()))
     }
 
-    fn reseal(&self, job: &JobId, attempt: Attempt, custodian: Vec<u8>, dual: bool) -> Result<Head, LedgerError> {
+    fn reseal(&self, set: Entry, envelopes: Vec<Resealed>) -> Result<Head, LedgerError> {
+        rules::changes_custodians(&set)?;
         let mut kept = self.store.kept();
-        let Some((resume, sealed)) = kept.seals.get_mut(&(job.clone(), attempt)) else {
-            return Err(rules::no_such_seal(job, attempt));
-        };
-        let (envelope, resume) = (BlobHash::of(&custodian), *resume);
-        (sealed.custodian, sealed.dual) = (custodian, dual);
-        let entry = Entry::PinSealed { job: job.clone(), attempt, envelope, resume, dual };
-        kept.put(self.clock.now(), &self.bench, entry);
+        for new in &envelopes {
+            if !kept.seals.contains_key(&(new.job.clone(), new.attempt)) {
+                return Err(rules::no_such_seal(&new.job, new.attempt));
+            }
+        }
+        let now = self.clock.now();
+        kept.put(now, &self.bench, set);
+        for Resealed { job, attempt, custodian, dual } in envelopes {
+            let Some((resume, sealed)) = kept.seals.get_mut(&(job.clone(), attempt)) else { continue };
+            let (envelope, resume) = (BlobHash::of(&custodian), *resume);
+            (sealed.custodian, sealed.dual) = (custodian, dual);
+            kept.put(now, &self.bench, Entry::PinSealed { job, attempt, envelope, resume, dual });
+        }
         Ok(kept.head())
     }
 

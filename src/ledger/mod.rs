@@ -111,6 +111,19 @@ impl Append {
     }
 }
 
+/// A custodians' envelope that takes the place of an older one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resealed {
+    /// The job.
+    pub job: JobId,
+    /// Whose try's PIN.
+    pub attempt: Attempt,
+    /// The age file.
+    pub custodian: Vec<u8>,
+    /// Sealed to two groups, one inside the other.
+    pub dual: bool,
+}
+
 /// A ledger. Every call blocks; a write returns once it is on the disk.
 ///
 /// A failed write has changed nothing, unless its error says otherwise ([`LedgerError::outcome_unknown`]).
@@ -152,12 +165,12 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError`] when it can't be read or is not what the chain says it is.
     fn envelope(&self, job: &JobId, attempt: Attempt) -> Result<Option<SealedPin>, LedgerError>;
 
-    /// Replaces the custodians' envelope of a seal, because the custodians have changed. The resume copy stays.
-    /// Appends a `PinSealed` with the new hash.
+    /// Changes the custodians and replaces their envelopes, all of it or nothing: `set` is the `CustodiansSet`, and each
+    /// envelope gets a `PinSealed` with its new hash. Resume copies stay.
     ///
     /// # Errors
-    /// [`LedgerError::NotAllowed`] when there is no such seal.
-    fn reseal(&self, job: &JobId, attempt: Attempt, custodian: Vec<u8>, dual: bool) -> Result<Head, LedgerError>;
+    /// [`LedgerError::NotAllowed`] when `set` is another kind of entry, or there is no such seal.
+    fn reseal(&self, set: Entry, envelopes: Vec<Resealed>) -> Result<Head, LedgerError>;
 
     /// A document. `None` when it was never kept, or its person was forgotten.
     ///

@@ -64,6 +64,14 @@ pub(super) fn may_forget<'a>(jobs: impl IntoIterator<Item = &'a JobLine>) -> Res
     }
 }
 
+/// New envelopes come with the custodians they are for.
+pub(super) fn changes_custodians(set: &Entry) -> Result<(), LedgerError> {
+    match set {
+        Entry::CustodiansSet { .. } => Ok(()),
+        _ => Err(refused("envelopes are replaced when the custodians change, and not otherwise")),
+    }
+}
+
 pub(super) fn no_such_seal(job: &JobId, attempt: u32) -> LedgerError {
     refused(&format!("job {job}, try {attempt} has no sealed PIN to replace"))
 }

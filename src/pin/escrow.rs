@@ -79,6 +79,16 @@ pub enum OpenError {
         /// The job inside.
         found: JobId,
     },
+    /// It belongs to another try of the same job.
+    #[error(
+        "the envelope belongs to try {found} of the job, not to try {asked}. Next: don't use this PIN; compare the ledger with its mirror"
+    )]
+    OtherTry {
+        /// The try that was asked for.
+        asked: u32,
+        /// The try inside.
+        found: u32,
+    },
     /// The bytes are no age file, or were changed.
     #[error("the envelope is damaged: {0}. Next: restore the ledger from its mirror")]
     Damaged(String),
@@ -88,6 +98,17 @@ pub enum OpenError {
     /// It opened, and holds no PIN of ours.
     #[error("the envelope opened, but {0}")]
     Content(#[from] EnvelopeError),
+}
+
+/// Why an envelope could not be sealed again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResealError {
+    /// It did not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
 }
 
 /// An opened PIN.
@@ -139,6 +160,40 @@ pub fn open(custodian: &[u8], dual: bool, identities: &Identities, job: &JobId) 
         (_, true) => decrypt(&outer, identities.iter().map(|i| i as _))?.ok_or(OpenError::FirstGroupMissing)?,
     };
     read(&content, job)
+}
+
+/// Opens a custodians' envelope and seals what is in it to other custodians, without anybody seeing it.
+///
+/// # Errors
+/// [`ResealError`].
+pub fn reseal(
+    sealed: &SealedPin,
+    identities: &Identities,
+    job: &JobId,
+    attempt: u32,
+    to: &Recipients,
+) -> Result<Vec<u8>, ResealError> {
+    let opened = open(&sealed.custodian, sealed.dual, identities, job)?;
+    if opened.attempt != attempt {
+        return Err(OpenError::OtherTry { asked: attempt, found: opened.attempt }.into());
+    }
+    let text = envelope::write(job, attempt, &opened.pin).ok_or(SealError::BadJob)?;
+    Ok(to_custodians(to, text.as_bytes())?)
+}
+
+/// Whether these identities are of the custodians: something worthless is sealed to them and opened.
+///
+/// # Errors
+/// [`ResealError`]; under dual control it takes one identity of each group.
+pub fn prove(custodians: &Recipients, identities: &Identities) -> Result<(), ResealError> {
+    let sealed = to_custodians(custodians, b"nothing")?;
+    let dual = custodians.is_dual();
+    let open = |sealed: &[u8]| decrypt(sealed, identities.iter().map(|i| i as _));
+    let outer = open(&sealed)?.ok_or(OpenError::NotForThese { dual })?;
+    if dual {
+        open(&outer)?.ok_or(OpenError::FirstGroupMissing)?;
+    }
+    Ok(())
 }
 
 /// Opens a resume copy, while its job is unfinished.

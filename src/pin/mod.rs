@@ -16,7 +16,7 @@ pub mod recipients;
 pub mod resume;
 pub mod weak;
 
-pub use escrow::{OpenError, OpenedPin, SealError, open, open_resume, probe, seal};
+pub use escrow::{OpenError, OpenedPin, ResealError, SealError, open, open_resume, probe, prove, reseal, seal};
 pub use generate::{GenerateError, generate};
 pub use identity::{Identities, IdentityError, NewIdentity, NoPrompts, Prompts, keygen};
 pub use policy::{

@@ -89,6 +89,8 @@ pub struct RunSettings {
     pub ports: Ports,
     /// Serial numbers never to be touched.
     pub never: BTreeSet<Serial>,
+    /// Only these serial numbers; every key where there is none.
+    pub only: Option<BTreeSet<Serial>>,
     /// PINs.
     pub pins: PinPolicy,
     /// Whom PINs are sealed to.

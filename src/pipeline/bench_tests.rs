@@ -1,5 +1,6 @@
 //! The whole journey on simulated keys.
 
+use super::progress::Progress;
 use super::stage::{Play, Stage};
 use crate::ledger::Ledger as _;
 use crate::sim::key::{Model, SimKey};
@@ -28,4 +29,26 @@ fn everybody_gets_a_key_that_works() {
         assert!(holders[0].0.probe().change_is_forced());
     }
     ledger.verify(None).expect("an unbroken chain");
+}
+
+#[test]
+fn a_key_that_no_supplier_sent_is_refused_untouched() {
+    let stage = Stage::new(2, 2, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let model = Model::by_id("yubikey-5-nfc").expect("a model");
+    let keys: Vec<SimKey> = (1..=3).map(|unit| SimKey::new(&model, unit)).collect();
+    let (strange, sent) = keys.split_first().expect("keys");
+    let probe = strange.probe();
+    let expected = sent.iter().filter_map(SimKey::serial).collect();
+    let boxed = keys.into_iter().map(Into::into).collect();
+    let play = Play { expected: Some(expected), ..Play::of(boxed) };
+    let counts = stage.run(&ledger, play).0.expect("a run").summary.counts;
+    assert_eq!((counts.finished, counts.failed, counts.keys_refused), (2, 0, 1));
+    assert!(probe.residents().is_empty());
+    let refused = stage.events().into_iter().find_map(|event| match event {
+        Progress::KeyRefused { code, .. } => Some(code),
+        _ => None,
+    });
+    assert_eq!(refused.as_deref(), Some("not-expected"));
 }

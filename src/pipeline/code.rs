@@ -88,6 +88,11 @@ pub const CODES: &[Meaning] = &[
         "This is a simulated key, and the tenant is real.",
         "Use real keys, or a simulated tenant (`keybench sim tenant`).",
     ),
+    key(
+        "not-expected",
+        "The key's serial number is on no supplier's list (`[bench] only_expected`).",
+        "Put it aside: it may have been exchanged on the way. It was not touched.",
+    ),
     key("never-list", "The key's serial number is on the list `[bench] never`.", "Take it out; it was not touched."),
     key(
         "not-confirmed",

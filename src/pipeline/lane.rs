@@ -1,5 +1,6 @@
 //! One port: key after key, each from the moment it is plugged in until it is taken out again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
@@ -20,7 +21,7 @@ use crate::ctap2::hid::packet::DeviceError;
 use crate::ctap2::session::{self, Opened};
 use crate::ledger::entry::Entry;
 use crate::ledger::{Append, LedgerError};
-use crate::model::{Aaguid, JobId, KeyRef, Person, PortName};
+use crate::model::{Aaguid, JobId, KeyRef, Person, PortName, Serial};
 use crate::pin::{ForceChange, KeyPinPlan, PinPolicyError};
 use crate::webauthn::record::RegistrationRecord;
 use crate::world::PluggedKey;
@@ -153,6 +154,10 @@ impl<'b, 'w> Lane<'b, 'w> {
         let refuse = |code, detail| Ok(Err(Refusal { key: key.clone(), code, detail }));
         if key.serial.as_ref().is_some_and(|serial| bench.settings.never.contains(serial)) {
             return refuse("never-list", None);
+        }
+        let expected = |only: &BTreeSet<Serial>| key.serial.as_ref().is_some_and(|serial| only.contains(serial));
+        if bench.settings.only.as_ref().is_some_and(|only| !expected(only)) {
+            return refuse("not-expected", None);
         }
         if let Some(job) = self.begun_job(hand, key)?
             && let Some(assignment) = bench.queue().take_begun(&job, &self.port)

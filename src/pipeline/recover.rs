@@ -2,7 +2,7 @@
 
 use super::state::{Made, State, Try};
 use super::step::EXPIRED;
-use crate::ledger::entry::{Act, Entry};
+use crate::ledger::entry::{Act, Entry, HandoverEntry};
 
 /// An entry that can't follow those before it: the ledger was written by something else, or tampered with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,6 +129,14 @@ pub fn apply(state: State, entry: &Entry) -> Result<State, BrokenAccount> {
             State::Finished { at, made, method, resume_key_gone, taken: true }
         }
 
+        // Its method is deleted and the key is lost or wiped: as if the try had failed, the next key may be begun.
+        (
+            State::Finished { at, resume_key_gone, .. },
+            Entry::Handover(HandoverEntry::ReplacementWanted { attempt, code, .. }),
+        ) if at.attempt == *attempt => State::Failed { at, code: code.clone(), pin_on_key: true, resume_key_gone },
+        // What happens to tenant and parcel beside the journey.
+        (state, Entry::Tenant(_) | Entry::Handover(_)) => state,
+
         // An earlier try's key, destroyed late.
         (state, Entry::ResumeKeyDestroyed { attempt, .. })
             if state.current().is_some_and(|at| at.attempt > *attempt) =>
@@ -152,4 +160,50 @@ fn kind_of(entry: &Entry) -> String {
         .ok()
         .and_then(|value| value.get("kind").and_then(|kind| kind.as_str().map(str::to_owned)))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::entry::{BlobHash, TenantEntry};
+    use crate::model::{Aaguid, CredentialId, JobId, KeyRef, MethodId, PortName};
+
+    fn finished() -> State {
+        let port = PortName::new("1-1");
+        let key = KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port };
+        let credential = CredentialId::new(vec![1; 16]);
+        let made = Made { credential, record: BlobHash::of(b"record"), expires: jiff::Timestamp::UNIX_EPOCH };
+        let at = Try { attempt: 1, key };
+        State::Finished { at, made, method: MethodId::new("method"), resume_key_gone: true, taken: true }
+    }
+
+    fn handover(entry: HandoverEntry) -> Entry {
+        Entry::Handover(entry)
+    }
+
+    #[test]
+    fn what_happens_after_the_bench_breaks_no_account() {
+        let job = JobId::new("7H2KQ0M4XA");
+        let used = TenantEntry::KeyUsed { job: job.clone(), at: jiff::Timestamp::UNIX_EPOCH };
+        for entry in [
+            Entry::Tenant(used),
+            handover(HandoverEntry::PackingStopped { job: job.clone(), code: "x".into(), by: "op".into() }),
+            handover(HandoverEntry::KeyLost { job, attempt: 1, reason: "post".into(), by: "op".into() }),
+        ] {
+            assert_eq!(apply(finished(), &entry), Ok(finished()));
+        }
+    }
+
+    #[test]
+    fn a_replaced_key_leaves_the_job_to_the_next_one() {
+        let job = JobId::new("7H2KQ0M4XA");
+        let wanted =
+            |attempt| handover(HandoverEntry::ReplacementWanted { job: job.clone(), attempt, code: "lost".into() });
+        assert_eq!(apply(finished(), &wanted(2)), Ok(finished()), "of another try");
+        let waits = apply(finished(), &wanted(1)).expect("waits");
+        assert!(!waits.is_open(), "{waits:?}");
+        let State::Finished { at: Try { key, .. }, .. } = finished() else { panic!("finished") };
+        let begun = apply(waits, &Entry::AttemptStarted { job: job.clone(), attempt: 2, key });
+        assert!(matches!(begun, Ok(State::Begun { at: Try { attempt: 2, .. } })), "{begun:?}");
+    }
 }

@@ -11,7 +11,9 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use super::stage::{Play, Stage};
 use crate::ledger::entry::Attempt;
 use crate::ledger::jobs::{JobFilter, JobLine};
-use crate::ledger::{Append, BlobHash, Claim, Entry, Head, Ledger, LedgerError, Recorded, SealReceipt, open_reader};
+use crate::ledger::{
+    Append, BlobHash, Claim, Entry, Head, Ledger, LedgerError, Recorded, Resealed, SealReceipt, open_reader,
+};
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
 use crate::pin::{DirResumeStore, PinPolicy, PinSettings, ResumeStore as _};
 use crate::sim::key::{Model, SimKey};
@@ -117,8 +119,8 @@ impl Ledger for Photographed<'_> {
     fn envelope(&self, job: &JobId, attempt: Attempt) -> Result<Option<SealedPin>, LedgerError> {
         self.inner.envelope(job, attempt)
     }
-    fn reseal(&self, job: &JobId, attempt: Attempt, custodian: Vec<u8>, dual: bool) -> Result<Head, LedgerError> {
-        self.shoot(self.inner.reseal(job, attempt, custodian, dual))
+    fn reseal(&self, set: Entry, envelopes: Vec<Resealed>) -> Result<Head, LedgerError> {
+        self.shoot(self.inner.reseal(set, envelopes))
     }
     fn blob(&self, hash: BlobHash) -> Result<Option<Vec<u8>>, LedgerError> {
         self.inner.blob(hash)

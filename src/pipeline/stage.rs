@@ -74,6 +74,8 @@ pub struct Play<'a> {
     pub blink: usize,
     pub limits: Limits,
     pub model_policy: Option<Box<ModelPolicy>>,
+    /// Suppliers' serial numbers.
+    pub expected: Option<BTreeSet<crate::model::Serial>>,
     /// The person does not hear that a key is asked for again.
     pub deaf: bool,
     /// Presses Ctrl-C when true.
@@ -92,6 +94,7 @@ impl<'a> Play<'a> {
             blink: 2,
             limits: Limits::default(),
             model_policy: None,
+            expected: None,
             deaf: false,
             interrupt: None,
             onlooker: None,
@@ -313,6 +316,7 @@ impl Stage {
                 run: RunId::new("R1"),
                 ports: Ports::All,
                 never: BTreeSet::new(),
+                only: play.expected.clone(),
                 pins: self.pins,
                 recipients: Recipients::single(&[self.recipients.first()[0].as_str().to_owned()]).expect("as before"),
                 require_hmac_secret: true,

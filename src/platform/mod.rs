@@ -1,5 +1,6 @@
 //! Differences between operating systems, each behind one file. Uses nothing of ours; everybody may use it.
 
+pub mod hook;
 pub mod keyring;
 pub mod lock;
 pub mod places;

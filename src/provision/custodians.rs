@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::ProvisionError;
-use crate::ledger::{Append, Entry, Ledger};
+use crate::ledger::{Append, Entry, Ledger, LedgerError};
 use crate::pin::{PinnedSet, Recipients};
 
 /// Fingerprints of the two groups; the second is empty unless PINs are under dual control.
@@ -13,7 +13,7 @@ pub type Pinned = (Vec<String>, Vec<String>);
 ///
 /// # Errors
 /// When the ledger can't be read.
-pub fn in_force(ledger: &dyn Ledger) -> Result<Option<Pinned>, ProvisionError> {
+pub fn in_force(ledger: &dyn Ledger) -> Result<Option<Pinned>, LedgerError> {
     let mut last = None;
     ledger.visit(1, &mut |recorded| {
         if let Entry::CustodiansSet { first, second, .. } = recorded.entry {

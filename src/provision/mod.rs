@@ -7,12 +7,13 @@
 //! Promise: everything that can be known before the first touch is known before it, nobody is dropped without being named,
 //! and what is planned stands in the ledger before a key is asked for. Nothing here prints: it tells a [`Listener`].
 
-mod custodians;
+pub mod custodians;
 mod directory;
 pub(crate) mod give_up;
 mod metadata;
 mod plan;
 mod policy;
+pub mod rotation;
 mod run;
 
 use std::path::PathBuf;

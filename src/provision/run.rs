@@ -83,6 +83,8 @@ pub struct Request<'a> {
     pub allowed_group: Option<&'a str>,
     /// `[bench] never`.
     pub never: BTreeSet<crate::model::Serial>,
+    /// `[bench] only_expected`: the suppliers' lists.
+    pub only: Option<BTreeSet<crate::model::Serial>>,
     /// `[bench] key_name`.
     pub key_name: &'a str,
     /// `[bench] mds`.
@@ -244,6 +246,7 @@ pub fn provision(
         run: run.clone(),
         ports: request.ports,
         never: request.never,
+        only: request.only,
         pins: request.pins,
         recipients: request.recipients,
         require_hmac_secret: true,

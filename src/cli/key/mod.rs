@@ -98,10 +98,20 @@ pub(super) fn run(context: &Context<'_>, command: &KeyCommand) -> Result<Exit, C
         KeyCommand::Info(args) => info(context, &ports, &args.which),
         KeyCommand::Reset(args) => {
             let settings = context.settings()?;
-            let terminal = Terminal::new(context.output);
-            reset::run(context, &settings, &ports, &terminal, &tools(), &args.which, &interrupted())
+            reset(context, &settings, &ports, &args.which)
         }
     }
+}
+
+/// Wipes one key, as `key reset` does: with a typed word, a re-plug and a touch.
+pub(super) fn reset(
+    context: &Context<'_>,
+    settings: &crate::config::Settings,
+    ports: &dyn KeyPorts,
+    which: &Which,
+) -> Result<Exit, CliError> {
+    let terminal = Terminal::new(context.output);
+    reset::run(context, settings, ports, &terminal, &tools(), which, &interrupted())
 }
 
 /// What talking to a key takes.

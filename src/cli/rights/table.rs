@@ -36,6 +36,7 @@ const RUN: &[&str] = &[
     "RoleManagement.Read.Directory",
     "Policy.Read.AuthenticationMethod",
 ];
+const GONE: &[&str] = &["UserAuthMethod-Passkey.ReadWrite.All", "User.RevokeSessions.All"];
 const POLICIES_READ: &[&str] = &["Policy.Read.All", "User.Read.All", "GroupMember.Read.All"];
 const POLICIES_WRITE: &[&str] = &[
     "Policy.Read.All",
@@ -221,6 +222,35 @@ pub(super) const TABLE: &[Rights] = &[
         ..NONE
     },
     Rights {
+        command: "lost",
+        scopes: GONE,
+        roles: &[METHODS],
+        note: "The second signs the person out everywhere.",
+        ..NONE
+    },
+    Rights {
+        command: "replace",
+        scopes: GONE,
+        roles: &[METHODS],
+        note: "The second signs the person out everywhere.",
+        ..NONE
+    },
+    Rights {
+        command: "return",
+        scopes: GONE,
+        roles: &[METHODS],
+        note: "The second signs the person out everywhere.",
+        ..NONE
+    },
+    Rights {
+        command: "leaver",
+        scopes: GONE,
+        roles: &[METHODS],
+        note: "The second signs the person out everywhere.",
+        ..NONE
+    },
+    Rights { command: "reconcile", scopes: &["UserAuthMethod-Passkey.Read.All"], roles: &[METHODS_READ], ..NONE },
+    Rights {
         command: "sign-ins",
         scopes: &["AuditLog.Read.All", "UserAuthMethod-Passkey.Read.All", "User.Read.All"],
         roles: &[LOGS, METHODS_READ],
@@ -250,6 +280,21 @@ pub(super) const OFFLINE: &[&str] = &[
     "escrow open",
     "export manifest",
     "export audit",
+    "custodian list",
+    "custodian add",
+    "custodian rotate",
+    "custody export",
+    "custody log",
+    "custody import",
+    "custody fingerprint",
+    "pack",
+    "receipt list",
+    "receipt carrier",
+    "receipt card",
+    "receipt verify",
+    "release",
+    "stock list",
+    "stock expect",
     "ledger verify",
     "ledger restore",
     "ledger forget",

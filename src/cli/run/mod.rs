@@ -267,6 +267,7 @@ pub fn execute(
         clock: Arc::clone(&clock),
         entropy: &SystemEntropy,
     })?;
+    let only = crate::cli::stock::expected(&settings, &ledger)?;
     let count = asked.stand.as_ref().map_or(8, |stand| stand.count);
     let shown = Shown::new(context.output, count, Arc::clone(&clock), asked.stand.as_ref().map(|stand| stand.heard));
     let cancel = Cancel::new();
@@ -309,6 +310,7 @@ pub fn execute(
         leave_off: settings.pin.first_device == FirstDevicePolicy::LeaveOff,
         allowed_group: tenant.allowed_group.as_deref(),
         never: settings.bench.never.iter().cloned().collect::<BTreeSet<_>>(),
+        only,
         key_name: &settings.bench.key_name,
         mds: settings.bench.mds.clone().map(|blob| MetadataFiles { blob, seen: settings.data.join("metadata-number") }),
         roster,

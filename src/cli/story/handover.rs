@@ -16,5 +16,41 @@ pub(super) fn in_words(entry: &HandoverEntry) -> String {
             format!("The PIN letter {sheet} was spoiled and destroyed.")
         }
         HandoverEntry::LabelPrinted { code, .. } => format!("The label {code} was printed."),
+        HandoverEntry::Packed { seen_by, tracking, by, .. } => {
+            let number = tracking.as_ref().map_or(String::new(), |number| format!(", number {number}"));
+            format!("The key was packed by {by}: it is the parcel's by its {seen_by}{number}.")
+        }
+        HandoverEntry::PackingStopped { code, by, .. } => {
+            format!("Packing was stopped, by {by}. {}", super::meaning(code))
+        }
+        HandoverEntry::Delivered { evidence, when, .. } => {
+            let word = if evidence == "card" { "the code on its card" } else { "the carrier's word" };
+            format!("The parcel arrived on {when}, by {word}.")
+        }
+        HandoverEntry::ReceiptVerified { how, by, .. } => {
+            format!("{by} made sure that the person holds the key: {how}.")
+        }
+        HandoverEntry::PinReleased { channel, by, .. } => format!("The PIN was handed over by {by}, by {channel}."),
+        HandoverEntry::KeyLost { reason, by, .. } => format!("The key is lost, {by} said. Reason: {reason}."),
+        HandoverEntry::KeyReturned { blank: true, by, .. } => {
+            format!("{by} took the key back; it was wiped and is blank.")
+        }
+        HandoverEntry::KeyReturned { blank: false, by, .. } => format!("{by} took the key back; it is not wiped yet."),
+        HandoverEntry::ReplacementWanted { code, .. } => {
+            format!("The person waits for another key in its place. {}", super::meaning(code))
+        }
+        HandoverEntry::StockExpected { count, by, .. } => {
+            format!("{by} took in a supplier's list of {count} serial numbers.")
+        }
+        HandoverEntry::CustodyGiven { jobs, by, .. } => format!("{by} wrote a file with {jobs} jobs for another desk."),
+        HandoverEntry::CustodyPartner { desk, signer, by } => {
+            format!("Files of the desk {desk} are taken from here on; {by} compared its fingerprint {signer}.")
+        }
+        HandoverEntry::CustodyTaken { desk, entries, .. } => {
+            format!("The {entries} entries before this one were copied from the desk {desk}.")
+        }
+        HandoverEntry::Elsewhere { desk, at, done, .. } => {
+            format!("At the desk {desk}, {at}: {}", super::in_words(done))
+        }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! As everywhere in the chain: no PIN, no name, no address.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, BlobHash};
-use crate::model::{JobId, UserId};
+use super::{Attempt, BlobHash, Entry};
+use crate::model::{BenchId, JobId, UserId};
 
 /// One act of the hand-over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,143 @@ pub enum HandoverEntry {
         /// What the label's code says.
         code: String,
     },
+    /// A key was put into its parcel: key and parcel were compared.
+    Packed {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// How the key was recognised: `label`, `serial` or `plugged`.
+        seen_by: String,
+        /// The carrier's number, if it was told.
+        tracking: Option<String>,
+        /// Who packed it, as they named themselves; else the operating system's name.
+        by: String,
+    },
+    /// Key and parcel did not belong together, and packing was stopped.
+    PackingStopped {
+        /// The key's job.
+        job: JobId,
+        /// A short code, e.g. `other-parcel`.
+        code: String,
+        /// Who was packing.
+        by: String,
+    },
+    /// The parcel arrived, by the carrier's word or by the code on the card inside. Says nothing of who opened it.
+    Delivered {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// `carrier` or `card`.
+        evidence: String,
+        /// When it arrived.
+        when: Timestamp,
+        /// Who noted it.
+        by: String,
+    },
+    /// Somebody made sure that the right person holds the key.
+    ReceiptVerified {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// `manager`, `call-back` or `other-channel`.
+        how: String,
+        /// Who made sure.
+        by: String,
+    },
+    /// The PIN was handed over.
+    PinReleased {
+        /// The job.
+        job: JobId,
+        /// Whose try's PIN.
+        attempt: Attempt,
+        /// `letter` or `hook`.
+        channel: String,
+        /// Who released it.
+        by: String,
+    },
+    /// A key is gone, wherever it was.
+    KeyLost {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// Why we think so.
+        reason: String,
+        /// Who said it.
+        by: String,
+    },
+    /// A key is back in hand.
+    KeyReturned {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// It was wiped, and shown to be blank.
+        blank: bool,
+        /// Who took it back.
+        by: String,
+    },
+    /// The person is to get another key in the place of this try's, whose method is out of the tenant.
+    ReplacementWanted {
+        /// The job.
+        job: JobId,
+        /// Whose try's key is replaced.
+        attempt: Attempt,
+        /// A short code: `lost`, `returned` or `replaced`.
+        code: String,
+    },
+    /// A supplier says that it sent these keys: a document with one serial number a line.
+    StockExpected {
+        /// SHA-256 of the document.
+        list: BlobHash,
+        /// How many.
+        count: u64,
+        /// Who took the list in.
+        by: String,
+    },
+    /// A signed bundle, or a log of what was done with one, was written for another desk.
+    CustodyGiven {
+        /// SHA-256 of the file.
+        file: BlobHash,
+        /// How many jobs are in it.
+        jobs: u64,
+        /// The operating system's name for who did it.
+        by: String,
+    },
+    /// Files signed with this key are taken from that desk from here on.
+    CustodyPartner {
+        /// The desk, as it calls itself.
+        desk: BenchId,
+        /// Fingerprint of its signing key: SHA-256, first 16 hexadecimal digits.
+        signer: String,
+        /// The operating system's name for who compared it.
+        by: String,
+    },
+    /// The job's story up to here was copied from another desk's bundle: the `entries` entries about the job before this one.
+    CustodyTaken {
+        /// The job.
+        job: JobId,
+        /// Whose bundle.
+        desk: BenchId,
+        /// The last entry of that desk's ledger that is in it.
+        upto: u64,
+        /// How many were copied this time.
+        entries: u64,
+    },
+    /// Something that was done at another desk, come home in its log.
+    Elsewhere {
+        /// Which desk.
+        desk: BenchId,
+        /// Its position in that desk's ledger.
+        seq: u64,
+        /// When it was done.
+        at: Timestamp,
+        /// What.
+        done: Box<Entry>,
+    },
 }
 
 impl HandoverEntry {
@@ -60,16 +198,33 @@ impl HandoverEntry {
                 Some(job)
             }
             Self::LabelPrinted { job, .. } => job.as_ref(),
+            Self::Packed { job, .. }
+            | Self::PackingStopped { job, .. }
+            | Self::Delivered { job, .. }
+            | Self::ReceiptVerified { job, .. }
+            | Self::PinReleased { job, .. }
+            | Self::KeyLost { job, .. }
+            | Self::KeyReturned { job, .. }
+            | Self::ReplacementWanted { job, .. } => Some(job),
+            Self::StockExpected { .. } | Self::CustodyGiven { .. } | Self::CustodyPartner { .. } => None,
+            Self::CustodyTaken { job, .. } => Some(job),
+            Self::Elsewhere { done, .. } => done.job(),
         }
     }
 
     /// The person it is about, if it is about one and names no job.
     pub fn user(&self) -> Option<&UserId> {
-        None
+        match self {
+            Self::Elsewhere { done, .. } => done.user(),
+            _ => None,
+        }
     }
 
     /// Documents in the side table that it names.
     pub fn documents(&self) -> Vec<BlobHash> {
-        Vec::new()
+        match self {
+            Self::StockExpected { list, .. } => vec![*list],
+            _ => Vec::new(),
+        }
     }
 }

@@ -476,6 +476,14 @@ impl Entry {
         }
     }
 
+    /// What happened, wherever it did: an act that came home in another desk's log is taken out of its wrapping.
+    pub fn act(&self) -> &Self {
+        match self {
+            Self::Handover(HandoverEntry::Elsewhere { done, .. }) => done.act(),
+            other => other,
+        }
+    }
+
     /// The person this entry names, if it names one. The person of its job is in the job's line.
     pub fn user(&self) -> Option<&UserId> {
         match self {

@@ -32,7 +32,7 @@ use super::entry::{Attempt, BlobHash, Entry};
 use super::error::LedgerError;
 use super::jobs::{JobFilter, JobLine};
 use super::mirror::Mirror;
-use super::{Append, Claim, Head, Ledger, Recorded, SealReceipt, SeenHead, rules};
+use super::{Append, Claim, Head, Ledger, Recorded, Resealed, SealReceipt, SeenHead, rules};
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
 use crate::world::Clock;
 use lock::Lock;
@@ -275,24 +275,30 @@ impl Ledger for SqliteLedger {
         })
     }
 
-    fn reseal(&self, job: &JobId, attempt: Attempt, custodian: Vec<u8>, dual: bool) -> Result<Head, LedgerError> {
+    fn reseal(&self, set: Entry, envelopes: Vec<Resealed>) -> Result<Head, LedgerError> {
+        rules::changes_custodians(&set)?;
         let mut inner = self.inner();
         let (old, head) = self.write(&mut inner, |writing| {
-            let Some((seq, before)) = tables::seal(&writing.db, job, attempt)? else {
-                return Err(rules::no_such_seal(job, attempt).into());
-            };
-            tables::check_seal(&writing.db, job, attempt, seq, &before)?;
-            let before_hash = tables::row_at(&writing.db, seq)?.map(tables::understand).transpose()?;
-            let resume = match before_hash.map(|recorded| recorded.entry) {
-                // The resume copy may be empty by now; its hash stays what it was.
-                Some(Entry::PinSealed { resume, .. }) => resume,
-                _ => BlobHash::of(&before.resume),
-            };
-            let envelope = BlobHash::of(&custodian);
-            writing.put(&Entry::PinSealed { job: job.clone(), attempt, envelope, resume, dual })?;
-            let after = SealedPin { custodian, resume: before.resume, dual };
-            tables::put_seal(&writing.db, job, attempt, writing.head.seq, &after)?;
-            Ok(BTreeSet::from([seq]))
+            writing.put(&set)?;
+            let mut old = BTreeSet::new();
+            for Resealed { job, attempt, custodian, dual } in envelopes {
+                let Some((seq, before)) = tables::seal(&writing.db, &job, attempt)? else {
+                    return Err(rules::no_such_seal(&job, attempt).into());
+                };
+                tables::check_seal(&writing.db, &job, attempt, seq, &before)?;
+                let before_hash = tables::row_at(&writing.db, seq)?.map(tables::understand).transpose()?;
+                let resume = match before_hash.map(|recorded| recorded.entry) {
+                    // The resume copy may be empty by now; its hash stays what it was.
+                    Some(Entry::PinSealed { resume, .. }) => resume,
+                    _ => BlobHash::of(&before.resume),
+                };
+                let envelope = BlobHash::of(&custodian);
+                writing.put(&Entry::PinSealed { job: job.clone(), attempt, envelope, resume, dual })?;
+                let after = SealedPin { custodian, resume: before.resume, dual };
+                tables::put_seal(&writing.db, &job, attempt, writing.head.seq, &after)?;
+                old.insert(seq);
+            }
+            Ok(old)
         })?;
         inner.scrub();
         inner.take_out(&self.path, &old)?;

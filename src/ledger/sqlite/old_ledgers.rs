@@ -9,7 +9,7 @@ use super::super::JobFilter;
 use super::super::conformance::{OnDisk, Place as _, begun, finished, job, person, planned, sealed, user};
 use super::super::entry::{Act, Counts, ForcedChange, HandoverEntry, RunEnd, TenantEntry};
 use super::*;
-use crate::model::{BatchId, ChangeId, CredentialId, JobStatus, MethodId, RunId, TenantId};
+use crate::model::{BatchId, BenchId, ChangeId, CredentialId, JobStatus, MethodId, RunId, TenantId};
 
 fn opened(place: &OnDisk) -> SqliteLedger {
     place.try_open("us").expect("opens")
@@ -74,7 +74,7 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
     let (tenant, change, by) = (TenantId::new("tenant"), ChangeId::new("change"), "op".to_owned());
     let (job, user, method, request) = (job(1), user(1), MethodId::new("method"), "request".to_owned());
     let (document, at) = (BlobHash::of(b"document"), jiff::Timestamp::UNIX_EPOCH);
-    let (sheet, reason) = ("1001".to_owned(), String::new());
+    let (sheet, reason, desk) = ("1001".to_owned(), String::new(), BenchId::new("mail room"));
     let tenant_entries = [
         TenantEntry::ChangeIntended {
             change: change.clone(),
@@ -121,7 +121,31 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
         HandoverEntry::LetterClaimed { job: job.clone(), attempt: 1, sheet: sheet.clone(), reason, by },
         HandoverEntry::LetterPrinted { job: job.clone(), sheet: sheet.clone(), to: "file".into() },
         HandoverEntry::LetterConfirmed { job: job.clone(), sheet, good: true },
-        HandoverEntry::LabelPrinted { job: Some(job), code: "code".into() },
+        HandoverEntry::LabelPrinted { job: Some(job.clone()), code: "code".into() },
+        HandoverEntry::Packed {
+            job: job.clone(),
+            attempt: 1,
+            seen_by: "label".into(),
+            tracking: Some("JD0146".into()),
+            by: "op".into(),
+        },
+        HandoverEntry::PackingStopped { job: job.clone(), code: "other-parcel".into(), by: "op".into() },
+        HandoverEntry::Delivered { job: job.clone(), attempt: 1, evidence: "card".into(), when: at, by: "op".into() },
+        HandoverEntry::ReceiptVerified { job: job.clone(), attempt: 1, how: "manager".into(), by: "op".into() },
+        HandoverEntry::PinReleased { job: job.clone(), attempt: 1, channel: "letter".into(), by: "op".into() },
+        HandoverEntry::KeyLost { job: job.clone(), attempt: 1, reason: "post".into(), by: "op".into() },
+        HandoverEntry::KeyReturned { job: job.clone(), attempt: 1, blank: true, by: "op".into() },
+        HandoverEntry::ReplacementWanted { job: job.clone(), attempt: 2, code: "lost".into() },
+        HandoverEntry::StockExpected { list: document, count: 1, by: "op".into() },
+        HandoverEntry::CustodyGiven { file: document, jobs: 1, by: "op".into() },
+        HandoverEntry::CustodyPartner { desk: desk.clone(), signer: "0123456789abcdef".into(), by: "op".into() },
+        HandoverEntry::CustodyTaken { job: job.clone(), desk: desk.clone(), upto: 7, entries: 2 },
+        HandoverEntry::Elsewhere {
+            desk,
+            seq: 8,
+            at,
+            done: Box::new(Entry::PinOpened { job, attempt: 1, by: "Kim".into(), reason: "letter".into() }),
+        },
     ];
     tenant_entries.map(Entry::Tenant).into_iter().chain(handover_entries.map(Entry::Handover)).collect()
 }
@@ -175,11 +199,24 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::LetterPrinted { .. } => 41,
             HandoverEntry::LetterConfirmed { .. } => 42,
             HandoverEntry::LabelPrinted { .. } => 43,
+            HandoverEntry::CustodyGiven { .. } => 44,
+            HandoverEntry::CustodyPartner { .. } => 45,
+            HandoverEntry::CustodyTaken { .. } => 46,
+            HandoverEntry::Elsewhere { .. } => 47,
+            HandoverEntry::Packed { .. } => 48,
+            HandoverEntry::PackingStopped { .. } => 49,
+            HandoverEntry::Delivered { .. } => 50,
+            HandoverEntry::ReceiptVerified { .. } => 51,
+            HandoverEntry::PinReleased { .. } => 52,
+            HandoverEntry::KeyLost { .. } => 53,
+            HandoverEntry::KeyReturned { .. } => 54,
+            HandoverEntry::ReplacementWanted { .. } => 55,
+            HandoverEntry::StockExpected { .. } => 56,
         },
     }
 }
 
-const KINDS: usize = 44;
+const KINDS: usize = 57;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 

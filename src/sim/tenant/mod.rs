@@ -34,6 +34,7 @@ mod registration;
 pub mod route;
 mod seed;
 mod serve;
+mod sessions;
 mod signature;
 pub mod spec;
 mod store;

@@ -46,6 +46,8 @@ pub enum Kind {
     Delete,
     /// `GET …/authentication/methods`
     Methods,
+    /// `POST /users/{id}/revokeSignInSessions`
+    RevokeSessions,
     /// `GET /policies/authenticationMethodsPolicy…`
     Policy,
     /// `GET /organization`
@@ -86,6 +88,7 @@ impl Kind {
             Self::Get => "get",
             Self::Delete => "delete",
             Self::Methods => "methods",
+            Self::RevokeSessions => "revokeSessions",
             Self::Policy => "policy",
             Self::Organization => "organization",
             Self::SignIns => "signIns",
@@ -124,6 +127,7 @@ pub(super) enum GraphCall {
     Get { who: Who, method: String },
     Delete { who: Who, method: String },
     Methods(Who),
+    RevokeSessions(Who),
     Policy,
     PolicyOf(String),
     Organization,
@@ -197,6 +201,7 @@ impl Route {
             | GraphCall::List(who)
             | GraphCall::Get { who, .. }
             | GraphCall::Delete { who, .. }
+            | GraphCall::RevokeSessions(who)
             | GraphCall::Methods(who) => match who {
                 Who::Named(name) => Some(name),
                 Who::Me => None,
@@ -224,6 +229,7 @@ impl GraphCall {
             Self::Get { .. } => Kind::Get,
             Self::Delete { .. } => Kind::Delete,
             Self::Methods(_) => Kind::Methods,
+            Self::RevokeSessions(_) => Kind::RevokeSessions,
             Self::Policy | Self::PolicyOf(_) => Kind::Policy,
             Self::Organization => Kind::Organization,
             Self::Insight(call) => call.kind(),
@@ -309,6 +315,7 @@ fn person_call(method: &str, who: Who, rest: &[&str], path: &[&str]) -> Option<(
             ("DELETE", GraphCall::Delete { who, method: last() })
         }
         ["authentication", "fido2methods", _] => ("GET", GraphCall::Get { who, method: last() }),
+        ["revokesigninsessions"] => ("POST", GraphCall::RevokeSessions(who)),
         ["checkmembergroups"] => ("POST", GraphCall::CheckMemberGroups(who)),
         [list @ ("memberof" | "transitivememberof"), cast @ ..] if cast.len() <= 1 => {
             let cast = cast.first().map(|cast| (*cast).to_owned());

@@ -29,7 +29,7 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{applications, batch, control, fido2, groups, insight, oauth, policy, users};
+use super::{applications, batch, control, fido2, groups, insight, oauth, policy, sessions, users};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -472,6 +472,7 @@ fn graph_answer(
         GraphCall::Methods(who) => fido2::list(store, version, caller, who, true),
         GraphCall::Get { who, method } => fido2::get(store, version, caller, who, method),
         GraphCall::Delete { who, method } => fido2::delete(store, version, caller, who, method),
+        GraphCall::RevokeSessions(who) => sessions::revoke(store, version, caller, who),
         GraphCall::Policy => policy::whole(store, version, caller),
         GraphCall::PolicyOf(id) => policy::one(store, version, caller, id),
         GraphCall::Organization => policy::organization(store, version, caller),

@@ -185,6 +185,7 @@ impl Default for AppSpec {
     fn default() -> Self {
         let granted: Vec<String> = [
             "UserAuthMethod-Passkey.ReadWrite.All",
+            "User.RevokeSessions.All",
             "User.Read.All",
             "GroupMember.Read.All",
             "Policy.Read.AuthenticationMethod",

@@ -87,6 +87,8 @@ pub(super) struct Store {
     pub(super) tokens: HashMap<String, Caller>,
     pub(super) pending: Pending,
     pub(super) rejected: Vec<(String, String)>,
+    /// Whose sessions were revoked, in order.
+    pub(super) signed_out: Vec<String>,
     pub(super) log: Vec<Value>,
     /// App registrations that were made.
     pub(super) applications: Vec<Value>,
@@ -130,6 +132,7 @@ impl Store {
             tokens: HashMap::new(),
             pending: Pending::default(),
             rejected: Vec::new(),
+            signed_out: Vec::new(),
             log: Vec::new(),
             applications: Vec::new(),
             sign_ins: Vec::new(),
@@ -348,6 +351,7 @@ impl Store {
             "people": people.collect::<Vec<_>>(),
             "requests": self.requests,
             "rejected": rejected.collect::<Vec<_>>(),
+            "signed_out": self.signed_out,
         })
     }
 }

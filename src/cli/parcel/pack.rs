@@ -1,0 +1,258 @@
+//! `keybench pack`: the packing table.
+//!
+//! Promise: what is noted as packed was compared; a mismatch is loud, is written down, and starts anew. Reads lines from
+//! stdin, because a scanner types as a keyboard does.
+
+use std::io::{BufRead, Write as _};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Found, acting, find, not_now, parcels};
+use crate::cli::output::Output;
+use crate::cli::{CliError, Context, Exit, ledger};
+use crate::handover::code::{Code, CodeKind};
+use crate::handover::parcel::{Asks, Scanned, Table, Verdict, may_pack};
+use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
+use crate::model::JobId;
+
+/// `keybench pack`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench pack --as \"Robin Roe\"    scan key label, parcel label, number; and again
+  keybench pack --no-tracking --json < scans.txt
+
+Words to type instead of a scan: `none` (no tracking number), `back` (start this parcel anew),
+`end` (or Ctrl-D). A key without a label is named by its serial number.")]
+pub struct PackArgs {
+    /// Who packs [else the system's name for you]; they can't release these PINs
+    #[arg(long = "as", value_name = "NAME")]
+    pub by: Option<String>,
+    /// Don't ask for the carrier's number
+    #[arg(long)]
+    pub no_tracking: bool,
+    /// Compare and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+pub(in crate::cli) fn run(context: &Context<'_>, args: &PackArgs) -> Result<Exit, CliError> {
+    let by = acting(args.by.as_deref())?;
+    let ledger = ledger::to_write(&context.settings()?)?;
+    let stdin = std::io::stdin();
+    let mut desk = Desk { ledger: &ledger, output: context.output, by, dry_run: args.dry_run, packed: 0, stopped: 0 };
+    desk.work(&mut stdin.lock(), Table::new(!args.no_tracking))?;
+    let Desk { packed, stopped, .. } = desk;
+    let head = ledger.head()?;
+    context.output.answer(&format!("{packed} packed, {stopped} stopped. The ledger's head is {head}."));
+    context.output.json(&json!({
+        "event": "pack-summary", "packed": packed, "stopped": stopped, "head": head.to_string(), "dry_run": args.dry_run,
+    }));
+    Ok(if stopped == 0 { Exit::Done } else { Exit::SomeFailed })
+}
+
+struct Desk<'a> {
+    ledger: &'a dyn Ledger,
+    output: &'a Output,
+    by: String,
+    dry_run: bool,
+    packed: u64,
+    stopped: u64,
+}
+
+impl Desk<'_> {
+    fn work(&mut self, lines: &mut dyn BufRead, mut table: Table) -> Result<(), CliError> {
+        loop {
+            self.output.progress(&ask(table.asks()));
+            let mut line = String::new();
+            match lines.read_line(&mut line) {
+                Ok(0) | Err(_) => return Ok(()),
+                Ok(_) => {}
+            }
+            match line.trim() {
+                "" => continue,
+                "end" => return Ok(()),
+                "back" => {
+                    table.clear();
+                    continue;
+                }
+                text => match self.understand(table.asks(), text) {
+                    Ok(scanned) => self.judge(&mut table, scanned)?,
+                    Err(error) => {
+                        self.output.error(&error);
+                        self.stopped += 1;
+                        table.clear();
+                    }
+                },
+            }
+        }
+    }
+
+    /// What a line stands for. Only where a number is asked for may it be anything.
+    fn understand(&self, asks: &Asks, text: &str) -> Result<Scanned, CliError> {
+        if let Ok(code) = Code::parse(text) {
+            let parcels = parcels(self.ledger)?;
+            let Found { job, .. } = find(self.ledger, &parcels, text)?;
+            return Ok(match code.kind() {
+                CodeKind::Key => self.key(job, "label")?,
+                CodeKind::Parcel => Scanned::Parcel(job),
+                CodeKind::AddressSheet | CodeKind::PinSheet => Scanned::PinPaper(job),
+            });
+        }
+        if matches!(asks, Asks::Number { .. }) {
+            let fits = text.len() <= 60 && !text.chars().any(char::is_control);
+            return match text {
+                "none" => Ok(Scanned::NoNumber),
+                text if fits => Ok(Scanned::Text(text.to_owned())),
+                _ => Err(CliError::new(
+                    Exit::Usage,
+                    "usage",
+                    "A carrier's number is one line of at most 60 characters.",
+                    "scan it again.",
+                )),
+            };
+        }
+        let parcels = parcels(self.ledger)?;
+        let Found { job, .. } = find(self.ledger, &parcels, text)?;
+        self.key(job, "serial")
+    }
+
+    fn key(&self, job: JobId, seen_by: &'static str) -> Result<Scanned, CliError> {
+        let parcels = parcels(self.ledger)?;
+        if let Some(parcel) = parcels.get(&job) {
+            may_pack(parcel).map_err(|why| not_now("can't be packed", &job, &why))?;
+        }
+        Ok(Scanned::Key { job, seen_by })
+    }
+
+    fn judge(&mut self, table: &mut Table, scanned: Scanned) -> Result<(), CliError> {
+        match table.scan(scanned) {
+            Verdict::Next => Ok(()),
+            Verdict::Unexpected => {
+                self.output.warning("that was not what is asked for; it changed nothing.");
+                Ok(())
+            }
+            Verdict::Packed { job, seen_by, tracking } => self.packed(&job, seen_by, tracking),
+            Verdict::OtherParcel { key, parcel } => {
+                let what = format!("The key is of job {key}; the other label is of job {parcel}.");
+                self.stop(&key, "other-parcel", &what, "take them apart, and begin again with a key's label.")
+            }
+            Verdict::PinPaper(job) => {
+                let what = format!("This is the PIN letter of job {job}.");
+                self.stop(
+                    &job,
+                    "pin-at-packing",
+                    &what,
+                    "take it away from this table: a PIN never travels with its key.",
+                )
+            }
+        }
+    }
+
+    fn packed(&mut self, job: &JobId, seen_by: &str, tracking: Option<String>) -> Result<(), CliError> {
+        // Read again: another hand at this ledger may have been quicker.
+        let parcels = parcels(self.ledger)?;
+        let Some(parcel) = parcels.get(job) else { return Ok(()) };
+        may_pack(parcel).map_err(|why| not_now("can't be packed", job, &why))?;
+        let attempt = parcel.attempt;
+        if let Some(other) = tracking.as_ref().and_then(|number| parcels.by_tracking(number)) {
+            let what = format!("This carrier's number is on the parcel of job {other} already.");
+            return self.stop(
+                job,
+                "number-twice",
+                &what,
+                "scan the number of this parcel; begin again with the key's label.",
+            );
+        }
+        if !self.dry_run {
+            let (by, seen_by, tracking) = (self.by.clone(), seen_by.to_owned(), tracking.clone());
+            let packed = HandoverEntry::Packed { job: job.clone(), attempt, seen_by, tracking, by };
+            self.ledger.append(Append::entry(Entry::Handover(packed)))?;
+        }
+        self.packed += 1;
+        let number = tracking.as_ref().map_or(String::new(), |number| format!(", {number}"));
+        self.output.answer(&format!("packed  {job}{number}"));
+        self.output.json(&json!({
+            "event": "packed", "job": job, "attempt": attempt, "seen_by": seen_by, "tracking": tracking, "by": self.by,
+        }));
+        Ok(())
+    }
+
+    /// Loud on a terminal: cleared, with a bell, and in the way until somebody reads it.
+    fn stop(&mut self, job: &JobId, code: &'static str, what: &str, next: &str) -> Result<(), CliError> {
+        self.stopped += 1;
+        if !self.dry_run {
+            let stopped = HandoverEntry::PackingStopped { job: job.clone(), code: code.into(), by: self.by.clone() };
+            self.ledger.append(Append::entry(Entry::Handover(stopped)))?;
+        }
+        let style = self.output.style();
+        if style.stderr_is_terminal && !style.json {
+            let mut screen = std::io::stderr().lock();
+            let (on, off) = if style.color { ("\x1b[1;37;41m", "\x1b[0m") } else { ("", "") };
+            let bar = format!("{on}{:^60}{off}", "");
+            let title = format!("{on}{:^60}{off}", "S T O P");
+            // A terminal that can't be written to shows the error below neither.
+            let _ = write!(screen, "\x1b[2J\x1b[H\x07{bar}\n{title}\n{bar}\n\n");
+        }
+        self.output.error(&CliError::new(Exit::SomeFailed, code, what, next));
+        Ok(())
+    }
+}
+
+fn ask(asks: &Asks) -> String {
+    match asks {
+        Asks::Key => "Scan the label of a key (or type its serial number; `end` to stop):".into(),
+        Asks::Parcel { job, .. } => format!("Key of job {job}. Scan the label of its parcel:"),
+        Asks::Number { job, .. } => format!("Parcel of job {job}. Scan the carrier's number (or type `none`):"),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::cli::testing::{Desk as Bench, output};
+    use crate::handover::parcel::Place;
+
+    fn pack(ledger: &dyn Ledger, lines: &str) -> (u64, u64, String, String) {
+        let (output, out, err) = output(false);
+        let mut desk = Desk { ledger, output: &output, by: "Robin".into(), dry_run: false, packed: 0, stopped: 0 };
+        desk.work(&mut lines.as_bytes(), Table::new(true)).expect("worked");
+        let (packed, stopped) = (desk.packed, desk.stopped);
+        (packed, stopped, out.text(), err.text())
+    }
+
+    fn code(kind: CodeKind, job: &JobId) -> String {
+        Code::new(kind, job, 1, 1).expect("a code").digits().to_owned()
+    }
+
+    #[test]
+    fn a_mismatch_is_loud_and_nothing_is_packed_until_both_are_scanned_again() {
+        let bench = Bench::new(1);
+        let [kim, sam, ..] = bench.story();
+        let ledger = bench.ledger();
+        let (key, parcel) = (code(CodeKind::Key, &kim), code(CodeKind::Parcel, &kim));
+        let strange = code(CodeKind::Parcel, &sam);
+        let (packed, stopped, out, err) = pack(&ledger, &format!("{key}\n{strange}\n{parcel}\nend\n{key}\n"));
+        assert_eq!((packed, stopped), (0, 1), "{out}{err}");
+        assert!(err.contains(&format!("the other label is of job {sam}")) && err.contains("take them apart"), "{err}");
+        let letter = code(CodeKind::PinSheet, &kim);
+        let (packed, stopped, _, err) = pack(&ledger, &format!("{key}\n{letter}\n"));
+        assert_eq!((packed, stopped), (0, 1));
+        assert!(err.contains("a PIN never travels with its key"), "{err}");
+        let failed = code(CodeKind::Key, &sam);
+        let (packed, _, _, err) = pack(&ledger, &format!("{failed}\n"));
+        assert!(packed == 0 && err.contains("its key is not finished at the bench"), "{err}");
+        let broken = key.replace('1', "2");
+        let (_, stopped, _, err) = pack(&ledger, &format!("{broken}\n"));
+        assert!(stopped == 1 && err.contains("No key is known as"), "{err}");
+
+        // By serial number, and with the carrier's.
+        let (packed, stopped, out, _) = pack(&ledger, &format!("19283746\n{parcel}\nJD0146\n"));
+        assert_eq!((packed, stopped), (1, 0), "{out}");
+        let known = parcels(&ledger).expect("read");
+        let found = known.get(&kim).expect("a parcel");
+        assert_eq!((found.place(), found.tracking.as_deref()), (Place::OnTheWay, Some("JD0146")));
+        let (packed, stopped, _, err) = pack(&ledger, &format!("{key}\n"));
+        assert!((packed, stopped) == (0, 1) && err.contains("was packed on"), "{err}");
+    }
+}

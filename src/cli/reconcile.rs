@@ -1,0 +1,113 @@
+//! `keybench reconcile`: ledger and tenant side by side. Reads only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use super::connect::connect;
+use super::{CliError, Context, Exit, ledger};
+use crate::graph::{Cancel, ErrorKind, Fido2Method, GraphEvent};
+use crate::handover::reconcile::{Account, Difference, InTenant, Job, Shown, compare};
+use crate::ledger::{JobFilter, Ledger};
+use crate::model::{BatchId, UserId};
+use crate::world::{Clock, SystemClock};
+
+/// `keybench reconcile`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench reconcile
+  keybench reconcile --batch spring --json
+
+Asks the tenant for the passkeys of everybody in the ledger, one request a person, and tells every
+difference with the command that settles it. Changes nothing. Ends with 1 where there is one.")]
+pub struct ReconcileArgs {
+    /// Only this batch
+    #[arg(long, value_name = "BATCH")]
+    pub batch: Option<String>,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    let ledger = ledger::to_read(&settings)?;
+    let filter = args.batch.as_deref().map_or_else(JobFilter::all, |batch| JobFilter::batch(BatchId::new(batch)));
+    let mut jobs = Vec::new();
+    for line in ledger.jobs(&filter)? {
+        let mut account = Account::default();
+        ledger.entries_of(&line.job)?.iter().for_each(|recorded| account.add(recorded));
+        let upn = ledger.person(&line.user)?.map(|person| person.upn);
+        // Nobody was ever given anything: there is nothing to compare.
+        if account.attempt > 0 {
+            let (status, in_flight) = (line.status, line.in_flight);
+            jobs.push(Job { job: line.job, user: line.user, upn, status, in_flight, account });
+        }
+    }
+    if jobs.is_empty() {
+        context.output.answer("No key was begun: there is nothing to compare.");
+        context.output.json(&json!({ "event": "reconciled", "people": 0, "differences": 0 }));
+        return Ok(Exit::Done);
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let silent = Arc::new(|_: GraphEvent| {});
+    let graph = connect(context, &settings, &settings.tenant()?, &clock, silent, Cancel::new())?;
+    let mut tenant: BTreeMap<UserId, InTenant> = BTreeMap::new();
+    let mut users: Vec<&UserId> = jobs.iter().map(|job| &job.user).collect();
+    users.sort_unstable();
+    users.dedup();
+    let all = users.len();
+    for (done, user) in users.into_iter().enumerate() {
+        if done > 0 && done.is_multiple_of(100) {
+            context.output.progress(&format!("{done} of {all} people compared"));
+        }
+        let shown = match graph.passkeys(user) {
+            Ok(methods) => InTenant::Passkeys(
+                methods.into_iter().map(|method| shown(method, jobs.iter().filter(|job| job.user == *user))).collect(),
+            ),
+            Err(error) if error.kind() == ErrorKind::NotFound => InTenant::Nobody,
+            Err(error) => return Err(error.into()),
+        };
+        tenant.insert(user.clone(), shown);
+    }
+    let differences = compare(&jobs, &tenant);
+    for difference in &differences {
+        tell(context, &jobs, difference);
+    }
+    let head = ledger.head()?;
+    context.output.answer(&match differences.len() {
+        0 => format!("Ledger and tenant agree on {all} people. The ledger's head is {head}."),
+        n => format!("{n} differences on {all} people. The ledger's head is {head}."),
+    });
+    context.output.json(&json!({
+        "event": "reconciled", "people": all, "differences": differences.len(), "head": head.to_string(),
+    }));
+    Ok(if differences.is_empty() { Exit::Done } else { Exit::SomeFailed })
+}
+
+/// Entra writes one id in several ways: what is of our credential is known by the id that we keep.
+fn shown<'j>(method: Fido2Method, mut theirs: impl Iterator<Item = &'j Job>) -> Shown {
+    let ours = theirs.find_map(|job| match &job.account.registered {
+        Some((id, Some(credential))) if method.is(credential) => Some(id.clone()),
+        _ => None,
+    });
+    Shown { method: ours.unwrap_or(method.id), name: method.display_name.unwrap_or_default() }
+}
+
+fn tell(context: &Context<'_>, jobs: &[Job], difference: &Difference) {
+    let of = |job: &Job| match difference {
+        Difference::NotOurs { user, .. } => job.user == *user,
+        other => other.job() == Some(&job.job),
+    };
+    let found = jobs.iter().find(|job| of(job));
+    let who = match found {
+        Some(Job { upn: Some(upn), .. }) => upn.to_string(),
+        Some(job) => job.job.to_string(),
+        None => String::new(),
+    };
+    let job = difference.job().map_or(String::new(), |job| format!(" (job {job})"));
+    context.output.answer(&format!("{who}{job}: {}.\n  Next: {}", difference.fact(), difference.settled_by(&who)));
+    context.output.json(&json!({
+        "event": "difference", "code": difference.code(), "job": difference.job(), "upn": found.and_then(|job| job.upn.as_ref()),
+        "fact": difference.fact(), "next": difference.settled_by(&who),
+    }));
+}

@@ -1,0 +1,207 @@
+//! What may be done with a parcel now, and why not. Pure.
+
+use jiff::{Timestamp, Unit};
+
+use super::state::{Parcel, Place};
+
+/// Why something has to wait, or can't be done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotNow {
+    /// The bench is not done with it.
+    #[error("its key is not finished at the bench")]
+    NotFinished,
+    /// It is in a parcel already.
+    #[error("its key was packed on {when} by {by}")]
+    PackedAlready {
+        /// When.
+        when: Timestamp,
+        /// By whom.
+        by: String,
+    },
+    /// Nobody packed it.
+    #[error("its key was not packed here")]
+    NotPacked,
+    /// Nobody knows that it arrived.
+    #[error("nothing says that its parcel arrived")]
+    NotDelivered,
+    /// Nobody made sure who holds it.
+    #[error("nobody has made sure that the right person holds the key")]
+    NotVerified,
+    /// Two people are needed.
+    #[error("{0} packed its key; whoever packed a key does not release its PIN")]
+    SamePerson(String),
+    /// The PIN is out.
+    #[error("its PIN was released on {0}")]
+    ReleasedAlready(Timestamp),
+    /// No good letter.
+    #[error("there is no good PIN letter for it")]
+    NoLetter,
+    /// The letter lay too long.
+    #[error("its PIN letter is {days} days old; letters live {limit}")]
+    LetterExpired {
+        /// Its age.
+        days: i64,
+        /// How old it may be.
+        limit: u16,
+    },
+    /// The key is gone.
+    #[error("its key is lost")]
+    Lost,
+    /// The key is back.
+    #[error("its key came back")]
+    Returned,
+}
+
+/// What the organisation asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// A PIN leaves only after receipt.
+    pub after_receipt: bool,
+    /// Days that a letter lives.
+    pub letter_days: u16,
+}
+
+fn on_its_way(parcel: &Parcel) -> Result<(), NotNow> {
+    match parcel.place() {
+        Place::Bench => Err(NotNow::NotFinished),
+        Place::Lost => Err(NotNow::Lost),
+        Place::Returned => Err(NotNow::Returned),
+        _ => Ok(()),
+    }
+}
+
+/// May the key be put into a parcel?
+///
+/// # Errors
+/// Why not.
+pub fn may_pack(parcel: &Parcel) -> Result<(), NotNow> {
+    on_its_way(parcel)?;
+    match &parcel.packed {
+        Some((when, by)) => Err(NotNow::PackedAlready { when: *when, by: by.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// May the parcel be noted as arrived?
+///
+/// # Errors
+/// Why not.
+pub fn may_be_delivered(parcel: &Parcel) -> Result<(), NotNow> {
+    on_its_way(parcel)?;
+    if parcel.packed.is_none() { Err(NotNow::NotPacked) } else { Ok(()) }
+}
+
+/// May somebody say that the right person holds the key?
+///
+/// # Errors
+/// Why not. Before the parcel arrived nobody can hold its key.
+pub fn may_be_verified(parcel: &Parcel) -> Result<(), NotNow> {
+    may_be_delivered(parcel)?;
+    if parcel.delivered.is_none() { Err(NotNow::NotDelivered) } else { Ok(()) }
+}
+
+/// May this person hand the PIN over? `by_letter`: as a letter, which must be good and not too old.
+///
+/// # Errors
+/// Why not.
+pub fn may_release(
+    parcel: &Parcel,
+    settings: &Settings,
+    by: &[&str],
+    by_letter: bool,
+    now: Timestamp,
+) -> Result<(), NotNow> {
+    on_its_way(parcel)?;
+    if let Some(when) = parcel.released {
+        return Err(NotNow::ReleasedAlready(when));
+    }
+    if settings.after_receipt {
+        may_be_verified(parcel)?;
+        if parcel.verified.is_none() {
+            return Err(NotNow::NotVerified);
+        }
+    }
+    if let Some((_, packer)) = &parcel.packed
+        && by.iter().any(|by| same_person(packer, by))
+    {
+        return Err(NotNow::SamePerson(packer.clone()));
+    }
+    if by_letter {
+        let printed = parcel.letter.ok_or(NotNow::NoLetter)?;
+        let days = now.since((Unit::Hour, printed)).map_or(i64::MAX, |age| i64::from(age.get_hours()) / 24);
+        if days >= i64::from(settings.letter_days) {
+            return Err(NotNow::LetterExpired { days, limit: settings.letter_days });
+        }
+    }
+    Ok(())
+}
+
+/// Names are typed by people: case and blanks don't make another person.
+fn same_person(one: &str, other: &str) -> bool {
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    plain(one) == plain(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: Settings = Settings { after_receipt: true, letter_days: 21 };
+
+    fn at(days: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + days * 86_400).expect("a time")
+    }
+
+    fn finished() -> Parcel {
+        Parcel { attempt: 1, finished: Some(at(0)), ..Parcel::default() }
+    }
+
+    fn packed() -> Parcel {
+        Parcel { packed: Some((at(1), "Robin Roe".into())), letter: Some(at(1)), ..finished() }
+    }
+
+    #[test]
+    fn each_step_waits_for_the_one_before() {
+        let begun = Parcel { attempt: 1, ..Parcel::default() };
+        assert_eq!(may_pack(&begun), Err(NotNow::NotFinished));
+        assert_eq!(may_pack(&finished()), Ok(()));
+        assert!(matches!(may_pack(&packed()), Err(NotNow::PackedAlready { .. })));
+        assert_eq!(may_be_delivered(&finished()), Err(NotNow::NotPacked));
+        assert_eq!(may_be_delivered(&packed()), Ok(()));
+        assert_eq!(may_be_verified(&packed()), Err(NotNow::NotDelivered));
+        let delivered = Parcel { delivered: Some(at(3)), ..packed() };
+        assert_eq!(may_be_verified(&delivered), Ok(()));
+        let release = |parcel: &Parcel, by: &str, day| may_release(parcel, &SETTINGS, &[by], true, at(day));
+        assert_eq!(release(&packed(), "Kim", 3), Err(NotNow::NotDelivered));
+        assert_eq!(release(&delivered, "Kim", 3), Err(NotNow::NotVerified), "a code alone releases nothing");
+        let verified = Parcel { verified: Some((at(4), "Kim".into())), ..delivered };
+        assert_eq!(release(&verified, "Kim", 4), Ok(()));
+        assert_eq!(release(&verified, " robin  ROE", 4), Err(NotNow::SamePerson("Robin Roe".into())));
+        assert_eq!(release(&verified, "Kim", 22), Err(NotNow::LetterExpired { days: 21, limit: 21 }));
+        assert_eq!(release(&Parcel { letter: None, ..verified.clone() }, "Kim", 4), Err(NotNow::NoLetter));
+        assert_eq!(may_release(&verified, &SETTINGS, &["Kim"], false, at(40)), Ok(()), "no letter, no age");
+        let released = Parcel { released: Some(at(5)), ..verified };
+        assert_eq!(release(&released, "Kim", 6), Err(NotNow::ReleasedAlready(at(5))));
+    }
+
+    #[test]
+    fn without_the_rule_a_letter_may_leave_before_the_receipt() {
+        let loose = Settings { after_receipt: false, ..SETTINGS };
+        assert_eq!(may_release(&packed(), &loose, &["Kim"], true, at(2)), Ok(()));
+        assert!(may_release(&packed(), &loose, &["x", "Robin Roe"], true, at(2)).is_err(), "two people in any case");
+    }
+
+    #[test]
+    fn a_lost_or_returned_key_goes_nowhere() {
+        for (parcel, why) in [
+            (Parcel { lost: Some(at(2)), ..packed() }, NotNow::Lost),
+            (Parcel { returned: Some(at(2)), ..packed() }, NotNow::Returned),
+        ] {
+            assert_eq!(may_pack(&parcel), Err(why.clone()));
+            assert_eq!(may_be_delivered(&parcel), Err(why.clone()));
+            assert_eq!(may_be_verified(&parcel), Err(why.clone()));
+            assert_eq!(may_release(&parcel, &SETTINGS, &["Kim"], true, at(3)), Err(why));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Where every key is after the bench: a projection of the ledger's entries. Pure.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::ledger::{Attempt, Entry, HandoverEntry, Recorded};
+use crate::model::{JobId, Serial};
+
+/// One finished key on its way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parcel {
+    /// Whose try's key: the last one that was begun.
+    pub attempt: Attempt,
+    /// The key's serial number, if it has one.
+    pub serial: Option<Serial>,
+    /// The bench is done with it.
+    pub finished: Option<Timestamp>,
+    /// Packed, when and by whom.
+    pub packed: Option<(Timestamp, String)>,
+    /// The carrier's number.
+    pub tracking: Option<String>,
+    /// Arrived.
+    pub delivered: Option<Timestamp>,
+    /// The right person holds it, by whose word.
+    pub verified: Option<(Timestamp, String)>,
+    /// The PIN was handed over.
+    pub released: Option<Timestamp>,
+    /// The last good PIN letter was printed.
+    pub letter: Option<Timestamp>,
+    /// Gone.
+    pub lost: Option<Timestamp>,
+    /// Back in hand.
+    pub returned: Option<Timestamp>,
+}
+
+/// How far it is, for a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Not finished at the bench.
+    Bench,
+    /// Finished, not packed.
+    ToPack,
+    /// Packed, not known to have arrived.
+    OnTheWay,
+    /// Arrived; nobody has made sure who holds it.
+    ToVerify,
+    /// The right person holds it; the PIN is with us.
+    ToRelease,
+    /// Key and PIN are with the person.
+    Done,
+    /// Gone.
+    Lost,
+    /// Back.
+    Returned,
+}
+
+impl Place {
+    /// In lists and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bench => "bench",
+            Self::ToPack => "to-pack",
+            Self::OnTheWay => "on-the-way",
+            Self::ToVerify => "to-verify",
+            Self::ToRelease => "to-release",
+            Self::Done => "done",
+            Self::Lost => "lost",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+impl Parcel {
+    /// How far it is.
+    pub fn place(&self) -> Place {
+        if self.returned.is_some() {
+            Place::Returned
+        } else if self.lost.is_some() {
+            Place::Lost
+        } else if self.released.is_some() {
+            Place::Done
+        } else if self.verified.is_some() && self.delivered.is_some() {
+            Place::ToRelease
+        } else if self.delivered.is_some() {
+            Place::ToVerify
+        } else if self.packed.is_some() {
+            Place::OnTheWay
+        } else if self.finished.is_some() {
+            Place::ToPack
+        } else {
+            Place::Bench
+        }
+    }
+}
+
+/// Every job's last key.
+#[derive(Debug, Clone, Default)]
+pub struct Parcels {
+    all: BTreeMap<JobId, Parcel>,
+}
+
+impl Parcels {
+    /// Takes the next entry of the ledger in, wherever it was written first.
+    pub fn add(&mut self, recorded: &Recorded) {
+        // What came home in a log happened when it was done, not when it came.
+        let at = match &recorded.entry {
+            Entry::Handover(HandoverEntry::Elsewhere { at, .. }) => *at,
+            _ => recorded.at,
+        };
+        match recorded.entry.act() {
+            Entry::AttemptStarted { job, attempt, key } => {
+                let fresh = Parcel { attempt: *attempt, serial: key.serial.clone(), ..Parcel::default() };
+                self.all.insert(job.clone(), fresh);
+            }
+            Entry::Finished { job, attempt } => self.of(job, *attempt, |parcel| parcel.finished = Some(at)),
+            Entry::Handover(act) => self.act(act, at),
+            _ => {}
+        }
+    }
+
+    fn act(&mut self, act: &HandoverEntry, at: Timestamp) {
+        match act {
+            HandoverEntry::Packed { job, attempt, tracking, by, .. } => self.of(job, *attempt, |parcel| {
+                parcel.packed = Some((at, by.clone()));
+                parcel.tracking.clone_from(tracking);
+            }),
+            HandoverEntry::Delivered { job, attempt, when, .. } => {
+                self.of(job, *attempt, |parcel| parcel.delivered = Some(*when));
+            }
+            HandoverEntry::ReceiptVerified { job, attempt, by, .. } => {
+                self.of(job, *attempt, |parcel| parcel.verified = Some((at, by.clone())));
+            }
+            HandoverEntry::PinReleased { job, attempt, .. } => {
+                self.of(job, *attempt, |parcel| parcel.released = Some(at));
+            }
+            HandoverEntry::KeyLost { job, attempt, .. } => self.of(job, *attempt, |parcel| parcel.lost = Some(at)),
+            HandoverEntry::KeyReturned { job, attempt, .. } => {
+                self.of(job, *attempt, |parcel| parcel.returned = Some(at));
+            }
+            HandoverEntry::LetterConfirmed { job, good, .. } => {
+                if let Some(parcel) = self.all.get_mut(job) {
+                    parcel.letter = good.then_some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An older try's paper says nothing about the key that took its place.
+    fn of(&mut self, job: &JobId, attempt: Attempt, change: impl FnOnce(&mut Parcel)) {
+        if let Some(parcel) = self.all.get_mut(job)
+            && parcel.attempt == attempt
+        {
+            change(parcel);
+        }
+    }
+
+    /// A job's last key.
+    pub fn get(&self, job: &JobId) -> Option<&Parcel> {
+        self.all.get(job)
+    }
+
+    /// All of them, by job.
+    pub fn all(&self) -> impl Iterator<Item = (&JobId, &Parcel)> {
+        self.all.iter()
+    }
+
+    /// The job whose last key has this serial number.
+    pub fn by_serial(&self, serial: &Serial) -> Option<&JobId> {
+        self.all.iter().find(|(_, parcel)| parcel.serial.as_ref() == Some(serial)).map(|(job, _)| job)
+    }
+
+    /// The job whose parcel has this number.
+    pub fn by_tracking(&self, number: &str) -> Option<&JobId> {
+        let same =
+            |parcel: &Parcel| parcel.tracking.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(number.trim()));
+        self.all.iter().find(|(_, parcel)| same(parcel)).map(|(job, _)| job)
+    }
+}

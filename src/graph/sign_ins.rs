@@ -157,7 +157,7 @@ pub fn fold(rows: Vec<SignInRow>) -> Vec<SignInStory> {
         }
     }
     let mut stories: Vec<SignInStory> = groups.into_iter().filter_map(story).collect();
-    stories.sort_by(|a, b| b.last.at.cmp(&a.last.at));
+    stories.sort_by_key(|story| std::cmp::Reverse(story.last.at));
     stories
 }
 

@@ -158,11 +158,11 @@ fn bar(out: &mut String, title: &str, tally: Tally, wanted: bool) {
     let (yes, unknown) = (part(tally.yes), part(tally.unknown));
     let color = if wanted { "#1f7a4d" } else { "#b3541e" };
     let note = if tally.unknown > 0 { format!(", {} unknown", tally.unknown) } else { String::new() };
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<div class=\"bar\"><span>{title}</span><svg viewBox=\"0 0 1000 16\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{title}: {0} of {total}{note}\">\
          {HATCH}<rect width=\"1000\" height=\"16\" fill=\"#e6eaef\"/><rect width=\"{yes}\" height=\"16\" fill=\"{color}\"/>\
-         <rect x=\"{1}\" width=\"{unknown}\" height=\"16\" fill=\"url(#hatch)\"/></svg><span class=\"n\">{0} of {total}{note}</span></div>\n",
+         <rect x=\"{1}\" width=\"{unknown}\" height=\"16\" fill=\"url(#hatch)\"/></svg><span class=\"n\">{0} of {total}{note}</span></div>",
         tally.yes,
         1000_usize.saturating_sub(unknown)
     );
@@ -184,10 +184,10 @@ fn last_card(out: &mut String, adoption: &Adoption) {
             None => "#aab4c0",
         };
         let title = escape(title);
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<div class=\"bar\"><span>{title}</span><svg viewBox=\"0 0 1000 16\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{title}: {count}\">\
-             <rect width=\"{width}\" height=\"16\" fill=\"{color}\"/></svg><span class=\"n\">{count}</span></div>\n"
+             <rect width=\"{width}\" height=\"16\" fill=\"{color}\"/></svg><span class=\"n\">{count}</span></div>"
         );
     }
     out.push_str("</section>\n");
@@ -219,10 +219,10 @@ fn row(out: &mut String, person: &Standing) {
     );
     let to_do = person.to_do();
     let to_do = if to_do.is_empty() { "nothing".to_owned() } else { escape(&to_do.join("; ")) };
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<tr><td class=\"who\">{}</td><td data-label=\"Key\"><span>{key}</span></td><td data-label=\"Strong methods\"><span>{strong}</span></td>\
-         <td data-label=\"Last used\"><span>{last}</span></td><td data-label=\"To do\"><span>{to_do}</span></td></tr>\n",
+         <td data-label=\"Last used\"><span>{last}</span></td><td data-label=\"To do\"><span>{to_do}</span></td></tr>",
         escape(&person.name)
     );
 }

@@ -225,28 +225,28 @@ pub(super) const TABLE: &[Rights] = &[
         command: "lost",
         scopes: GONE,
         roles: &[METHODS],
-        note: "The second signs the person out everywhere.",
+        note: "The second only with `--revoke-sessions`.",
         ..NONE
     },
     Rights {
         command: "replace",
         scopes: GONE,
         roles: &[METHODS],
-        note: "The second signs the person out everywhere.",
+        note: "The second only with `--revoke-sessions`.",
         ..NONE
     },
     Rights {
         command: "return",
         scopes: GONE,
         roles: &[METHODS],
-        note: "The second signs the person out everywhere.",
+        note: "The second only with `--revoke-sessions`.",
         ..NONE
     },
     Rights {
         command: "leaver",
         scopes: GONE,
         roles: &[METHODS],
-        note: "The second signs the person out everywhere.",
+        note: "The second only with `--revoke-sessions`.",
         ..NONE
     },
     Rights { command: "reconcile", scopes: &["UserAuthMethod-Passkey.Read.All"], roles: &[METHODS_READ], ..NONE },

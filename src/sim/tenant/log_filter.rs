@@ -73,7 +73,7 @@ fn split(text: &str) -> Option<Vec<String>> {
         parts.extend(pieces.map(str::to_owned));
     }
     // An odd number of quotes.
-    (text.matches('\'').count() % 2 == 0).then_some(parts)
+    text.matches('\'').count().is_multiple_of(2).then_some(parts)
 }
 
 fn term(text: &str) -> Option<(String, Operator, Compared)> {

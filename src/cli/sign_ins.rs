@@ -12,7 +12,7 @@ use super::interrupt::{Patience, interrupted};
 use super::output::aside;
 use super::{CliError, Context, Exit, ledger};
 use crate::config::Settings;
-use crate::graph::pace::Pace;
+use crate::graph::report_pace::ReportPace;
 use crate::graph::sign_ins::{KeyUse, Outcome, SignInStory, fold, is_unlicensed};
 use crate::graph::{Cancel, Graph, GraphEvent};
 use crate::ledger::{JobFilter, Ledger as _};
@@ -115,7 +115,7 @@ pub(super) fn run(context: &Context<'_>, args: &SignInsArgs) -> Result<Exit, Cli
     };
     let keys = our_keys(context, args, &at, &people)?;
     let mut seen = Seen { context, args, failures: 0, stories: 0 };
-    let pace = Pace::of_reports();
+    let pace = ReportPace::of_reports();
     let since = Timestamp::now()
         .checked_sub(SignedDuration::from_hours(24 * i64::from(args.since)))
         .unwrap_or(Timestamp::UNIX_EPOCH);

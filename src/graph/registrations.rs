@@ -12,7 +12,7 @@ use super::batch::Part;
 use super::client::{ApiVersion, Graph};
 use super::error::{ErrorKind, GraphError, one_line};
 use super::http::{Request, escape};
-use super::pace::Pace;
+use super::report_pace::ReportPace;
 use super::sign_ins::explained;
 use crate::model::UserId;
 
@@ -93,7 +93,11 @@ impl Graph {
     ///
     /// # Errors
     /// [`ErrorKind::Forbidden`] without permission, role or licence ([`super::sign_ins::is_unlicensed`]).
-    pub fn registrations(&self, users: &[UserId], pace: &Pace) -> Result<HashMap<UserId, Registration>, GraphError> {
+    pub fn registrations(
+        &self,
+        users: &[UserId],
+        pace: &ReportPace,
+    ) -> Result<HashMap<UserId, Registration>, GraphError> {
         let doing = "read the registration report";
         let mut found = HashMap::new();
         if users.len() <= ONE_BY_ONE {

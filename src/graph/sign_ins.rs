@@ -11,7 +11,7 @@ use super::batch::Part;
 use super::client::{ApiVersion, Graph};
 use super::error::{ErrorKind, Fixer, GraphError, one_line};
 use super::http::{Request, escape, odata_string};
-use super::pace::Pace;
+use super::report_pace::ReportPace;
 use super::sign_in_codes::{CodeMeaning, code_meaning};
 use crate::model::{MethodId, UserId};
 
@@ -227,7 +227,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`ErrorKind::Forbidden`] without permission, role or licence ([`is_unlicensed`]).
-    pub fn sign_ins(&self, user: &UserId, since: Timestamp, pace: &Pace) -> Result<Vec<SignInRow>, GraphError> {
+    pub fn sign_ins(&self, user: &UserId, since: Timestamp, pace: &ReportPace) -> Result<Vec<SignInRow>, GraphError> {
         let doing = format!("read the sign-in log of {user}");
         pace.wait(self, &doing)?;
         let since = since.strftime("%Y-%m-%dT%H:%M:%SZ");

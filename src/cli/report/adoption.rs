@@ -10,7 +10,7 @@ use super::html;
 use crate::cli::export::guarded;
 use crate::cli::sign_ins::{Somebody, at_tenant, people_of_batch};
 use crate::cli::{CliError, Context, Exit};
-use crate::graph::pace::Pace;
+use crate::graph::report_pace::ReportPace;
 use crate::graph::sign_ins::is_unlicensed;
 use crate::model::UserId;
 use crate::platform::private::{Readers, write_atomic};
@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context<'_>, args: &AdoptionArgs) -> Result<Exit, Cl
     };
     let ids: Vec<UserId> = people.iter().map(|person| person.id.clone()).collect();
     let methods = at.graph.held_methods(&ids)?;
-    let (report, licensed) = match at.graph.registrations(&ids, &Pace::of_reports()) {
+    let (report, licensed) = match at.graph.registrations(&ids, &ReportPace::of_reports()) {
         Ok(report) => (report, true),
         Err(error) if is_unlicensed(&error) => {
             context

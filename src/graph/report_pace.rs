@@ -9,13 +9,13 @@ use super::error::GraphError;
 
 /// At most so many calls within so long.
 #[derive(Debug)]
-pub struct Pace {
+pub struct ReportPace {
     most: usize,
     within: Duration,
     made: Mutex<VecDeque<Duration>>,
 }
 
-impl Pace {
+impl ReportPace {
     /// Identity reports and logs: five requests in ten seconds, for an application in a tenant (Microsoft Graph, "Service-specific
     /// throttling limits").
     pub fn of_reports() -> Self {

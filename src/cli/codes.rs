@@ -220,6 +220,10 @@ const OURS: &[Code] = &[
     code(About::Command, "ledger-uncertain", "The disk failed while an entry was being written.", "Check the disk, then run the same command again: it reads what is there and settles it."),
     code(About::Command, "no-entropy", "The operating system gave no random bytes.", "Nothing secret was made. Restart the machine; if it stays so, don't use it."),
     code(About::Command, "sim-outside-loopback", "Simulated keys may register with a simulated tenant on this machine only.", "Point graph_url and login_url at `keybench sim tenant`."),
+    code(About::Command, "no-pin", "No PIN was given for a key that needs one.", "Type it at a terminal."),
+    code(About::Command, "no-such-batch", "The ledger knows no batch of this name.", "`keybench status --json` names the batches."),
+    code(About::Command, "no-such-user", "The tenant has nobody by this name.", "Check the spelling and the tenant."),
+    code(About::Command, "no-keyring", "There is no system keyring to keep a sign-in in, or it is locked.", "Unlock or install one, or go without: each command signs in when it needs to."),
     code(About::Command, "interrupted", "Ctrl-C. What was in flight is finished or parked.", "Run the same command again."),
 
     code(About::Roster, "name-cut", "The display name is longer than the 64 bytes a key keeps.", "Nothing; the tenant keeps the full name."),

@@ -229,7 +229,7 @@ fn forced_word(forced: ForcedChange) -> &'static str {
 
 /// A cell on one line that no spreadsheet takes for a formula (OWASP, "CSV Injection"; the wide forms count as well, because
 /// spreadsheets of East Asian systems read them so).
-fn guarded(cell: &str) -> String {
+pub(super) fn guarded(cell: &str) -> String {
     let one_line: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let starts =
         |text: &str| text.starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '|', '%']);

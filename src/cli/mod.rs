@@ -23,6 +23,7 @@ pub mod ledger;
 #[cfg(all(test, unix))]
 mod ledger_tests;
 pub mod letters;
+pub mod login;
 pub mod man;
 pub mod methods;
 pub mod oath;
@@ -32,8 +33,11 @@ pub mod people;
 pub mod prompt;
 pub mod reconcile;
 pub mod record;
+pub mod report;
+pub mod rights;
 pub mod run;
 pub mod show;
+pub mod sign_ins;
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "sim")]
@@ -53,7 +57,7 @@ pub mod doctor;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Overrides, Settings, Sources};
 use crate::logging::{self, LoggingError};
@@ -109,6 +113,9 @@ pub struct Global {
     /// No colours (as NO_COLOR=1 does)
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Which command was typed, e.g. `ledger verify`: [`rights`] are looked up by it.
+    #[arg(skip)]
+    pub command: String,
 }
 
 /// The commands, in the order in which a newcomer meets them.
@@ -128,6 +135,14 @@ pub enum Command {
     /// Everything that can be known before the first touch: settings, rights to open keys, the keys in the ports, the ledger,
     /// the clock, signing in, permissions, and what the tenant's passkey policy allows.
     Doctor(doctor::DoctorArgs),
+    /// Sign in once, for the commands that follow
+    ///
+    /// Keeps the sign-in in the system's keyring, so that the next commands need no person at the browser.
+    Login(login::LoginArgs),
+    /// Remove the kept sign-in
+    Logout(login::LogoutArgs),
+    /// Who is signed in: account, permissions, roles, tenant, clock
+    Whoami(login::WhoamiArgs),
     /// Provision keys for the people of a roster or a group; also resumes
     ///
     /// Checks every person first, then provisions one key after another, on as many ports as there are. Stop it when you
@@ -208,6 +223,14 @@ pub enum Command {
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// What the tenant's sign-in log tells of people with new keys (beta)
+    ///
+    /// Which method was used, when, where it failed and why. The first use of a key that was provisioned here goes into the
+    /// ledger: the key is activated then.
+    SignIns(sign_ins::SignInsArgs),
+    /// Reports for those who don't sit at the bench
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// Verify the ledger, or rebuild it from its mirror
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -256,7 +279,13 @@ pub fn run_command_line(
     output: &Output,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let matches = Cli::command().try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        cli.global.command = typed(&matches);
+        Ok(cli)
+    });
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return not_a_command(&error, output),
     };
@@ -277,6 +306,17 @@ pub fn run_command_line(
             error.exit
         }
     }
+}
+
+/// The names of the command, without its options.
+fn typed(matches: &clap::ArgMatches) -> String {
+    let mut names = Vec::new();
+    let mut at = matches;
+    while let Some((name, below)) = at.subcommand() {
+        names.push(name);
+        at = below;
+    }
+    names.join(" ")
 }
 
 /// Log lines go to stderr; `KEYBENCH_LOG` stands over `-v`.
@@ -317,6 +357,9 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Demo(args) => demo::run(context, args),
         Command::Config(command) => config::run(context, command),
         Command::Doctor(args) => doctor::run(context, args),
+        Command::Login(args) => login::login(context, args),
+        Command::Logout(args) => login::logout(context, args),
+        Command::Whoami(args) => login::whoami(context, args),
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
@@ -343,6 +386,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Reconcile(args) => reconcile::run(context, args),
         Command::Stock(command) => stock::run(context, command),
         Command::Export(command) => export::run(context, command),
+        Command::SignIns(args) => sign_ins::run(context, args),
+        Command::Report(command) => report::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),
         #[cfg(feature = "sim")]
         Command::Sim(command) => sim::run(context, command),

@@ -10,7 +10,7 @@ use super::status::word;
 use super::story::in_words;
 use super::{CliError, Context, Exit, Level, ledger};
 use crate::ledger::{BlobHash, Entry, JobFilter, JobLine, Ledger, Recorded, TenantEntry};
-use crate::model::{JobId, Upn, UserId};
+use crate::model::{JobId, JobStatus, Upn, UserId};
 
 /// `keybench show`
 #[derive(Debug, Args)]
@@ -136,11 +136,13 @@ fn by_key(ledger: &dyn Ledger, what: &str) -> Result<Found, CliError> {
 
 fn job(context: &Context<'_>, ledger: &dyn Ledger, line: &JobLine) -> Result<(), CliError> {
     let person = ledger.person(&line.user)?;
+    let entries = ledger.entries_of(&line.job)?;
+    let used = line.status == JobStatus::Finished && crate::tenant::activation::is_activated(&entries);
     let upn = person.as_ref().map(|person| &person.upn);
     context.output.json(&json!({
         "event": "job", "job": line.job, "upn": upn, "user": line.user, "key_number": line.ordinal, "batch": line.batch,
         "status": line.status, "attempt": line.attempt, "in_flight": line.in_flight, "code": line.code,
-        "next": super::status::what_to_do(line), "at": line.at,
+        "next": super::status::what_to_do(line), "at": line.at, "activated": used,
     }));
     let name = person.as_ref().map_or_else(
         || format!("{} (forgotten, or known by object id only)", line.user),
@@ -148,6 +150,9 @@ fn job(context: &Context<'_>, ledger: &dyn Ledger, line: &JobLine) -> Result<(),
     );
     context.output.answer(&format!("Job {}: {name}, key {}", line.job, line.ordinal));
     let mut stands = format!("  Now: {}", word(line.status));
+    if used {
+        stands.push_str("; activated: the person has signed in with the key");
+    }
     if line.in_flight {
         stands.push_str("; a key may hold its PIN");
     }
@@ -155,7 +160,7 @@ fn job(context: &Context<'_>, ledger: &dyn Ledger, line: &JobLine) -> Result<(),
     if let Some(next) = super::status::what_to_do(line) {
         context.output.answer(&format!("  Next: {next}"));
     }
-    for recorded in ledger.entries_of(&line.job)? {
+    for recorded in entries {
         entry(context, &recorded, upn);
     }
     Ok(())

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{CliError, Context, Exit, codes, ledger};
 use crate::ledger::{JobFilter, JobLine, Ledger};
 use crate::model::{BatchId, JobStatus, Upn, UserId};
+use crate::tenant::activation::activated;
 use crate::tenant::doors::open_doors;
 
 /// `keybench status`
@@ -76,6 +77,7 @@ pub(super) fn run(context: &Context<'_>, args: &StatusArgs) -> Result<Exit, CliE
 fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result<Exit, CliError> {
     let batch = args.batch.as_ref().map(BatchId::new);
     let lines = ledger.jobs(&JobFilter { batch, ..JobFilter::all() })?;
+    let used = activated(ledger)?;
     let names: HashMap<UserId, Upn> = ledger.people()?.into_iter().map(|person| (person.id, person.upn)).collect();
     let only = args.only.map(JobStatus::from);
     let mut counts: HashMap<JobStatus, u64> = HashMap::new();
@@ -91,7 +93,7 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
         output.json(&json!({
             "event": "job", "job": line.job, "upn": names.get(&line.user), "user": line.user, "key_number": line.ordinal,
             "batch": line.batch, "status": line.status, "attempt": line.attempt, "in_flight": line.in_flight,
-            "code": line.code, "next": next, "at": line.at,
+            "code": line.code, "next": next, "at": line.at, "activated": used.get(&line.job),
         }));
         let quiet = only.is_none() && matches!(line.status, JobStatus::Finished | JobStatus::Waiting);
         if !quiet && !output.style().json {
@@ -107,6 +109,8 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
         summary[word(status)] = json!(count(status));
     }
     summary["open_passes"] = json!(doors);
+    let in_use = lines.iter().filter(|line| line.status == JobStatus::Finished && used.contains_key(&line.job)).count();
+    summary["activated"] = json!(in_use);
     summary["head"] = json!(head.to_string());
     output.json(&summary);
     if listed {
@@ -116,7 +120,10 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
     let parts: Vec<String> = ORDER
         .iter()
         .filter(|status| count(**status) > 0)
-        .map(|status| format!("{} {}", count(*status), word(*status)))
+        .map(|status| match (status, in_use) {
+            (JobStatus::Finished, 1..) => format!("{} finished ({in_use} activated)", count(*status)),
+            _ => format!("{} {}", count(*status), word(*status)),
+        })
         .collect();
     if total == 0 {
         output.answer("Nobody is planned yet.");

@@ -10,6 +10,7 @@
 mod against_sim;
 #[cfg(all(test, feature = "sim"))]
 mod against_sim_policies;
+pub mod applications;
 pub mod auth;
 pub mod authentication_methods;
 pub mod authentication_strength;
@@ -35,12 +36,18 @@ pub mod oath_tokens;
 pub mod organization;
 mod pace;
 mod page;
+pub mod probe;
 pub mod registration_report;
+pub mod registrations;
+pub mod report_pace;
 pub mod retry;
 pub mod rights;
+pub mod roles;
 pub mod server_clock;
 pub mod sessions;
+pub mod sign_in_codes;
 pub mod sign_in_methods;
+pub mod sign_ins;
 pub mod temporary_access_pass;
 pub mod tenant_settings;
 #[cfg(test)]
@@ -53,7 +60,9 @@ pub mod users;
 pub mod what_if;
 mod words;
 
-pub use auth::{Account, ClientCertificate, DevicePrompt, Flow, SignIn, SignInPrompt, SignInSettings, TokenSource};
+pub use auth::{
+    Account, ClientCertificate, DevicePrompt, Flow, Keeper, SignIn, SignInPrompt, SignInSettings, TokenSource,
+};
 pub use authentication_methods::{AuthenticationMethodsPolicy, Method, MethodConfiguration};
 pub use authentication_strength::AuthenticationStrength;
 pub use cancel::Cancel;

@@ -38,7 +38,7 @@ mod secrets_tests;
 mod stage;
 pub mod state;
 pub mod step;
-pub use on_key::{facts, pin_facts};
+pub use on_key::{KeyHand, facts, pin_facts};
 #[cfg(test)]
 mod tests;
 pub mod touches;

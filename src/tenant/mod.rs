@@ -4,6 +4,8 @@
 //! Documents stay JSON from end to end, so that members and values newer than this program are neither misread nor lost.
 
 pub mod account_journal;
+pub mod activation;
+pub mod adoption;
 pub mod apply;
 pub mod current;
 pub mod desired;

@@ -1,9 +1,11 @@
 //! `keybench tenant`: the tenant's policies around the keys.
 
+mod app;
 mod apply;
 mod check;
 mod confirm;
 mod export;
+mod first_contact;
 mod plan;
 mod preset;
 mod session;
@@ -22,6 +24,12 @@ use super::{CliError, Context, Exit};
 /// `keybench tenant …`
 #[derive(Debug, Subcommand)]
 pub enum TenantCommand {
+    /// The app registration that keybench signs in with: print it, make it, explain what goes wrong
+    App(app::AppArgs),
+    /// Try one key against a live tenant, and keep what was seen, blanked, for others
+    ///
+    /// Answers what Microsoft's documentation leaves open. Everything that is made is removed again.
+    FirstContact(first_contact::FirstContactArgs),
     /// Check whether the tenant is ready for these people and keys; change nothing
     ///
     /// Permissions, role, people, the passkey policy, passes, Conditional Access and what stands beside them: the checks PF01 to
@@ -50,6 +58,8 @@ pub enum TenantCommand {
 
 pub(super) fn run(context: &Context<'_>, command: &TenantCommand) -> Result<Exit, CliError> {
     match command {
+        TenantCommand::App(args) => app::run(context, args),
+        TenantCommand::FirstContact(args) => first_contact::run(context, args),
         TenantCommand::Check(args) => check::run(context, args),
         TenantCommand::Preset(command) => preset::run(context, command),
         TenantCommand::Export(args) => export::run(context, args),

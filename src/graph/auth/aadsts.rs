@@ -44,7 +44,7 @@ pub(super) fn meaning(code: u32) -> Option<Meaning> {
         ),
         7_000_218 => (
             "The application is registered as one that must show a secret.",
-            "In the app registration, under Authentication, set \u{201c}Allow public client flows\u{201d} to Yes.",
+            "In the app registration, under Authentication, set \u{201c}Allow public client flows\u{201d} to Yes (`keybench tenant app` prints the whole registration).",
             TenantAdmin,
         ),
         700_025 => (
@@ -70,9 +70,9 @@ pub(super) fn meaning(code: u32) -> Option<Meaning> {
         54005 | 70008 | 700_082 | 50173 | 70043 | 50132 | 50133 | 50089 => {
             ("The sign-in was used up, has expired, or was revoked.", "Sign in again.", Operator)
         }
-        65001 | 90094 | 65004 | 650_056 | 650_057 | 65005 => (
-            "The permissions have not been consented to by an administrator.",
-            "In the app registration, under API permissions, choose \u{201c}Grant admin consent\u{201d}, then sign in again.",
+        65001 | 90094 | 90095 | 65004 | 650_053 | 650_056 | 650_057 | 65005 => (
+            "The permissions that this command needs have not been consented to by an administrator, or the app registration does not list them.",
+            "`keybench tenant app --for COMMAND` prints what to add and the address for the consent; `keybench login --as-registered` takes what there is.",
             TenantAdmin,
         ),
         50105 => (

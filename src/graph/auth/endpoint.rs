@@ -102,6 +102,13 @@ impl Refusal {
         matches!(self.error.as_str(), "invalid_grant" | "interaction_required" | "login_required" | "consent_required")
     }
 
+    /// Whether nobody has agreed to these permissions, or the registration doesn't know them
+    /// (65001 consent missing, 65005 not among those required, 650053 and 70011 no such scope).
+    pub fn lacks_consent(&self) -> bool {
+        self.error == "consent_required"
+            || self.codes.iter().any(|code| matches!(code, 65001 | 65005 | 650_053 | 70011))
+    }
+
     fn is_transient(&self) -> bool {
         matches!(self.error.as_str(), "temporarily_unavailable" | "server_error")
             || self.codes.iter().any(|&code| aadsts::is_transient(code))
@@ -178,6 +185,10 @@ impl Endpoint {
 
     pub fn scope(&self) -> &str {
         &self.scope
+    }
+
+    pub fn ask_for(&mut self, scope: String) {
+        self.scope = scope;
     }
 
     pub fn token_url(&self) -> Url {

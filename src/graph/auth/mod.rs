@@ -1,6 +1,7 @@
 //! Signing in: device code, browser with PKCE, client certificate, client secret.
 //!
-//! Promise: tokens live in memory only, wiped when dropped, and never stand in an error or a log. [`TokenSource::bearer`] never
+//! Promise: tokens live in memory, wiped when dropped, and never stand in an error or a log; one of them, the refresh token,
+//! is handed to a [`Keeper`] when somebody asked for that ([`SignIn::keep`]), and to nothing else. [`TokenSource::bearer`] never
 //! asks a person for anything, so that no sign-in page appears while keys are armed; [`TokenSource::sign_in`] does.
 //! The `oauth2` crate makes the PKCE pair and the state; the token endpoint is asked by our own code, because the crate's
 //! error type drops `error_codes`, `suberror` and `claims`, which the remedies rest on, and its device-code loop can't be interrupted.
@@ -11,6 +12,7 @@ pub mod browser;
 pub mod certificate;
 pub mod device_code;
 mod endpoint;
+mod kept;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,9 +30,9 @@ pub use account::Account;
 pub use certificate::ClientCertificate;
 pub use device_code::DevicePrompt;
 use endpoint::{Endpoint, TokenAnswer, TokenFailure};
+pub use kept::Keeper;
 
 /// The permissions a bench needs of the app registration, delegated or of the application; see `docs/SETUP.md`.
-/// We ask for `.default`, which is whatever the registration lists: a name that isn't there would stop the sign-in.
 pub const PERMISSIONS: [&str; 5] = [
     "UserAuthMethod-Passkey.ReadWrite.All",
     "User.Read.All",
@@ -38,6 +40,11 @@ pub const PERMISSIONS: [&str; 5] = [
     "RoleManagement.Read.Directory",
     "Policy.Read.AuthenticationMethod",
 ];
+
+/// What an `AADSTS` number of the sign-in means, and what to do, as whole sentences; `None` for one that isn't known here.
+pub fn sign_in_problem(code: u32) -> Option<(&'static str, &'static str)> {
+    aadsts::meaning(code).map(|meaning| (meaning.cause, meaning.next))
+}
 
 /// A token goes out of use this long before it ends, so that it doesn't end on the way.
 const MARGIN: Duration = Duration::from_secs(120);
@@ -155,6 +162,9 @@ pub struct SignIn {
     flow: Flow,
     clock: Arc<dyn Clock>,
     prompt: Arc<dyn SignInPrompt>,
+    /// `{resource}/.default`: whatever the app registration lists.
+    registered: String,
+    keeper: Option<Arc<dyn Keeper>>,
     // One lock for everything, so that one thread renews while the others wait for the result.
     held: Mutex<Held>,
 }
@@ -164,6 +174,10 @@ struct Held {
     token: Option<Arc<AccessToken>>,
     refresh: Option<Secret<String>>,
     claims: Option<String>,
+    /// The keeper was asked.
+    looked: bool,
+    /// The refresh token is the keeper's: its successors go there too.
+    kept: bool,
 }
 
 impl SignIn {
@@ -176,14 +190,58 @@ impl SignIn {
         clock: Arc<dyn Clock>,
         prompt: Arc<dyn SignInPrompt>,
     ) -> Result<Self, GraphError> {
-        let mut scope = format!("{}/.default", settings.cloud.resource());
+        let registered = format!("{}/.default", settings.cloud.resource());
+        let mut scope = registered.clone();
         if settings.flow.is_interactive() {
             // Brings the refresh token.
             scope.push_str(" offline_access");
         }
         let SignInSettings { cloud, tenant, client_id, flow, timeouts, budget, cancel } = settings;
         let endpoint = Endpoint::new(&cloud, &tenant, &client_id, scope, timeouts, budget, cancel, Arc::clone(&clock))?;
-        Ok(Self { endpoint, flow, clock, prompt, held: Mutex::default() })
+        Ok(Self { endpoint, flow, clock, prompt, registered, keeper: None, held: Mutex::default() })
+    }
+
+    /// Asks for these permissions of Graph and no others, by their names, as far as a person signs in: an application gets what
+    /// it was granted, and can't ask for less (Microsoft identity platform, "The .default scope").
+    #[must_use]
+    pub fn asking_for<S: AsRef<str>>(mut self, permissions: &[S]) -> Self {
+        if self.flow.is_interactive() && !permissions.is_empty() {
+            let resource = self.registered.trim_end_matches(".default");
+            let named: Vec<String> = permissions.iter().map(|name| format!("{resource}{}", name.as_ref())).collect();
+            self.endpoint.ask_for(format!("{} offline_access", named.join(" ")));
+        }
+        self
+    }
+
+    /// Uses a sign-in that is kept there, and keeps its successors there.
+    #[must_use]
+    pub fn kept_by(mut self, keeper: Arc<dyn Keeper>) -> Self {
+        if self.flow.is_interactive() {
+            self.keeper = Some(keeper);
+        }
+        self
+    }
+
+    /// Signs in anew, whatever is kept, and keeps that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SignIn`] with the reason; also when there is nothing that could be kept, or the keeper can't.
+    pub fn keep(&self) -> Result<Account, GraphError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.looked = true;
+        let answer = self.obtain(held.claims.as_deref())?;
+        let account = self.hold(&mut held, answer).account.clone();
+        let cant = |why: String| {
+            GraphError::new(ErrorKind::SignIn, Fixer::Operator, "The sign-in can't be kept")
+                .because(format!("{why}."))
+                .advise("Commands sign in by themselves when they need to.")
+        };
+        let (Some(keeper), Some(refresh)) = (&self.keeper, &held.refresh) else {
+            return Err(cant("Entra gave nothing that outlives this command".to_owned()));
+        };
+        keeper.store(refresh).map_err(cant)?;
+        held.kept = true;
+        Ok(account)
     }
 
     /// Asks for a first token by the flow.
@@ -227,12 +285,22 @@ impl SignIn {
         if held.claims.is_some() {
             return Ok(None);
         }
-        let fields = [
-            ("grant_type", "refresh_token"),
-            ("refresh_token", refresh.expose().as_str()),
-            ("scope", self.endpoint.scope()),
-        ];
-        match self.endpoint.token(&fields, "renew the sign-in") {
+        let ask = |scope: &str| {
+            let fields =
+                [("grant_type", "refresh_token"), ("refresh_token", refresh.expose().as_str()), ("scope", scope)];
+            self.endpoint.token(&fields, "renew the sign-in")
+        };
+        let answer = match ask(self.endpoint.scope()) {
+            // Consent stands for other permissions than these, perhaps wider ones: take what there is. The calls show what is
+            // missing, by name.
+            Err(TokenFailure::Refused(refusal))
+                if refusal.lacks_consent() && !self.endpoint.scope().starts_with(&self.registered) =>
+            {
+                ask(&format!("{} offline_access", self.registered))
+            }
+            answer => answer,
+        };
+        match answer {
             Ok(answer) => Ok(Some(answer)),
             Err(TokenFailure::Refused(refusal)) if refusal.needs_a_person() => {
                 Err(refusal.into_error("renew the sign-in"))
@@ -241,7 +309,7 @@ impl SignIn {
         }
     }
 
-    fn keep(&self, held: &mut Held, answer: TokenAnswer) -> Arc<AccessToken> {
+    fn hold(&self, held: &mut Held, answer: TokenAnswer) -> Arc<AccessToken> {
         let lifetime = answer.expires_in.saturating_sub(MARGIN).max(answer.expires_in / 2);
         let token = Arc::new(AccessToken {
             account: Account::from_token(answer.access_token.expose()),
@@ -251,9 +319,41 @@ impl SignIn {
         held.token = Some(Arc::clone(&token));
         if answer.refresh_token.is_some() {
             held.refresh = answer.refresh_token;
+            if held.kept
+                && let (Some(keeper), Some(refresh)) = (&self.keeper, &held.refresh)
+                && let Err(why) = keeper.store(refresh)
+            {
+                // The former one usually still works; if it doesn't, the next command asks a person.
+                tracing::debug!(why, "the renewed sign-in was not kept");
+            }
         }
         held.claims = None;
         token
+    }
+
+    /// Takes up the kept sign-in, once.
+    fn take_up(&self, held: &mut Held) {
+        let Some(keeper) = self.keeper.as_ref().filter(|_| !held.looked && held.refresh.is_none()) else { return };
+        held.looked = true;
+        match keeper.load() {
+            Ok(Some(refresh)) => {
+                held.refresh = Some(refresh);
+                held.kept = true;
+            }
+            Ok(None) => {}
+            Err(why) => tracing::debug!(why, "no kept sign-in can be read"),
+        }
+    }
+
+    /// The refresh token is spent, here and where it is kept.
+    fn drop_refresh(&self, held: &mut Held) {
+        held.refresh = None;
+        if std::mem::take(&mut held.kept)
+            && let Some(keeper) = &self.keeper
+            && let Err(why) = keeper.forget()
+        {
+            tracing::debug!(why, "the spent sign-in is still kept");
+        }
     }
 
     fn still_good(&self, held: &Held) -> Option<Arc<AccessToken>> {
@@ -276,8 +376,9 @@ impl TokenSource for SignIn {
         if let Some(token) = self.still_good(&held) {
             return Ok(token);
         }
+        self.take_up(&mut held);
         match self.renew(&held)? {
-            Some(answer) => Ok(self.keep(&mut held, answer)),
+            Some(answer) => Ok(self.hold(&mut held, answer)),
             None => Err(GraphError::new(ErrorKind::SignIn, Fixer::Operator, "Somebody has to sign in (again)")
                 .because(if held.claims.is_some() {
                     "The tenant asks for a stronger sign-in than the present one."
@@ -295,22 +396,23 @@ impl TokenSource for SignIn {
         }
         // A refresh token spares the person the page; if it is spent, the page it is. Anything else (no network) stays an error.
         if self.flow.is_interactive() {
+            self.take_up(&mut held);
             match self.renew(&held) {
-                Ok(Some(answer)) => return Ok(self.keep(&mut held, answer).account.clone()),
+                Ok(Some(answer)) => return Ok(self.hold(&mut held, answer).account.clone()),
                 Ok(None) => {}
-                Err(error) if error.kind() == ErrorKind::SignIn => held.refresh = None,
+                Err(error) if error.kind() == ErrorKind::SignIn => self.drop_refresh(&mut held),
                 Err(error) => return Err(error),
             }
         }
         let answer = self.obtain(held.claims.as_deref())?;
-        Ok(self.keep(&mut held, answer).account.clone())
+        Ok(self.hold(&mut held, answer).account.clone())
     }
 
     fn rejected(&self, token: &Arc<AccessToken>) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.token.as_ref().is_some_and(|held| Arc::ptr_eq(held, token)) {
             held.token = None;
-            held.refresh = None;
+            self.drop_refresh(&mut held);
         }
     }
 

@@ -88,6 +88,8 @@ pub(super) fn role_template(name: &str) -> Option<&'static str> {
         "Cloud Device Administrator" => "7698a772-787b-4ac8-901f-60d6b08affd2",
         "Intune Administrator" => "3a2c62db-5318-420d-8d74-23affee5d9d5",
         "Directory Readers" => "88d8e3e3-8f55-4a1e-953a-9b9898b8876b",
+        "Cloud Application Administrator" => "158c047a-c907-4556-b7ef-446551a6b5f7",
+        "Application Administrator" => "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3",
         _ => return None,
     })
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::errors;
 use super::faults::FaultRule;
 use super::http::{Answer, Call};
+use super::insight;
 use super::policy;
 use super::store::Store;
 
@@ -20,12 +21,13 @@ pub(super) fn control(store: &mut Store, what: &str, call: &Call) -> Answer {
             store.faults.clear();
             Ok(json!({ "faults": 0 }))
         }
+        ("POST", "sign-in") => body(call).and_then(|what| insight::person_signs_in(store, &what)),
         ("POST", "clock") => body(call).and_then(|change| advance(store, &change)),
         _ => {
             return errors::graph(
                 404,
                 "notFound",
-                "Under /sim there are: GET state, GET log, GET and POST policy, POST and DELETE fault, POST clock.",
+                "Under /sim there are: GET state, GET log, GET and POST policy, POST and DELETE fault, POST sign-in, POST clock.",
             );
         }
     };

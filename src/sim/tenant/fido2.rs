@@ -193,6 +193,7 @@ pub(super) fn register(
         aaguid: accepted.aaguid,
         display_name: accepted.display_name,
         created: now,
+        last_used: None,
         synced: accepted.synced,
         attested: accepted.attested,
         certificates: accepted.certificates,
@@ -256,7 +257,7 @@ fn as_json(method: &Method, version: Version) -> Value {
         "passkeyType": if method.synced { "synced" } else { "deviceBound" },
     });
     if version == Version::Beta {
-        value["lastUsedDateTime"] = Value::Null;
+        value["lastUsedDateTime"] = method.last_used.map_or(Value::Null, |at| seconds(at).into());
     }
     value
 }
@@ -294,6 +295,7 @@ pub(super) fn list(
     if all {
         if let Some(person) = store.person(&id) {
             methods.extend(accounts::methods(store, version, person, store.now()));
+            methods.extend(super::insight::other_methods(store, version, person));
         }
         // Everybody has a password; its id is the same everywhere.
         methods.push(json!({

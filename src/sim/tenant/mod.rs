@@ -14,6 +14,7 @@
 mod access;
 mod account_spec;
 mod accounts;
+mod applications;
 mod attestation;
 mod batch;
 mod challenge;
@@ -26,6 +27,8 @@ mod filter;
 mod groups;
 mod hardware_oath;
 mod http;
+mod insight;
+mod log_filter;
 mod members;
 mod newcomers;
 mod oauth;

@@ -150,6 +150,9 @@ pub(super) fn create(store: &mut Store, version: Version, caller: &Caller, call:
         listed: true,
         methods: Vec::new(),
         account,
+        eligible_roles: Vec::new(),
+        registered: Vec::new(),
+        sspr: false,
     });
     let person = store.person(&id).ok_or_else(|| errors::no_such_resource(&id))?;
     let mut shown = users::shown(person, &users::DEFAULT, users::Sight::Full);

@@ -409,12 +409,15 @@ fn redeem(store: &mut Store, form: &Form) -> Result<Value, SignInError> {
 }
 
 fn refresh(store: &mut Store, form: &Form) -> Result<Value, SignInError> {
-    // Each refresh token gives way to its successor.
-    let known = store.pending.refresh.remove(form.need("refresh_token")?);
-    let scopes = known.ok_or_else(|| {
+    let token = form.need("refresh_token")?;
+    let known = store.pending.refresh.get(token).cloned().ok_or_else(|| {
         SignInError::new("invalid_grant", 700_082, "The refresh token has expired due to inactivity.")
     })?;
-    personal_token(store, &scopes)
+    // A refresh token is bound to person and application, not to permissions: others that have consent may be asked for.
+    let wanted = form.get("scope").map(|scope| scopes(store, scope)).transpose()?.unwrap_or(known);
+    // Each refresh token gives way to its successor.
+    store.pending.refresh.remove(token);
+    personal_token(store, &wanted)
 }
 
 /// Every token is dead, and so is every refresh token.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::accounts::AccountCall;
+use super::applications::AppCall;
 use super::http::{Call, Version};
+use super::insight::InsightCall;
 use super::policies::{Act, Place};
 
 /// The kind of a call: what fault rules name and `/sim/state` counts.
@@ -100,6 +102,16 @@ pub enum Kind {
     RemoveMember,
     /// `GET /organization`
     Organization,
+    /// `GET /auditLogs/signIns`
+    SignIns,
+    /// `GET /auditLogs/directoryAudits`
+    Audits,
+    /// `GET /reports/authenticationMethods/userRegistrationDetails…`
+    Registrations,
+    /// `GET …/roleEligibilityScheduleInstances/…`
+    EligibleRoles,
+    /// `POST /applications` and `/servicePrincipals`
+    Applications,
     /// Anything else.
     Other,
 }
@@ -153,6 +165,11 @@ impl Kind {
             Self::AddMember => "addMember",
             Self::RemoveMember => "removeMember",
             Self::Organization => "organization",
+            Self::SignIns => "signIns",
+            Self::Audits => "audits",
+            Self::Registrations => "registrations",
+            Self::EligibleRoles => "eligibleRoles",
+            Self::Applications => "applications",
             Self::Other => "other",
         }
     }
@@ -197,6 +214,8 @@ pub(super) enum GraphCall {
     Setting(Place, Act),
     RevokeSessions(Who),
     Account(AccountCall),
+    Insight(InsightCall),
+    App(AppCall),
     Batch,
 }
 
@@ -270,6 +289,7 @@ impl Route {
             | GraphCall::Methods(who) => who.name(),
             GraphCall::Setting(place, _) => place.who()?.name(),
             GraphCall::Account(call) => call.person(),
+            GraphCall::Insight(call) => call.person(),
             _ => None,
         }
     }
@@ -296,6 +316,8 @@ impl GraphCall {
             Self::RevokeSessions(_) => Kind::RevokeSessions,
             Self::Setting(place, act) => place.kind(*act),
             Self::Account(call) => call.kind(),
+            Self::Insight(call) => call.kind(),
+            Self::App(call) => call.kind(),
             Self::Batch => Kind::Batch,
         }
     }
@@ -322,6 +344,12 @@ fn graph_call(method: &str, path: &[&str], version: Version) -> Option<Result<Gr
     let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
     if let Some(call) = AccountCall::of(method, &segments, path) {
         return Some(call.map(GraphCall::Account).ok_or(WrongMethod));
+    }
+    if let Some(call) = AppCall::of(method, &segments) {
+        return Some(call.map(GraphCall::App).ok_or(WrongMethod));
+    }
+    if let Some(call) = InsightCall::of(method, &segments, path) {
+        return Some(call.map(GraphCall::Insight).ok_or(WrongMethod));
     }
     let (who, rest) = match segments.as_slice() {
         ["me", rest @ ..] if !rest.is_empty() => (Some(Who::Me), rest),

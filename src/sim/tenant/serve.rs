@@ -29,7 +29,7 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{accounts, batch, control, fido2, groups, oauth, policies, policy, sessions, users};
+use super::{accounts, applications, batch, control, fido2, groups, insight, oauth, policies, policy, sessions, users};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -115,6 +115,14 @@ impl RunningTenant {
         let now = store.now();
         store.faults.add(rule, now);
         Ok(())
+    }
+
+    /// A person signs in, so that the log has something to show: what `POST /sim/sign-in` takes.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn person_signs_in(&self, what: &Value) -> Result<(), String> {
+        insight::person_signs_in(&mut lock(&self.store), what).map(drop)
     }
 
     /// Moves the tenant's clock on.
@@ -477,6 +485,8 @@ fn graph_answer(
         GraphCall::RevokeSessions(who) => sessions::revoke(store, version, caller, who),
         GraphCall::Setting(place, act) => policies::answer(store, version, caller, (place, *act), call),
         GraphCall::Account(what) => accounts::answer(store, version, caller, what, call),
+        GraphCall::App(what) => applications::answer(store, version, caller, what, call),
+        GraphCall::Insight(what) => insight::answer(store, version, caller, what, call),
         GraphCall::Batch => Err(errors::graph(400, "BadRequest", "A batch can't hold a batch.")),
     }
 }

@@ -43,6 +43,8 @@ pub struct TenantSpec {
     pub policies: PoliciesSpec,
     /// The Temporary Access Pass policy.
     pub tap: TapSpec,
+    /// The Entra licence, which logs and roles to activate depend on.
+    pub premium: Premium,
     /// Where the real service is known, or suspected, to vary.
     pub quirks: Quirks,
     /// Status and code of each kind of refusal, where they should differ from the default.
@@ -68,6 +70,7 @@ impl Default for TenantSpec {
             policy: PolicySpec::default(),
             policies: PoliciesSpec::default(),
             tap: TapSpec::default(),
+            premium: Premium::default(),
             quirks: Quirks::default(),
             codes: BTreeMap::new(),
             faults: FaultPlan::default(),
@@ -108,6 +111,15 @@ pub struct PersonSpec {
     /// `usageLocation`; without one no licence can be given.
     #[serde(default = "ireland")]
     pub usage_location: Option<String>,
+    /// Roles that the person could activate (Privileged Identity Management).
+    #[serde(default)]
+    pub eligible_roles: Vec<String>,
+    /// Other methods the person has, by their names in the registration report, such as `microsoftAuthenticatorPush`.
+    #[serde(default)]
+    pub registered: Vec<String>,
+    /// Self-service password reset is on for them.
+    #[serde(default)]
+    pub sspr: bool,
 }
 
 // A default of serde's needs the member's own type.
@@ -130,6 +142,9 @@ impl PersonSpec {
             passkeys: 0,
             methods: Vec::new(),
             usage_location: ireland(),
+            eligible_roles: Vec::new(),
+            registered: Vec::new(),
+            sspr: false,
         }
     }
 }
@@ -142,6 +157,19 @@ pub enum UserType {
     Member,
     /// Invited from elsewhere; can't have a passkey.
     Guest,
+}
+
+/// The tenant's Entra licence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Premium {
+    /// Entra ID Free: no sign-in log by Graph, no registration report.
+    None,
+    /// Entra ID P1.
+    P1,
+    /// Entra ID P2: roles to activate besides.
+    #[default]
+    P2,
 }
 
 /// A group.
@@ -216,6 +244,9 @@ impl Default for AppSpec {
             "Group.ReadWrite.All",
             "GroupMember.ReadWrite.All",
             "LicenseAssignment.ReadWrite.All",
+            "UserAuthMethod-Passkey.Read.All",
+            "UserAuthenticationMethod.Read.All",
+            "AuditLog.Read.All",
         ]
         .map(String::from)
         .to_vec();
@@ -240,6 +271,8 @@ pub struct SignInSpec {
     pub upn: Option<String>,
     /// Their directory roles, when they are added.
     pub roles: Vec<String>,
+    /// Roles they could activate, when they are added.
+    pub eligible_roles: Vec<String>,
     /// Answers of `authorization_pending` before the outcome.
     pub polls: u32,
     /// Seconds between polls that the device-code answer asks for.
@@ -254,6 +287,7 @@ impl Default for SignInSpec {
             upn: None,
             // The second role is for reading the policy, which the first can't.
             roles: vec!["Authentication Administrator".into(), "Global Reader".into()],
+            eligible_roles: Vec::new(),
             polls: 2,
             interval: 5,
             outcome: SignInOutcome::Approve,

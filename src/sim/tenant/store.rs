@@ -28,6 +28,12 @@ pub(super) struct Person {
     pub(super) user_type: UserType,
     pub(super) enabled: bool,
     pub(super) roles: Vec<String>,
+    /// Roles that could be activated.
+    pub(super) eligible_roles: Vec<String>,
+    /// Names of the registration report beside those that follow from `methods`.
+    pub(super) registered: Vec<String>,
+    /// Self-service password reset is on for them.
+    pub(super) sspr: bool,
     /// Direct memberships, by group id.
     pub(super) groups: Vec<String>,
     /// Shown in `upns` and `/sim/state`; the signing-in admin need not be.
@@ -45,6 +51,7 @@ pub(super) struct Method {
     pub(super) aaguid: String,
     pub(super) display_name: Option<String>,
     pub(super) created: Timestamp,
+    pub(super) last_used: Option<Timestamp>,
     pub(super) synced: bool,
     pub(super) attested: bool,
     pub(super) certificates: Vec<String>,
@@ -93,6 +100,12 @@ pub(super) struct Store {
     /// Whose sessions were revoked, in order.
     pub(super) signed_out: Vec<String>,
     pub(super) log: Vec<Value>,
+    /// App registrations that were made.
+    pub(super) applications: Vec<Value>,
+    /// Rows of the sign-in log, oldest first.
+    pub(super) sign_ins: Vec<Value>,
+    /// Rows of the audit log, oldest first.
+    pub(super) audits: Vec<Value>,
     requests: BTreeMap<&'static str, u64>,
     offset: SignedDuration,
     counter: u64,
@@ -134,6 +147,9 @@ impl Store {
             secrets: Vec::new(),
             signed_out: Vec::new(),
             log: Vec::new(),
+            applications: Vec::new(),
+            sign_ins: Vec::new(),
+            audits: Vec::new(),
             requests: BTreeMap::new(),
             offset: SignedDuration::ZERO,
             counter: 0,
@@ -163,7 +179,11 @@ impl Store {
         let mut people = self.spec.people.clone();
         let listed = people.len();
         if !people.iter().any(|person| person.upn.eq_ignore_ascii_case(admin_upn)) {
-            people.push(PersonSpec { roles: self.spec.sign_in.roles.clone(), ..PersonSpec::new(admin_upn) });
+            people.push(PersonSpec {
+                roles: self.spec.sign_in.roles.clone(),
+                eligible_roles: self.spec.sign_in.eligible_roles.clone(),
+                ..PersonSpec::new(admin_upn)
+            });
         }
         for (index, person) in people.into_iter().enumerate() {
             let id =
@@ -181,6 +201,9 @@ impl Store {
                 user_type: person.user_type,
                 enabled: person.enabled,
                 roles: person.roles,
+                eligible_roles: person.eligible_roles,
+                registered: person.registered,
+                sspr: person.sspr,
                 groups,
                 listed: index < listed,
                 methods,
@@ -237,6 +260,7 @@ impl Store {
             aaguid: "2fc0579f-8113-47ea-b116-bb5a8db9202a".into(),
             display_name: Some(format!("Old key {}", number + 1)),
             created: now,
+            last_used: None,
             synced: false,
             attested: true,
             certificates: Vec::new(),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod directory;
+mod insight;
 mod passkeys;
 mod signing_in;
 mod token_maker;

@@ -312,7 +312,8 @@ fn nothing_known_passes_nothing_but_the_cloud() {
 
 #[test]
 fn the_outcome_is_the_worst_and_unknown_never_passes() {
-    let with = |ids: &[(u8, fn(&mut Facts))]| {
+    type Change = fn(&mut Facts);
+    let with = |ids: &[(u8, Change)]| {
         let mut facts = good();
         ids.iter().for_each(|(_, change)| change(&mut facts));
         examine(&facts)

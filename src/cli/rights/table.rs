@@ -1,0 +1,307 @@
+//! The table itself, in the order of the page.
+
+use super::{AnyOf, Rights};
+
+const METHODS: AnyOf = &["Authentication Administrator", "Privileged Authentication Administrator"];
+const METHODS_READ: AnyOf =
+    &["Global Reader", "Authentication Administrator", "Privileged Authentication Administrator"];
+const POLICY: AnyOf = &["Authentication Policy Administrator"];
+const POLICY_READ: AnyOf = &["Global Reader", "Authentication Policy Administrator"];
+const ACCESS: AnyOf = &["Conditional Access Administrator", "Security Administrator"];
+const LOGS: AnyOf =
+    &["Reports Reader", "Security Reader", "Security Operator", "Security Administrator", "Global Reader"];
+const PEOPLE: AnyOf = &["User Administrator"];
+const GROUPS: AnyOf = &["Groups Administrator", "User Administrator"];
+const EVERYTHING_READ: AnyOf = &["Global Reader"];
+const APPS: AnyOf = &["Application Administrator", "Cloud Application Administrator", "Application Developer"];
+
+const P1: Option<&str> = Some("Microsoft Entra ID P1");
+const NONE: Rights = Rights { command: "", scopes: &[], roles: &[], licence: None, note: "" };
+
+/// Both policies, people and roles: what a run and its checks read.
+const CHECKS: &[&str] = &[
+    "Policy.Read.All",
+    "User.Read.All",
+    "GroupMember.Read.All",
+    "UserAuthenticationMethod.Read.All",
+    "LicenseAssignment.Read.All",
+    "RoleManagement.Read.Directory",
+    "AuditLog.Read.All",
+    "Domain.Read.All",
+];
+const RUN: &[&str] = &[
+    "UserAuthMethod-Passkey.ReadWrite.All",
+    "User.Read.All",
+    "GroupMember.Read.All",
+    "RoleManagement.Read.Directory",
+    "Policy.Read.AuthenticationMethod",
+];
+const GONE: &[&str] = &["UserAuthMethod-Passkey.ReadWrite.All", "User.RevokeSessions.All"];
+const POLICIES_READ: &[&str] = &["Policy.Read.All", "User.Read.All", "GroupMember.Read.All"];
+const POLICIES_WRITE: &[&str] = &[
+    "Policy.Read.All",
+    "Policy.ReadWrite.AuthenticationMethod",
+    "Policy.ReadWrite.ConditionalAccess",
+    "Application.Read.All",
+    "User.Read.All",
+    "GroupMember.Read.All",
+    "UserAuthenticationMethod.Read.All",
+];
+
+/// Every command that asks a tenant.
+pub(super) const TABLE: &[Rights] = &[
+    Rights {
+        command: "login",
+        scopes: &["User.Read", "RoleManagement.Read.Directory"],
+        note: "And what the commands named with `--for` need; `run` where none is named.",
+        ..NONE
+    },
+    Rights {
+        command: "whoami",
+        scopes: &["User.Read", "RoleManagement.Read.Directory"],
+        note: "The second is for naming roles that wait to be activated.",
+        ..NONE
+    },
+    Rights {
+        command: "doctor",
+        scopes: RUN,
+        roles: &[METHODS, POLICY_READ],
+        note: "Without the second role the policy is not read beforehand.",
+        ..NONE
+    },
+    Rights {
+        command: "run",
+        scopes: RUN,
+        roles: &[METHODS, POLICY_READ],
+        note: "For people who hold roles: Privileged Authentication Administrator.",
+        ..NONE
+    },
+    Rights {
+        command: "tenant app",
+        scopes: &["Application.ReadWrite.All"],
+        roles: &[APPS],
+        note: "With `--create` only; printing asks nobody. Consent for the organization takes a Privileged Role Administrator.",
+        ..NONE
+    },
+    Rights {
+        command: "tenant first-contact",
+        scopes: &["UserAuthMethod-Passkey.ReadWrite.All", "User.Read.All"],
+        roles: &[METHODS],
+        note: "Beta and v1.0.",
+        ..NONE
+    },
+    Rights {
+        command: "tenant check",
+        scopes: CHECKS,
+        roles: &[METHODS_READ, EVERYTHING_READ],
+        note: "What may not be read is UNKNOWN, never a pass. Conditional Access needs P1.",
+        ..NONE
+    },
+    Rights { command: "tenant export", scopes: POLICIES_READ, roles: &[EVERYTHING_READ], ..NONE },
+    Rights {
+        command: "tenant plan",
+        scopes: &["Policy.Read.All", "User.Read.All", "GroupMember.Read.All", "UserAuthenticationMethod.Read.All"],
+        roles: &[EVERYTHING_READ],
+        ..NONE
+    },
+    Rights {
+        command: "tenant apply",
+        scopes: POLICIES_WRITE,
+        roles: &[POLICY, ACCESS],
+        note: "The second role for Conditional Access only, which needs P1.",
+        ..NONE
+    },
+    Rights {
+        command: "tenant undo",
+        scopes: POLICIES_WRITE,
+        roles: &[POLICY, ACCESS],
+        note: "The second role for Conditional Access only, which needs P1.",
+        ..NONE
+    },
+    Rights { command: "tenant preset pilot", scopes: &["GroupMember.Read.All"], ..NONE },
+    Rights {
+        command: "tenant whatif",
+        scopes: &["Policy.Read.ConditionalAccess", "User.Read.All"],
+        roles: &[&["Conditional Access Administrator", "Security Reader", "Global Reader"]],
+        licence: P1,
+        ..NONE
+    },
+    Rights { command: "people group create", scopes: &["Group.ReadWrite.All"], roles: &[GROUPS], ..NONE },
+    Rights {
+        command: "people group add",
+        scopes: &["GroupMember.ReadWrite.All", "User.Read.All"],
+        roles: &[GROUPS],
+        ..NONE
+    },
+    Rights {
+        command: "people group remove",
+        scopes: &["GroupMember.ReadWrite.All", "User.Read.All"],
+        roles: &[GROUPS],
+        ..NONE
+    },
+    Rights {
+        command: "people create",
+        scopes: &[
+            "User.ReadWrite.All",
+            "GroupMember.ReadWrite.All",
+            "LicenseAssignment.ReadWrite.All",
+            "Domain.Read.All",
+        ],
+        roles: &[PEOPLE],
+        ..NONE
+    },
+    Rights {
+        command: "tap issue",
+        scopes: &["UserAuthMethod-TAP.ReadWrite.All", "User.Read.All", "Policy.Read.AuthenticationMethod"],
+        roles: &[METHODS, POLICY_READ],
+        ..NONE
+    },
+    Rights {
+        command: "tap list",
+        scopes: &["UserAuthMethod-TAP.Read.All", "User.Read.All"],
+        roles: &[METHODS_READ],
+        ..NONE
+    },
+    Rights {
+        command: "tap revoke",
+        scopes: &["UserAuthMethod-TAP.ReadWrite.All", "User.Read.All"],
+        roles: &[METHODS],
+        ..NONE
+    },
+    Rights {
+        command: "tap sweep",
+        scopes: &["UserAuthMethod-TAP.ReadWrite.All", "UserAuthMethod-Passkey.Read.All", "User.Read.All"],
+        roles: &[METHODS],
+        ..NONE
+    },
+    Rights {
+        command: "oath import",
+        scopes: &["Policy.ReadWrite.AuthenticationMethod"],
+        roles: &[POLICY],
+        licence: P1,
+        note: "Beta.",
+    },
+    Rights {
+        command: "oath assign",
+        scopes: &["UserAuthMethod-HardwareOATH.ReadWrite.All", "User.Read.All"],
+        roles: &[METHODS],
+        licence: P1,
+        note: "Beta.",
+    },
+    Rights {
+        command: "oath activate",
+        scopes: &["UserAuthMethod-HardwareOATH.ReadWrite.All", "User.Read.All"],
+        roles: &[METHODS],
+        licence: P1,
+        note: "Beta.",
+    },
+    Rights {
+        command: "oath list",
+        scopes: &["Policy.Read.AuthenticationMethod"],
+        roles: &[POLICY_READ],
+        licence: P1,
+        note: "Beta.",
+    },
+    Rights {
+        command: "oath remove",
+        scopes: &["Policy.ReadWrite.AuthenticationMethod", "UserAuthMethod-HardwareOATH.ReadWrite.All"],
+        roles: &[POLICY, METHODS],
+        licence: P1,
+        note: "Beta.",
+    },
+    Rights {
+        command: "methods list",
+        scopes: &["UserAuthenticationMethod.Read.All", "User.Read.All"],
+        roles: &[METHODS_READ],
+        ..NONE
+    },
+    Rights {
+        command: "methods remove",
+        scopes: &["UserAuthenticationMethod.ReadWrite.All", "User.Read.All"],
+        roles: &[METHODS],
+        ..NONE
+    },
+    Rights {
+        command: "lost",
+        scopes: GONE,
+        roles: &[METHODS],
+        note: "The second only with `--revoke-sessions`.",
+        ..NONE
+    },
+    Rights {
+        command: "replace",
+        scopes: GONE,
+        roles: &[METHODS],
+        note: "The second only with `--revoke-sessions`.",
+        ..NONE
+    },
+    Rights {
+        command: "return",
+        scopes: GONE,
+        roles: &[METHODS],
+        note: "The second only with `--revoke-sessions`.",
+        ..NONE
+    },
+    Rights {
+        command: "leaver",
+        scopes: GONE,
+        roles: &[METHODS],
+        note: "The second only with `--revoke-sessions`.",
+        ..NONE
+    },
+    Rights { command: "reconcile", scopes: &["UserAuthMethod-Passkey.Read.All"], roles: &[METHODS_READ], ..NONE },
+    Rights {
+        command: "sign-ins",
+        scopes: &["AuditLog.Read.All", "UserAuthMethod-Passkey.Read.All", "User.Read.All"],
+        roles: &[LOGS, METHODS_READ],
+        licence: P1,
+        note: "Beta. Without P1 the log is refused; when a key was last used is told all the same.",
+    },
+    Rights {
+        command: "report adoption",
+        scopes: &["UserAuthenticationMethod.Read.All", "AuditLog.Read.All", "User.Read.All", "GroupMember.Read.All"],
+        roles: &[METHODS_READ, LOGS],
+        note: "Beta. The registration report needs P1; without it those columns are unknown.",
+        ..NONE
+    },
+];
+
+/// Every command that asks none.
+pub(super) const OFFLINE: &[&str] = &[
+    "demo",
+    "config init",
+    "config show",
+    "status",
+    "show",
+    "key list",
+    "key info",
+    "key reset",
+    "escrow keygen",
+    "escrow open",
+    "export manifest",
+    "export audit",
+    "custodian list",
+    "custodian add",
+    "custodian rotate",
+    "custody export",
+    "custody log",
+    "custody import",
+    "custody fingerprint",
+    "pack",
+    "receipt list",
+    "receipt carrier",
+    "receipt card",
+    "receipt verify",
+    "release",
+    "stock list",
+    "stock expect",
+    "ledger verify",
+    "ledger restore",
+    "ledger forget",
+    "logout",
+    "sim tenant",
+    "sim key",
+    "tap advise",
+    "completions",
+    "man",
+];

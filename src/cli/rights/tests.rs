@@ -1,0 +1,88 @@
+use super::*;
+use crate::cli::tree;
+
+/// Every command that does something, as it is typed.
+fn commands() -> Vec<String> {
+    fn visit(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        for sub in command.get_subcommands() {
+            let path = if path.is_empty() { sub.get_name().to_owned() } else { format!("{path} {}", sub.get_name()) };
+            if sub.get_subcommands().next().is_none() {
+                found.push(path.clone());
+            }
+            visit(sub, &path, found);
+        }
+    }
+    let mut found = Vec::new();
+    visit(&tree(), "", &mut found);
+    found
+}
+
+#[test]
+fn every_command_says_what_it_needs_of_a_tenant() {
+    let unsaid: Vec<String> =
+        commands().into_iter().filter(|command| of(command).is_none() && !is_offline(command)).collect();
+    assert!(
+        unsaid.is_empty(),
+        "give these a row in src/cli/rights/table.rs, or a place in its list OFFLINE: {unsaid:?}"
+    );
+    assert!(table::TABLE.iter().all(|rights| !is_offline(rights.command)), "in both lists");
+}
+
+#[test]
+fn the_page_is_the_table() {
+    let commands = commands();
+    let written = page(&|command| commands.iter().any(|known| known == command));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PERMISSIONS.md");
+    if std::env::var_os("KEYBENCH_BLESS").is_some() {
+        std::fs::write(path, &written).expect("written");
+    }
+    let there = std::fs::read_to_string(path).expect("docs/PERMISSIONS.md").replace("\r\n", "\n");
+    assert_eq!(there, written, "KEYBENCH_BLESS=1 cargo test --lib cli::rights writes docs/PERMISSIONS.md anew");
+}
+
+#[test]
+fn every_permission_has_its_id_and_every_role_its_name() {
+    for rights in all() {
+        assert!(!rights.scopes.is_empty(), "{}", rights.command);
+        for scope in rights.scopes {
+            let id = permission_id(scope, false).unwrap_or_else(|| panic!("{scope} has no id"));
+            assert!(uuid::Uuid::try_parse(id).is_ok(), "{scope}");
+            assert!(
+                permission_id(scope, true).is_some_and(|id| uuid::Uuid::try_parse(id).is_ok()) || *scope == "User.Read"
+            );
+        }
+        for role in rights.roles.iter().copied().flatten() {
+            assert!(
+                role.ends_with("Reader")
+                    || role.ends_with("Administrator")
+                    || role.ends_with("Operator")
+                    || role.ends_with("Developer"),
+                "{role}"
+            );
+        }
+    }
+}
+
+/// `run` and `doctor` go by [`crate::graph::auth::PERMISSIONS`] too.
+#[test]
+fn a_run_asks_for_what_the_bench_is_said_to_need() {
+    let run = of("run").expect("a row");
+    assert_eq!(run.scopes, crate::graph::auth::PERMISSIONS);
+}
+
+#[test]
+fn what_is_held_is_compared() {
+    let held = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let run = of("run").expect("a row");
+    assert_eq!(run.missing_scopes(&held(run.scopes)), Vec::<&str>::new());
+    let wide = held(&["UserAuthenticationMethod.ReadWrite.All", "Directory.Read.All", "policy.read.all"]);
+    assert_eq!(run.missing_scopes(&wide), Vec::<&str>::new());
+    let read = held(&["UserAuthenticationMethod.Read.All", "Directory.Read.All", "Policy.Read.All"]);
+    assert_eq!(run.missing_scopes(&read), ["UserAuthMethod-Passkey.ReadWrite.All"]);
+    assert_eq!(run.missing_roles(&held(&["Authentication Administrator"])).len(), 1);
+    assert_eq!(run.missing_roles(&held(&["Authentication Administrator", "Global Reader"])).len(), 0);
+    assert_eq!(run.missing_roles(&held(&["Global Administrator"])).len(), 0);
+    assert!(covers("Policy.ReadWrite.ConditionalAccess", "Policy.Read.ConditionalAccess"));
+    assert!(!covers("User.Read", "User.Read.All"));
+    assert_eq!(scopes_of([run, of("doctor").expect("a row")]).len(), run.scopes.len());
+}

@@ -3,6 +3,8 @@
 //! Lays out and writes one PDF of that many letters (1,000 unless told), each with another name, address and PIN, in the
 //! built-in template's languages in turn. No key, no ledger, no printer.
 
+#![allow(clippy::print_stdout, reason = "a benchmark's answer is what it prints")]
+
 use std::time::Instant;
 
 use keybench::handover::letter::{Letter, Template};
@@ -64,8 +66,8 @@ fn letter(number: u32, languages: &[String]) -> Result<Letter, Failed> {
             port: PortName::new("1-1"),
         },
         pin_minimum: 6,
-        forced: number % 2 == 0,
-        first_device: (number % 5 == 0).then_some(FirstDevice::Ios),
+        forced: number.is_multiple_of(2),
+        first_device: number.is_multiple_of(5).then_some(FirstDevice::Ios),
         date: jiff::civil::date(2026, 11, 21),
         expires: jiff::civil::date(2026, 12, 12),
     })

@@ -108,6 +108,7 @@ impl SignInPrompt for Nobody {
 struct ToHands<'a>(&'a Rehearsal);
 
 impl Listener for ToHands<'_> {
+    fn weighed(&self, _: &keybench::tenant::preflight::verdict::Together<'_>) {}
     fn note(&self, _: &str) {}
     fn warned(&self, _: &Warning) {}
     fn refused(&self, _: &Refusal, _: Option<&JobId>) {}

@@ -49,6 +49,8 @@ pub mod roster;
 // A BENCH WITHOUT A BENCH: keys, tenant and hands.
 #[cfg(feature = "sim")]
 pub mod sim;
+// IS THE TENANT READY, and how is it made so.
+pub mod tenant;
 // WHAT THE OPERATOR SEES.
 pub mod tui;
 // THE BYTES BETWEEN GRAPH AND THE KEY.

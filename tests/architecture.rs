@@ -127,6 +127,7 @@ const PURE: &[&str] = &[
     "graph::retry",
     "pin::policy",
     "pin::weak",
+    "tenant::preflight",
     "tui::board",
     "tui::draw",
     "tui::say",

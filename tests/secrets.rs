@@ -1,5 +1,6 @@
 //! A whole run of the real program, and then a search for its PINs in everything it left and everything it said: ledger,
-//! write-ahead log, mirror, resume keys, traffic record, log lines, stdout and stderr. A planted copy must be found.
+//! write-ahead log, mirror, resume keys, traffic record, log lines, stdout and stderr. The same for passwords, Temporary Access
+//! Passes and seeds of tokens. A planted copy must be found.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,17 +77,10 @@ fn files_below(dir: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn no_pin_is_left_anywhere_and_a_planted_one_is_found() {
-    let tenant = start(
-        TenantSpec { people: people_default(PEOPLE, 7), ..TenantSpec::default() },
-        "127.0.0.1:0".parse().expect("an address"),
-    )
-    .expect("a tenant");
-    let bench = Bench { dir: tempfile::tempdir().expect("a folder") };
+/// Settings that point at a simulated tenant, with a custodian.
+fn settle_in(bench: &Bench, tenant: &keybench::sim::tenant::RunningTenant) {
     fs::write(bench.path("secret"), &tenant.client_secret).expect("written");
     make_private(&bench.path("secret"));
-    fs::write(bench.path("people.csv"), format!("upn\n{}\n", tenant.upns.join("\n"))).expect("written");
     fs::write(bench.path("bench.toml"), "").expect("written");
     make_private(&bench.path("bench.toml"));
     let made = bench.keybench(&["escrow", "keygen", "--out", "custodian.txt"]);
@@ -99,6 +93,94 @@ fn no_pin_is_left_anywhere_and_a_planted_one_is_found() {
         tenant.tenant_id, tenant.client_id, tenant.graph_url, tenant.login_url
     );
     fs::write(bench.path("bench.toml"), settings).expect("written");
+}
+
+#[test]
+fn no_password_pass_or_seed_is_left_anywhere_and_a_planted_one_is_found() {
+    const SEED: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXQ";
+    let mut spec = TenantSpec { people: people_default(2, 7), ..TenantSpec::default() };
+    // Long enough not to be found by chance.
+    spec.tap.length = 24;
+    let tenant = start(spec, "127.0.0.1:0".parse().expect("an address")).expect("a tenant");
+    let bench = Bench { dir: tempfile::tempdir().expect("a folder") };
+    settle_in(&bench, &tenant);
+    let upn = tenant.upns.first().expect("somebody").clone();
+    fs::write(bench.path("new.csv"), "upn,display_name,usage_location,licence\nnew@contoso.example,New,IE,SPE_E5\n")
+        .expect("written");
+    fs::write(
+        bench.path("tokens.csv"),
+        format!("upn,serial number,secret key,time interval,manufacturer,model\n{upn},1001,{SEED},30,Contoso,C200\n"),
+    )
+    .expect("written");
+    let mut codes = Vec::new();
+    let mut said = Vec::new();
+    let mut run = |line: &[&str]| {
+        let line: Vec<&str> = ["-vvv"].iter().chain(line).copied().collect();
+        let output = bench.keybench(&line);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{line:?}: {}\n{stderr}", String::from_utf8_lossy(&output.stdout));
+        // One command shows a secret, and shows nothing else.
+        if line.contains(&"issue") {
+            codes.push(String::from_utf8(output.stdout).expect("text").trim_end().to_owned());
+        } else {
+            said.extend(output.stdout);
+        }
+        said.extend(output.stderr);
+    };
+    run(&["people", "create", "new.csv", "--json"]);
+    run(&["people", "create", "new.csv"]);
+    run(&[
+        "tap",
+        "issue",
+        "new@contoso.example",
+        "--by",
+        "call",
+        "--identified",
+        "called back",
+        "--to-stdout",
+        "--json",
+    ]);
+    run(&["tap", "issue", &upn, "--by", "call", "--identified", "called back", "--multi-use", "--to-stdout"]);
+    run(&["tap", "list", "--json"]);
+    run(&["oath", "import", "tokens.csv", "--json"]);
+    run(&["oath", "activate", "1001", &upn, "--identity", "custodian.txt"]);
+    run(&["methods", &upn, "--json"]);
+    run(&["tap", "revoke", &upn]);
+    run(&["status"]);
+    fs::remove_file(bench.path("tokens.csv")).expect("deleted, as the program says");
+    fs::write(bench.path("said"), &said).expect("written");
+
+    let secrets = tenant.secrets();
+    assert_eq!(secrets.len(), 4, "a password, two passes, a seed");
+    assert!(codes.iter().all(|code| secrets.contains(code) && code.len() == 24), "{codes:?}");
+    assert!(secrets.contains(&SEED.to_owned()));
+    let mut files = Vec::new();
+    files_below(bench.dir.path(), &mut files);
+    for path in &files {
+        let content = fs::read(path).expect("read");
+        for secret in &secrets {
+            assert!(!holds(&content, secret), "a secret stands in {}", path.display());
+        }
+    }
+    assert!(files.iter().any(|path| path.ends_with("said")) && files.iter().any(|path| path.ends_with("ledger.db")));
+    // A planted leak is found, in the ledger's own file as well.
+    for secret in &secrets {
+        let mut leaked = fs::read(bench.path("ledger.db")).expect("read");
+        leaked.splice(100..100, secret.bytes());
+        assert!(holds(&leaked, secret));
+    }
+}
+
+#[test]
+fn no_pin_is_left_anywhere_and_a_planted_one_is_found() {
+    let tenant = start(
+        TenantSpec { people: people_default(PEOPLE, 7), ..TenantSpec::default() },
+        "127.0.0.1:0".parse().expect("an address"),
+    )
+    .expect("a tenant");
+    let bench = Bench { dir: tempfile::tempdir().expect("a folder") };
+    settle_in(&bench, &tenant);
+    fs::write(bench.path("people.csv"), format!("upn\n{}\n", tenant.upns.join("\n"))).expect("written");
 
     let run = bench.keybench(&["-vvv", "run", "people.csv", "--sim-keys", "2", "--traffic", "traffic", "--json"]);
     let stdout = String::from_utf8_lossy(&run.stdout).into_owned();

@@ -1,10 +1,12 @@
 //! A bench: a simulated tenant, settings, a custodian's identity, a ledger, all in a folder that goes with it.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,11 +14,15 @@ use serde_json::Value;
 use super::Rig;
 use super::program::{Ended, Live, run};
 
-/// How long a command may take that waits for no hand.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a command may take that waits for no hand. An emulated machine on a busy one is slow; what hangs, hangs longer.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Benches whose world nobody has looked at yet; a trial that leaves one has not shown what it says.
+pub static UNSEEN: AtomicUsize = AtomicUsize::new(0);
 
 /// A bench.
 pub struct Bench {
+    seen: Cell<bool>,
     // The tenant goes before its folder.
     _tenant: Live,
     keybench: PathBuf,
@@ -43,7 +49,16 @@ impl Bench {
             told["upns"].as_array().into_iter().flatten().filter_map(|upn| upn.as_str().map(str::to_owned)).collect();
         let graph = text(&told, "graph_url")?;
         let secret = text(&told, "client_secret")?;
-        let bench = Self { _tenant: tenant, keybench: rig.keybench.clone(), graph, secret, folder, upns };
+        UNSEEN.fetch_add(1, Ordering::Relaxed);
+        let bench = Self {
+            seen: Cell::new(false),
+            _tenant: tenant,
+            keybench: rig.keybench.clone(),
+            graph,
+            secret,
+            folder,
+            upns,
+        };
         let recipient = bench.keybench(&["escrow", "keygen", "--out", &bench.identity()], PATIENCE)?.good()?;
         let settings = format!(
             "[tenant]\nid = {:?}\nclient_id = {:?}\nauth = \"secret\"\ngraph_url = {:?}\nlogin_url = {:?}\n\n\
@@ -56,6 +71,13 @@ impl Bench {
         );
         fs::write(bench.place("keybench.toml"), settings).map_err(|error| error.to_string())?;
         Ok(bench)
+    }
+
+    /// Its world was looked at.
+    pub fn seen(&self) {
+        if !self.seen.replace(true) {
+            UNSEEN.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// A file of the bench.
@@ -103,7 +125,12 @@ impl Bench {
     /// The command line of `keybench run`, on the ports of virtual keys only: a real key is none of its business.
     pub fn run_command(&self, roster: &Path) -> Command {
         let ports: Vec<String> = (1..=100).map(|number| format!("sim-{number}")).collect();
-        self.command(&["run", &roster.to_string_lossy(), "--ports", &ports.join(","), "--idle", "1", "--json"])
+        self.run_on(roster, &ports.join(","))
+    }
+
+    /// The same on this port alone.
+    pub fn run_on(&self, roster: &Path, ports: &str) -> Command {
+        self.command(&["run", &roster.to_string_lossy(), "--ports", ports, "--idle", "5", "--json"])
     }
 
     /// Starts it.
@@ -153,6 +180,13 @@ impl Bench {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         rusqlite::Connection::open_with_flags(self.place("ledger.db"), flags)
             .map_err(|error| format!("the ledger: {error}"))
+    }
+
+    /// What the ledger keeps of a job's registration, as JSON.
+    pub fn registration(&self, job: &str) -> Result<Vec<u8>, String> {
+        let asked = "SELECT bytes FROM blobs WHERE job = ?1 ORDER BY length(bytes) DESC LIMIT 1";
+        let read = self.ledger()?.query_row(asked, [job], |row| row.get(0));
+        read.map_err(|error| format!("the registration record of {job}: {error}"))
     }
 
     /// Every entry, oldest first, as JSON.

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::bench::{Bench, PATIENCE};
-use super::ensure;
 use super::keys::Keys;
+use super::subject::Subject;
+use super::{client, ensure};
 
 /// Entra's relying party, as the simulated tenant has it.
 pub const RP_ID: &str = "login.microsoft.com";
@@ -30,11 +31,47 @@ struct Attempt {
     serial: String,
     sealed: bool,
     credential: Option<Vec<u8>>,
+    /// The PIN rules were set, with a forced change.
+    forced: bool,
     finished: bool,
+}
+
+/// What ledger and tenant say, held against each other.
+struct Books {
+    finished: Vec<Finished>,
+    attempts: BTreeMap<(String, u64), Attempt>,
 }
 
 /// Holds ledger, tenant and keys against each other; the finished jobs. `want` is how many there must be.
 pub fn inspect(bench: &Bench, keys: &mut Keys, want: usize) -> Result<Vec<Finished>, String> {
+    let books = books(bench, want, |_| true)?;
+    for number in 1..=keys.count() {
+        inspect_key(&books, keys, number)?;
+    }
+    Ok(books.finished)
+}
+
+/// As [`inspect`] for thousands of jobs whose keys are gone: the custodian opens one PIN of so many. `key` looks at the keys that
+/// are still there.
+pub fn inspect_sample(bench: &Bench, want: usize, one_of: usize) -> Result<Vec<Finished>, String> {
+    Ok(books(bench, want, |nth| nth.is_multiple_of(one_of))?.finished)
+}
+
+/// For one key under trial: inside a virtual one; a real one is looked at after its user's PIN change, by [`super::client`].
+pub fn inspect_subject(bench: &Bench, subject: &mut Subject, want: usize) -> Result<Vec<Finished>, String> {
+    let virtual_key = subject.is_virtual();
+    let books = books(bench, want, |_| true)?;
+    if virtual_key {
+        let mut keys = subject.inside().ok_or("a virtual key")?;
+        inspect_key(&books, &mut keys, 1)?;
+    } else if let Some(job) = books.finished.last() {
+        client::is_as_the_books_say(subject, job)?;
+    }
+    Ok(books.finished)
+}
+
+fn books(bench: &Bench, want: usize, open: impl Fn(usize) -> bool) -> Result<Books, String> {
+    bench.seen();
     bench
         .keybench(&["ledger", "verify"], PATIENCE)?
         .good()
@@ -55,7 +92,7 @@ pub fn inspect(bench: &Bench, keys: &mut Keys, want: usize) -> Result<Vec<Finish
 
     // Ledger: every finished job's credential is its user's in the tenant, and the custodian opens its PIN.
     let mut finished = Vec::new();
-    for ((job, _), attempt) in attempts.iter().filter(|(_, attempt)| attempt.finished) {
+    for (nth, ((job, _), attempt)) in attempts.iter().filter(|(_, attempt)| attempt.finished).enumerate() {
         let user = users.get(job).cloned().unwrap_or_default();
         let credential =
             attempt.credential.clone().ok_or_else(|| format!("job {job} is finished without a credential"))?;
@@ -63,7 +100,7 @@ pub fn inspect(bench: &Bench, keys: &mut Keys, want: usize) -> Result<Vec<Finish
             format!("job {job} is finished, and the tenant does not have its credential for {user}")
         })?;
         ensure(attempt.sealed, || format!("job {job} is finished without a sealed PIN"))?;
-        let pin = bench.open_pin(job)?;
+        let pin = if open(nth) { bench.open_pin(job)? } else { String::new() };
         finished.push(Finished { job: job.clone(), serial: attempt.serial.clone(), credential, pin });
     }
     let jobs: BTreeSet<&str> = finished.iter().map(|one| one.job.as_str()).collect();
@@ -73,33 +110,42 @@ pub fn inspect(bench: &Bench, keys: &mut Keys, want: usize) -> Result<Vec<Finish
     if let Some(orphan) = in_tenant.keys().find(|credential| !known.contains(credential)) {
         return Err(format!("an orphan in the tenant: {}", hex(orphan)));
     }
+    Ok(Books { finished, attempts })
+}
 
-    // Keys: what is on them is known, and the PIN is the one that was opened.
-    for number in 1..=keys.count() {
-        let (inside, serial) = (keys.ask(&format!("inspect {number}"))?, keys.serial(number)?);
-        let job = finished.iter().find(|one| one.serial == serial);
-        let residents = inside["residents"].as_array().cloned().unwrap_or_default();
-        for resident in residents.iter().filter(|resident| resident["rp_id"] == RP_ID) {
-            let known = job.is_some_and(|job| resident["credential_id"] == hex(&job.credential).as_str());
-            ensure(known, || format!("an orphan on key {number} ({serial}): {resident}"))?;
-        }
-        match job {
-            Some(job) => {
-                ensure(residents.len() == 1, || format!("key {number} holds {} credentials", residents.len()))?;
-                let is = keys.ask(&format!("pin-is {number} {}", job.pin))?["pin_is"] == true;
-                ensure(is, || format!("key {number} has another PIN than the custodian opened"))?;
-                ensure(inside["change_is_forced"] == true, || format!("key {number} forces no PIN change"))?;
-                ensure(inside["retries"] == 8, || format!("key {number} has {} tries left", inside["retries"]))?;
-            }
-            // A PIN on a key that is not finished is sealed for some attempt on it.
-            None if inside["pin_is_set"] == true => {
-                let sealed = attempts.values().any(|attempt| attempt.serial == serial && attempt.sealed);
-                ensure(sealed, || format!("key {number} has a PIN that the ledger knows nothing of"))?;
-            }
-            None => {}
-        }
+/// What is on a key is known, and the PIN is the one that was opened.
+fn inspect_key(books: &Books, keys: &mut Keys, number: usize) -> Result<(), String> {
+    let (inside, serial) = (keys.ask(&format!("inspect {number}"))?, keys.state(number)?["serial"].clone());
+    let serial = serial.as_str().unwrap_or_default();
+    let job = books.finished.iter().rfind(|one| one.serial == serial);
+    let residents = inside["residents"].as_array().cloned().unwrap_or_default();
+    for resident in residents.iter().filter(|resident| resident["rp_id"] == RP_ID) {
+        let known = job.is_some_and(|job| resident["credential_id"] == hex(&job.credential).as_str());
+        ensure(known, || format!("an orphan on key {number} ({serial}): {resident}"))?;
     }
-    Ok(finished)
+    match job {
+        Some(job) => {
+            ensure(residents.len() == 1, || format!("key {number} holds {} credentials", residents.len()))?;
+            let is = keys.ask(&format!("pin-is {number} {}", job.pin))?["pin_is"] == true;
+            ensure(is, || format!("key {number} has another PIN than the custodian opened"))?;
+            // Keys without authenticatorConfig can't force it; the journey then says so in the ledger.
+            let forced = books.attempts.values().any(|attempt| attempt.serial == serial && attempt.forced);
+            ensure(inside["change_is_forced"] == forced, || {
+                format!(
+                    "key {number} forces a PIN change: {}, and the ledger says {forced}",
+                    inside["change_is_forced"]
+                )
+            })?;
+            ensure(inside["retries"] == 8, || format!("key {number} has {} tries left", inside["retries"]))?;
+        }
+        // A PIN on a key that is not finished is sealed for some attempt on it.
+        None if inside["pin_is_set"] == true => {
+            let sealed = books.attempts.values().any(|attempt| attempt.serial == serial && attempt.sealed);
+            ensure(sealed, || format!("key {number} has a PIN that the ledger knows nothing of"))?;
+        }
+        None => {}
+    }
+    Ok(())
 }
 
 /// Who a job is for, and its attempts.
@@ -121,6 +167,7 @@ fn attempts_of(entries: &[Value]) -> Result<Story, String> {
             "attempt-started" => entry["key"]["serial"].as_str().unwrap_or_default().clone_into(&mut attempt.serial),
             "pin-sealed" => attempt.sealed = true,
             "credential-made" => attempt.credential = Some(decode(&entry["credential"])?),
+            "pin-rules-set" => attempt.forced = entry["forced"] == "forced",
             "finished" => attempt.finished = true,
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::program::Live;
 use super::{Rig, ensure, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Some keys, each in a port of its own: `sim-1`, `sim-2` …
 pub struct Keys {
@@ -20,7 +20,7 @@ pub struct Keys {
     stream: UnixStream,
     reader: BufReader<UnixStream>,
     count: usize,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Keys {
@@ -35,15 +35,21 @@ impl Keys {
     pub fn start(rig: &Rig, count: usize, options: &[&str]) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let socket = folder.path().join("keys");
+        let keys = Self::shared(rig, count, options, &socket)?;
+        Ok(Self { _folder: Some(folder), ..keys })
+    }
+
+    /// On a socket that others know as well.
+    pub fn shared(rig: &Rig, count: usize, options: &[&str], socket: &Path) -> Result<Self, String> {
         let mut command = Command::new(&rig.keybench);
-        command.args(["sim", "key", "--uhid", "--count", &count.to_string(), "--control"]).arg(&socket).args(options);
+        command.args(["sim", "key", "--uhid", "--count", &count.to_string(), "--control"]).arg(socket).args(options);
         let mut process = Live::start(&mut command)?;
         if process.next(PATIENCE).is_none() {
             return Err(format!("the virtual keys did not come; {}", process.told()));
         }
-        let stream = UnixStream::connect(&socket).map_err(|error| format!("the keys' control socket: {error}"))?;
+        let stream = UnixStream::connect(socket).map_err(|error| format!("the keys' control socket: {error}"))?;
         let reader = BufReader::new(stream.try_clone().map_err(|error| error.to_string())?);
-        Ok(Self { process, stream, reader, count, _folder: folder })
+        Ok(Self { process, stream, reader, count, _folder: None })
     }
 
     /// How many.

@@ -1,9 +1,18 @@
 //! What the trials work with: programs with deadlines, virtual keys, a bench with a simulated tenant, and a look at what was left.
 
 pub mod bench;
+pub mod client;
+pub mod dut;
+pub mod hook;
 pub mod inspect;
 pub mod keys;
+pub mod lab;
+pub mod operator;
 pub mod program;
+pub mod report;
+pub mod subject;
+pub mod terminal;
+pub mod wear;
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -21,7 +30,8 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(full: bool, seed: u64) -> Self {
-        Self { keybench: PathBuf::from(env!("CARGO_BIN_EXE_keybench")), full, seed }
+        let keybench = std::env::var_os("HW_KEYBENCH").unwrap_or_else(|| env!("CARGO_BIN_EXE_keybench").into());
+        Self { keybench: keybench.into(), full, seed }
     }
 }
 
@@ -36,13 +46,17 @@ pub enum Need {
     FidoTools,
     /// PyPI's fido2, under the interpreter that `HW_PYTHON` names.
     PythonFido2,
+    /// `hw-tests/crosscheck`, built where `HW_CROSSCHECK` says.
+    Crosscheck,
+    /// That it is asked for: with `--full`, or by its name.
+    Asked,
     /// systemd's udev daemon, unpacked where `HW_UDEV` says.
     Udev,
 }
 
 impl Need {
     /// Why it is not there, if it is not.
-    pub fn lacking(&self) -> Option<String> {
+    pub fn lacking(&self, asked: bool) -> Option<String> {
         let found = |there: bool, reason: &str| (!there).then(|| reason.to_owned());
         match self {
             Self::Uhid => match OpenOptions::new().read(true).write(true).open("/dev/uhid") {
@@ -59,6 +73,11 @@ impl Need {
                 std::env::var_os("HW_PYTHON").is_some_and(|python| Path::new(&python).exists()),
                 "needs PyPI's fido2; HW_PYTHON names the interpreter that has it",
             ),
+            Self::Crosscheck => found(
+                std::env::var_os("HW_CROSSCHECK").is_some_and(|program| Path::new(&program).is_file()),
+                "needs hw-tests/crosscheck, built; HW_CROSSCHECK names the program",
+            ),
+            Self::Asked => found(asked, "takes long: with --full, or by its name"),
             Self::Udev => found(
                 std::env::var_os("HW_UDEV").is_some_and(|udev| Path::new(&udev).is_dir()),
                 "needs systemd's udev, unpacked, in a guest; HW_UDEV names the place",

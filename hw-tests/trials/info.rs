@@ -4,13 +4,20 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::Trial;
 use crate::rig::bench::PATIENCE;
 use crate::rig::keys::Keys;
 use crate::rig::program::run;
-use crate::rig::{Need, Rig, ensure};
+use crate::rig::subject::{LOOKS, Subject};
+use crate::rig::{Rig, ensure};
+use crate::{OnKey, Trial};
 
-pub const TRIAL: Trial = Trial { name: "info", destroys: "nothing", needs: &[Need::Uhid], run: trial };
+pub const TRIAL: Trial = Trial {
+    name: "info",
+    destroys: "nothing",
+    needs: &[],
+    bench: Some(trial),
+    key: Some(OnKey { asks: LOOKS, models: &["yubikey-5-nfc"], run: one }),
+};
 
 const MODELS: [&str; 8] = [
     "yubikey-5-nfc",
@@ -47,4 +54,24 @@ fn trial(rig: &Rig) -> Result<String, String> {
         })?;
     }
     Ok(format!("{} models, two keys each", MODELS.len()))
+}
+
+/// What is asked twice is answered alike, and the key is found by its port and, where it has one, by its serial number.
+fn one(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
+    let first = subject.look()?;
+    let again = subject.look()?;
+    let told = |value: &Value| (value["serial"].clone(), value["firmware"].clone(), value["info"]["aaguid"].clone());
+    ensure(told(&first) == told(&again), || format!("it says {first}, then {again}"))?;
+    ensure(first["pin_tries_left"] == again["pin_tries_left"], || format!("looking spent a PIN try: {again}"))?;
+    if let Some(serial) = &subject.serial {
+        let by_serial = run(Command::new(&rig.keybench).args(["key", "info", "--json", "--serial", serial]), PATIENCE)?;
+        let by_serial = by_serial.good()?;
+        ensure(by_serial.contains(&subject.port), || format!("by its serial number another port: {by_serial}"))?;
+    }
+    let protocols = &first["info"]["pin_protocols"];
+    Ok(format!(
+        "{}, firmware {}, PIN protocols {protocols}",
+        first["model"],
+        subject.firmware.as_deref().unwrap_or("not told")
+    ))
 }

@@ -10,7 +10,8 @@ use crate::rig::keys::Keys;
 use crate::rig::program::Live;
 use crate::rig::{Need, Rig, ensure};
 
-pub const TRIAL: Trial = Trial { name: "memory", destroys: "2 keys", needs: &[Need::Uhid, Need::Root], run: trial };
+pub const TRIAL: Trial =
+    Trial { name: "memory", destroys: "2 keys", needs: &[Need::Uhid, Need::Root], bench: Some(trial), key: None };
 
 /// As long as the PINs, and as unlikely to be there by chance.
 const PLANTED: &str = "k3h8t5r2n7v4c6x9";

@@ -15,13 +15,19 @@ use crate::rig::keys::Keys;
 use crate::rig::program::{Live, run};
 use crate::rig::{Need, Rig, ensure, eventually};
 
-pub const WITHOUT: Trial =
-    Trial { name: "permission", destroys: "a key", needs: &[Need::Uhid, Need::Root], run: without_a_rule };
+pub const WITHOUT: Trial = Trial {
+    name: "permission",
+    destroys: "a key",
+    needs: &[Need::Uhid, Need::Root],
+    bench: Some(without_a_rule),
+    key: None,
+};
 pub const UDEV: Trial = Trial {
     name: "udev-rule",
     destroys: "a key",
     needs: &[Need::Uhid, Need::Root, Need::Udev],
-    run: with_the_shipped_rule,
+    bench: Some(with_the_shipped_rule),
+    key: None,
 };
 
 /// `nobody`.

@@ -4,85 +4,84 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use crate::Trial;
+use super::provision::provision_on;
 use crate::rig::bench::{Bench, PATIENCE};
-use crate::rig::inspect::{Finished, RP_ID, hex, inspect};
-use crate::rig::keys::Keys;
+use crate::rig::client::{self, CHOSEN, asked_for_pins};
+use crate::rig::inspect::{Finished, RP_ID, hex};
 use crate::rig::program::{run, run_with};
+use crate::rig::subject::{Asks, Capability, PROVISIONS, Subject};
 use crate::rig::{Need, Rig, ensure};
+use crate::{OnKey, Trial};
 
-pub const TOOLS: Trial =
-    Trial { name: "proof-libfido2", destroys: "a key", needs: &[Need::Uhid, Need::FidoTools], run: with_fido2_tools };
+const ASKS: Asks = Asks { wants: &[Capability::Pin, Capability::Reset, Capability::Manage], ..PROVISIONS };
+
+pub const TOOLS: Trial = Trial {
+    name: "proof-libfido2",
+    destroys: "a key",
+    needs: &[Need::FidoTools],
+    bench: None,
+    key: Some(OnKey { asks: ASKS, models: USUAL, run: with_fido2_tools }),
+};
 pub const PYTHON: Trial = Trial {
     name: "proof-python",
     destroys: "a key",
-    needs: &[Need::Uhid, Need::FidoTools, Need::PythonFido2],
-    run: with_python,
+    needs: &[Need::FidoTools, Need::PythonFido2],
+    bench: None,
+    key: Some(OnKey { asks: ASKS, models: USUAL, run: with_python }),
+};
+pub const RUST: Trial = Trial {
+    name: "proof-ctap",
+    destroys: "a key",
+    needs: &[Need::FidoTools, Need::Crosscheck],
+    bench: None,
+    key: Some(OnKey { asks: ASKS, models: USUAL, run: with_ctap_hid_fido2 }),
 };
 
-/// The PIN that the user chooses.
-const CHOSEN: &str = "7042918356";
+const USUAL: &[&str] = &["yubikey-5-nfc"];
 
-/// A finished key, put in at its user's desk: bench, key, job, and the public key that the tenant holds (COSE, base64url).
+/// A finished key, put in at its user's desk: bench, job, and the public key that the tenant holds (COSE, base64url).
 struct Delivered {
     bench: Bench,
-    keys: Keys,
     job: Finished,
     node: String,
     public_key: String,
 }
 
-fn deliver(rig: &Rig) -> Result<Delivered, String> {
+fn deliver(rig: &Rig, subject: &mut Subject) -> Result<Delivered, String> {
     let bench = Bench::new(rig, 1, "[pin]\nlength = 8\n")?;
-    let mut keys = Keys::start(rig, 1, &["--unplugged", "--touch"])?;
-    let mut bench_run = bench.run(&bench.roster("people.csv", [0])?)?;
-    bench_run.until("started", PATIENCE)?;
-    keys.ask("plug 1")?;
-    bench_run.until("finished", PATIENCE)?;
-    keys.ask("unplug 1")?;
-    bench_run.end(PATIENCE)?;
-    let job = inspect(&bench, &mut keys, 1)?.pop().ok_or("no finished job")?;
+    let job = provision_on(&bench, subject, 0)?;
     let method = &bench.state()?["people"][0]["methods"][0];
     let public_key = method["public_key"].as_str().ok_or("the tenant holds no public key")?.to_owned();
-    keys.ask("plug 1")?;
-    keys.wait_for_nodes()?;
-    let node = keys.node(1)?.to_string_lossy().into_owned();
-    let mut delivered = Delivered { bench, keys, job, node, public_key };
-    change_pin(&mut delivered)?;
-    Ok(delivered)
-}
-
-/// fido2-token asks for PINs at a terminal, and reads stdin where there is none.
-fn asked_for_pins(command: &str, arguments: &[&str], pins: &[&str]) -> Result<crate::rig::program::Ended, String> {
-    let input: String = pins.iter().map(|pin| format!("{pin}\n")).collect();
-    run_with(Command::new("setsid").arg("--wait").arg(command).args(arguments), &input, Duration::from_secs(20))
-}
-
-/// As the user's computer makes them do it. The same PIN again is refused.
-fn change_pin(delivered: &mut Delivered) -> Result<(), String> {
-    let Delivered { keys, job, node, .. } = delivered;
-    let told = run(Command::new("fido2-token").args(["-I", node]), PATIENCE)?.good()?;
-    for line in ["pin change required: true", "pin retries: 8", "minpinlen: 8"] {
-        ensure(told.contains(line), || format!("libfido2 does not say {line:?}: {told}"))?;
+    if subject.node().is_err() {
+        subject.insert()?;
     }
-    let same = asked_for_pins("fido2-token", &["-C", node], &[&job.pin, &job.pin, &job.pin])?;
-    ensure(same.code != Some(0), || "the same PIN was taken again".to_owned())?;
-    asked_for_pins("fido2-token", &["-C", node], &[&job.pin, CHOSEN, CHOSEN])?.good()?;
-    let told = run(Command::new("fido2-token").args(["-I", node]), PATIENCE)?.good()?;
-    ensure(told.contains("pin change required: false"), || format!("after the change: {told}"))?;
-    ensure(keys.ask(&format!("pin-is 1 {CHOSEN}"))?["pin_is"] == true, || {
-        "the key has another PIN than was chosen".to_owned()
+    let node = subject.node()?;
+    Ok(Delivered { bench, job, node, public_key })
+}
+
+/// A real key's PIN was changed when its world was looked at.
+fn changed(subject: &mut Subject, job: &Finished) -> Result<(), String> {
+    if subject.is_virtual() { client::user_changes_pin(subject, job) } else { Ok(()) }
+}
+
+/// A signature needs a touch: the client is answered by the subject's hand.
+fn signing<T: Send>(subject: &mut Subject, sign: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+    std::thread::scope(|scope| {
+        let signed = scope.spawn(sign);
+        let touched = subject.touch();
+        let signed = signed.join().unwrap_or_else(|_| Err("the client's thread failed".to_owned()))?;
+        touched.map(|()| signed)
     })
 }
 
-fn with_fido2_tools(rig: &Rig) -> Result<String, String> {
-    let delivered = deliver(rig)?;
-    let Delivered { bench, job, node, public_key, .. } = &delivered;
+fn with_fido2_tools(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
+    let delivered = deliver(rig, subject)?;
+    changed(subject, &delivered.job)?;
+    let Delivered { bench, job, node, public_key } = &delivered;
     let parties = asked_for_pins("fido2-token", &["-L", "-r", node], &[CHOSEN])?.good()?;
     ensure(parties.contains(RP_ID) && parties.trim().lines().count() == 1, || format!("relying parties: {parties}"))?;
     let credentials = asked_for_pins("fido2-token", &["-L", "-k", RP_ID, node], &[CHOSEN])?.good()?;
@@ -96,12 +95,10 @@ fn with_fido2_tools(rig: &Rig) -> Result<String, String> {
     fs::write(&pem, to_pem(public_key)?).map_err(|error| error.to_string())?;
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (asked, answer, pem) = (text(&asked), text(&answer), text(&pem));
-    asked_for_pins(
-        "fido2-assert",
-        &["-G", "-t", "pin=true", "-t", "up=true", "-i", &asked, "-o", &answer, node],
-        &[CHOSEN],
-    )?
-    .good()?;
+    signing(subject, || {
+        let line = ["-G", "-t", "pin=true", "-t", "up=true", "-i", &asked, "-o", &answer, node];
+        asked_for_pins("fido2-assert", &line, &[CHOSEN])?.good()
+    })?;
     let verify =
         |file: &str| run(Command::new("fido2-assert").args(["-V", "-p", "-v", "-i", file, &pem, "es256"]), PATIENCE);
     verify(&answer)?.good().map_err(|error| format!("libfido2 does not verify the assertion: {error}"))?;
@@ -113,15 +110,41 @@ fn with_fido2_tools(rig: &Rig) -> Result<String, String> {
     Ok("PIN changed, credential listed, assertion verified with the tenant's key".to_owned())
 }
 
-fn with_python(rig: &Rig) -> Result<String, String> {
-    let delivered = deliver(rig)?;
-    let Delivered { job, node, public_key, .. } = &delivered;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("hw-tests/crosscheck/readback.py");
+fn with_python(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
+    let delivered = deliver(rig, subject)?;
+    changed(subject, &delivered.job)?;
+    let Delivered { bench, job, node, public_key } = &delivered;
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("hw-tests/crosscheck");
     let python = std::env::var_os("HW_PYTHON").unwrap_or_default();
-    let mut command = Command::new(python);
-    command.arg(script).args([node, CHOSEN, RP_ID, &hex(&job.credential), public_key]);
-    run(&mut command, PATIENCE)?.good()?;
-    Ok("resident credential read, assertion verified with the tenant's key".to_owned())
+    let mut command = Command::new(&python);
+    command.arg(scripts.join("readback.py")).args([node, CHOSEN, RP_ID, &hex(&job.credential), public_key]);
+    signing(subject, || run(&mut command, PATIENCE)?.good())?;
+    let mut said = "resident credential read, assertion verified with the tenant's key".to_owned();
+    // What a real key's maker signs under is not here; the simulator's root is.
+    if subject.is_virtual() {
+        let record = bench.place("record.json");
+        fs::write(&record, bench.registration(&job.job)?).map_err(|error| error.to_string())?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sim/key/attestation/simulator-root.der");
+        let mut command = Command::new(&python);
+        command.arg(scripts.join("attestation.py")).arg(record).arg(root);
+        run(&mut command, PATIENCE)?.good()?;
+        said.push_str(", attestation object by python-fido2's verifier");
+    }
+    Ok(said)
+}
+
+fn with_ctap_hid_fido2(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
+    let delivered = deliver(rig, subject)?;
+    let Delivered { job, node, public_key, .. } = &delivered;
+    // It changes the forced PIN itself; on a real key that has happened when its world was looked at.
+    let old = if subject.is_virtual() { job.pin.as_str() } else { CHOSEN };
+    let pins = format!("{old}\n{CHOSEN}\n");
+    let program = std::env::var_os("HW_CROSSCHECK").unwrap_or_default();
+    let mut command = Command::new(program);
+    command.args([node, RP_ID, &hex(&job.credential), public_key]);
+    let ended = signing(subject, || run_with(&mut command, &pins, PATIENCE))?;
+    ended.good()?;
+    Ok("PIN changed, resident credential read, assertion verified with the tenant's key".to_owned())
 }
 
 /// ES256 in COSE (RFC 9053 §7.1) to SubjectPublicKeyInfo (RFC 5480). The map of a P-256 key in canonical CBOR has 77 bytes.

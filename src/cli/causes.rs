@@ -8,6 +8,7 @@ use crate::pin::{IdentityError, OpenError, PinPolicyError, RecipientsError, Rese
 use crate::pipeline::bench::BenchError;
 use crate::platform::private::PrivateError;
 use crate::provision::ProvisionError;
+use crate::tenant::preflight::Finding;
 use crate::world::{NoEntropy, PortsError};
 
 /// A text of the form `fact. Next: step`, as most parts write it, taken apart.
@@ -211,9 +212,7 @@ impl From<ProvisionError> for CliError {
             ProvisionError::OtherTenant { .. } => {
                 usage("other-tenant", text, "correct tenant.id in the settings, or sign in with another account.")
             }
-            ProvisionError::Policy { what, next } => {
-                Self::new(Exit::Tenant, "tenant-policy", sentence(&what), step(&next))
-            }
+            ProvisionError::NotReady { findings, strict } => not_ready(&findings, strict),
             ProvisionError::Strict(count) => {
                 let people = if count == 1 { "1 person".to_owned() } else { format!("{count} people") };
                 let fact = format!("{people} can't have a key, and --strict stops before the first one");
@@ -245,6 +244,35 @@ impl From<ProvisionError> for CliError {
             }
         }
     }
+}
+
+/// What the preflight stops a run for: the first finding is the fact, with its evidence; the others follow as causes.
+fn not_ready(findings: &[Finding], strict: bool) -> CliError {
+    let Some(first) = findings.first() else {
+        // infallible: a run is stopped for something
+        return CliError::new(Exit::Tenant, "tenant-check", "The tenant is not ready.", "run `keybench tenant check`.");
+    };
+    // The passkey policy's own switches kept the code they had before there were checks.
+    let code = match first.id.0 {
+        _ if strict => "strict",
+        6 | 8 => "tenant-policy",
+        _ => "tenant-check",
+    };
+    let fact =
+        if strict { format!("{} {}: {}", first.verdict.word(), first.id, first.what) } else { first.what.clone() };
+    let next = first.remedy.as_ref().map_or("run `keybench tenant check`.", |remedy| remedy.text.as_str());
+    let exit = if strict { Exit::SomeFailed } else { Exit::Tenant };
+    let mut error = CliError::new(exit, code, sentence(&fact), step(next));
+    for evidence in &first.evidence {
+        error = error.because(format!("{}: {}", first.id, evidence));
+    }
+    for other in findings.iter().skip(1) {
+        error = error.because(format!("{} {}: {}", other.verdict.word(), other.id, other.what));
+    }
+    if strict {
+        error = error.because("--strict stops before the first key for warnings, and for what could not be asked.");
+    }
+    error
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub fn connect(
     let cloud = Cloud::from_settings(Some(tenant.graph_url.as_str()), Some(tenant.login_url.as_str()))?;
     let mut graph = GraphSettings::new(cloud.clone());
     graph.cancel = cancel.clone();
+    graph.pace = std::time::Duration::from_millis(tenant.access_pace_ms.into());
     graph.api = match tenant.api {
         config::ApiVersion::V1 => crate::graph::ApiVersion::V1,
         config::ApiVersion::Beta => crate::graph::ApiVersion::Beta,

@@ -142,7 +142,7 @@ pub fn play(context: &Context<'_>, scenario: &Scenario, out: Option<&Path>) -> R
     })
 }
 
-fn open_tenant(scenario: &Scenario) -> Result<RunningTenant, CliError> {
+pub(super) fn open_tenant(scenario: &Scenario) -> Result<RunningTenant, CliError> {
     let wrong = |cause: String| {
         let next = "see the reason; docs/SIMULATOR.md describes the simulated tenant.";
         CliError::new(Exit::Usage, "sim-tenant", "The simulated tenant could not be started.", next).because(cause)
@@ -162,7 +162,7 @@ fn no_rehearsal(error: RehearsalError) -> CliError {
     .because(error.to_string())
 }
 
-fn roster_only(roster: PathBuf) -> RunArgs {
+pub(super) fn roster_only(roster: PathBuf) -> RunArgs {
     RunArgs {
         traffic: None,
         roster: Some(roster),
@@ -177,13 +177,13 @@ fn roster_only(roster: PathBuf) -> RunArgs {
 }
 
 /// Where everything goes.
-struct Folder {
+pub(super) struct Folder {
     directory: PathBuf,
 }
 
 impl Folder {
     /// A folder with nothing of an earlier demonstration in it.
-    fn new(wish: Option<&Path>) -> Result<Self, CliError> {
+    pub(super) fn new(wish: Option<&Path>) -> Result<Self, CliError> {
         let unwritable = |directory: &Path, cause: String| {
             let fact = format!("The folder {} can't be used.", directory.display());
             CliError::new(Exit::Usage, "unwritable", fact, "choose a new folder with --out.").because(cause)
@@ -210,7 +210,7 @@ impl Folder {
         Ok(Self { directory })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
@@ -223,7 +223,7 @@ impl Folder {
     }
 
     /// Everything that a bench starts with.
-    fn furnish(&self, scenario: &Scenario, tenant: &RunningTenant) -> Result<(), CliError> {
+    pub(super) fn furnish(&self, scenario: &Scenario, tenant: &RunningTenant) -> Result<(), CliError> {
         let custodian = keygen(Timestamp::now());
         let settings = format!(
             "# Settings of a demonstration. Its tenant was simulated and is gone; ledger and files can be looked at.\n\

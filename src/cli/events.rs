@@ -35,6 +35,19 @@ pub enum Event<'a> {
         /// A sentence.
         text: &'a str,
     },
+    /// A check of the tenant warns, or could not be asked; the run goes on.
+    Weighed {
+        /// The checks that say so, as `PF12`.
+        checks: &'a [String],
+        /// `WARN` or `UNKNOWN`.
+        verdict: &'a str,
+        /// A sentence.
+        what: &'a str,
+        /// Why it is not known.
+        why: Option<&'a str>,
+        /// What to do.
+        next: &'a str,
+    },
     /// A person can't have a key.
     Refused {
         /// Null where the directory doesn't know the person.

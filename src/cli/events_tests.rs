@@ -17,6 +17,7 @@ fn samples() -> Vec<Event<'static>> {
             custodians: &[],
         },
         Event::Warning { code: "name-cut", upn: None, line: Some(2), text: "x" },
+        Event::Weighed { checks: &[], verdict: "WARN", what: "x", why: None, next: "y" },
         Event::Refused { job: None, upn: "a@b.c", port: None, code: "guest", line: None, reason: "x", next: "y" },
         Event::Plugged { port: "1-1", serial: None, aaguid: None, model: None },
         Event::Unplugged { port: "1-1", job: None },

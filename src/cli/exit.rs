@@ -15,6 +15,12 @@ pub enum Exit {
     Keys,
     /// The ledger.
     Ledger,
+    /// `tenant check`: there are warnings, and nothing stops.
+    CheckWarns,
+    /// `tenant check`: something stops.
+    CheckFails,
+    /// `tenant check`: nothing stops or warns, but not everything could be asked.
+    CheckUnknown,
     /// A fault of keybench itself (EX_SOFTWARE of sysexits.h).
     Fault,
     /// Interrupted; what was in flight is parked.
@@ -23,13 +29,16 @@ pub enum Exit {
 
 impl Exit {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Done,
         Self::SomeFailed,
         Self::Usage,
         Self::Tenant,
         Self::Keys,
         Self::Ledger,
+        Self::CheckWarns,
+        Self::CheckFails,
+        Self::CheckUnknown,
         Self::Fault,
         Self::Interrupted,
     ];
@@ -43,6 +52,9 @@ impl Exit {
             Self::Tenant => 3,
             Self::Keys => 4,
             Self::Ledger => 5,
+            Self::CheckWarns => 10,
+            Self::CheckFails => 20,
+            Self::CheckUnknown => 30,
             Self::Fault => 70,
             Self::Interrupted => 130,
         }
@@ -57,6 +69,11 @@ impl Exit {
             Self::Tenant => "The tenant or the network stopped the run. What was open is parked.",
             Self::Keys => "There is no key, or this account may not open keys.",
             Self::Ledger => "The ledger can't be read or written, or is in use by another run.",
+            Self::CheckWarns => "`tenant check` found warnings, and nothing that stops a run.",
+            Self::CheckFails => {
+                "`tenant check` found what stops a run; with `--strict` also a warning, or something that could not be asked."
+            }
+            Self::CheckUnknown => "`tenant check` found nothing wrong, but not everything could be asked.",
             Self::Fault => {
                 "keybench stopped at a fault of its own. The same command goes on where it stopped; please report it."
             }

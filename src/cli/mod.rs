@@ -3,6 +3,7 @@
 pub mod addresses;
 #[cfg(all(test, unix))]
 mod answers_tests;
+mod at_tenant;
 mod causes;
 pub mod codes;
 pub mod completions;
@@ -23,10 +24,14 @@ pub mod ledger;
 mod ledger_tests;
 pub mod letters;
 pub mod man;
+pub mod methods;
+pub mod oath;
 pub mod output;
 pub mod parcel;
+pub mod people;
 pub mod prompt;
 pub mod reconcile;
+pub mod record;
 pub mod run;
 pub mod show;
 #[cfg(feature = "sim")]
@@ -36,6 +41,8 @@ pub mod sim_key;
 pub mod status;
 pub mod stock;
 mod story;
+pub mod tap;
+pub mod tenant;
 #[cfg(test)]
 mod testing;
 
@@ -74,7 +81,8 @@ pub use output::{Level, Output, Style};
   keybench status                    how far everybody is
 
 Exit codes: 0 done, 1 some failed or refused, 2 usage or settings, 3 tenant or network, 4 keys,
-5 ledger, 70 a fault of keybench, 130 interrupted and parked. docs/ERRORS.md explains every code."
+5 ledger, 70 a fault of keybench, 130 interrupted and parked; tenant check: 10 warnings, 20 fails,
+30 unknown. docs/ERRORS.md explains every code."
 )]
 pub struct Cli {
     /// Options that every command takes.
@@ -133,9 +141,28 @@ pub enum Command {
     ///
     /// Everything the ledger knows of it, in order and in words. Reads the ledger only; works beside a running bench.
     Show(show::ShowArgs),
+    /// The tenant's policies around the keys: read, plan, apply, undo
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Make users and groups, and put people into groups
+    #[command(subcommand)]
+    People(people::PeopleCommand),
+    /// Temporary Access Passes: issue, list, delete
+    #[command(subcommand)]
+    Tap(tap::TapCommand),
+    /// Everything a person can sign in with
+    Methods(methods::MethodsArgs),
+    /// Hardware one-time-code tokens (Graph beta): import, assign, activate
+    #[command(subcommand)]
+    Oath(oath::OathCommand),
     /// Look at the keys in the ports, or wipe one
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Write down a conversation with a key, secrets blanked, to be played back elsewhere
+    ///
+    /// For reporting what a key does: its maker's firmware can then be tried where the key is not. The file holds no PIN and no
+    /// token, and is played back before the command ends.
+    Record(record::RecordArgs),
     /// For PIN custodians: make an identity, open a PIN
     #[command(subcommand)]
     Escrow(escrow::EscrowCommand),
@@ -293,7 +320,13 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Show(args) => show::run(context, args),
+        Command::Tenant(command) => tenant::run(context, command),
+        Command::People(command) => people::run(context, command),
+        Command::Tap(command) => tap::run(context, command),
+        Command::Methods(args) => methods::run(context, args),
+        Command::Oath(command) => oath::run(context, command),
         Command::Key(command) => key::run(context, command),
+        Command::Record(args) => record::run(context, args),
         Command::Escrow(command) => escrow::run(context, command),
         Command::Letters(command) => letters::run(context, command),
         Command::Labels(command) => labels::run(context, command),
@@ -370,6 +403,9 @@ mod tests {
             "demo --keys 12 --ports 4 --seed 7 --out d --json",
             "--config c.toml status --json",
             "config init --config c.toml --force",
+            "record --port 1-4.2 --out y.jsonl --what provision --dry-run",
+            "key list --unopened --json",
+            "key blink --port 1-4.2",
         ] {
             let arguments = std::iter::once("keybench").chain(line.split(' '));
             if let Err(error) = Cli::try_parse_from(arguments) {

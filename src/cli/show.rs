@@ -9,7 +9,7 @@ use serde_json::json;
 use super::status::word;
 use super::story::in_words;
 use super::{CliError, Context, Exit, Level, ledger};
-use crate::ledger::{BlobHash, Entry, JobFilter, JobLine, Ledger, Recorded};
+use crate::ledger::{BlobHash, Entry, JobFilter, JobLine, Ledger, Recorded, TenantEntry};
 use crate::model::{JobId, Upn, UserId};
 
 /// `keybench show`
@@ -69,11 +69,34 @@ fn find(ledger: &dyn Ledger, what: &str) -> Result<Found, CliError> {
         .find(|person| upn.as_ref() == Some(&person.upn) || person.id.as_str().eq_ignore_ascii_case(what))
         .map(|person| person.id);
     let user = person.unwrap_or_else(|| UserId::new(what));
+    let others = about_account(ledger, &user)?;
     let jobs = ledger.jobs(&JobFilter { user: Some(user), ..JobFilter::all() })?;
-    if !jobs.is_empty() {
-        return Ok(Found { jobs, others: Vec::new() });
+    if !jobs.is_empty() || !others.is_empty() {
+        return Ok(Found { jobs, others });
     }
     by_key(ledger, what)
+}
+
+/// What was done to a person's account beside their keys: passes, groups, methods.
+fn about_account(ledger: &dyn Ledger, user: &UserId) -> Result<Vec<Recorded>, CliError> {
+    let (mut changes, mut found) = (BTreeSet::new(), Vec::new());
+    ledger.visit(1, &mut |recorded| {
+        let theirs = match &recorded.entry {
+            Entry::Tenant(TenantEntry::AccountChangeIntended { user: Some(whose), change, .. }) if whose == user => {
+                changes.insert(change.clone())
+            }
+            Entry::Tenant(TenantEntry::ChangeDone { change, .. } | TenantEntry::ChangeFailed { change, .. }) => {
+                changes.contains(change)
+            }
+            Entry::Tenant(entry) => entry.user() == Some(user),
+            _ => false,
+        };
+        if theirs {
+            found.push(recorded);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
 }
 
 /// One pass over everything: a key's serial number or credential, or a forgotten person's object id.

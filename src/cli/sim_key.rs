@@ -14,7 +14,7 @@ use super::{CliError, Context, Exit};
   keybench sim key --uhid --model titan-v2 --count 8 --control /run/keys.sock
 
 Control, a line at a time, words or JSON, one line of JSON back:
-  list · plug, unplug, power-cycle, mend [KEY|all]
+  list · plug, unplug, power-cycle, mend, fresh [KEY|all]
   touch KEY|all now|hand|at-once|after MS|never|decline
   touch-timeout KEY|all MS · drop, corrupt KEY|all PACKET · foreign KEY|all · fault KEY|all JSON
   inspect KEY · pin-is KEY PIN · quit")]
@@ -22,8 +22,8 @@ pub struct KeyArgs {
     /// As USB HID devices of this machine, on /dev/uhid (Linux)
     #[arg(long, required = true)]
     pub uhid: bool,
-    /// The model, by its id
-    #[arg(long, value_name = "MODEL", default_value = "yubikey-5-nfc")]
+    /// The model, by its id or as a file (fixtures/models/README.md)
+    #[arg(long, value_name = "MODEL|FILE.toml", default_value = "yubikey-5-nfc")]
     pub model: String,
     /// The first key's serial number as the model tells it; the others follow
     #[arg(long, value_name = "SERIAL")]
@@ -74,6 +74,8 @@ mod linux {
     use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
 
     use super::{CliError, Context, Exit, KeyArgs};
     use crate::model::PortName;
@@ -81,11 +83,7 @@ mod linux {
     use crate::sim::uhid::{UhidError, UhidKeys};
 
     pub(super) fn run(context: &Context<'_>, args: &KeyArgs) -> Result<Exit, CliError> {
-        let model = Model::by_id(&args.model).ok_or_else(|| {
-            let known: Vec<&str> = Model::all().iter().map(|model| model.id.as_str()).collect();
-            let fact = format!("There is no simulated model {:?}.", args.model);
-            CliError::new(Exit::Usage, "usage", fact, format!("use one of {}.", known.join(", ")))
-        })?;
+        let model = model(&args.model)?;
         let first = first_unit(&model, args.serial.as_deref())?;
         let keys = UhidKeys::new((0..args.count).map(|nth| {
             let birth = Birth { pin: args.pin.clone(), ..Birth::default() };
@@ -101,13 +99,32 @@ mod linux {
         }
         context.output.raw(format!("{}\n", keys.describe()).as_bytes())?;
         match listener {
-            Some(listener) => serve(&listener, &keys),
+            Some(listener) => serve(listener, &keys),
             None => from_stdin(context, &keys)?,
         }
         if let Some(path) = &args.control {
             let _ = fs::remove_file(path);
         }
         Ok(Exit::Done)
+    }
+
+    /// By its id, or from a file.
+    fn model(wish: &str) -> Result<Arc<Model>, CliError> {
+        if let Some(model) = Model::by_id(wish) {
+            return Ok(model);
+        }
+        let wrong = |fact: String, next: String| CliError::new(Exit::Usage, "usage", fact, next);
+        if !wish.ends_with(".toml") {
+            let known: Vec<&str> = Model::all().iter().map(|model| model.id.as_str()).collect();
+            let next = format!("use one of {}, or a file.", known.join(", "));
+            return Err(wrong(format!("There is no simulated model {wish:?}."), next));
+        }
+        let unusable = |cause: String| {
+            let next = "see fixtures/models/README.md for what is in such a file.".to_owned();
+            wrong(format!("{wish} can't be used as a model."), next).because(cause)
+        };
+        let text = fs::read_to_string(wish).map_err(|error| unusable(error.to_string()))?;
+        Model::parse(&text).map(Arc::new).map_err(unusable)
     }
 
     /// The unit whose serial number is the wished one.
@@ -153,17 +170,27 @@ mod linux {
         Ok(listener)
     }
 
-    /// One connection after another, until one of them says `quit`.
-    fn serve(listener: &UnixListener, keys: &UhidKeys) {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { continue };
-            let Ok(reader) = stream.try_clone() else { continue };
-            for line in BufReader::new(reader).lines() {
-                let Ok(line) = line else { break };
-                let Some(answer) = keys.obey(&line) else { return };
-                if writeln!(stream, "{answer}").is_err() {
-                    break;
-                }
+    /// Any number of connections, until one of them says `quit`.
+    fn serve(listener: UnixListener, keys: &UhidKeys) {
+        let (quit, over) = channel();
+        let keys = keys.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (keys, quit) = (keys.clone(), quit.clone());
+                std::thread::spawn(move || converse(&stream, &keys, &quit));
+            }
+        });
+        let _ = over.recv();
+    }
+
+    fn converse(mut stream: &UnixStream, keys: &UhidKeys, quit: &Sender<()>) {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let Some(answer) = keys.obey(&line) else {
+                let _ = quit.send(());
+                return;
+            };
+            if writeln!(stream, "{answer}").is_err() {
+                return;
             }
         }
     }

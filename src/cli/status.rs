@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{CliError, Context, Exit, codes, ledger};
 use crate::ledger::{JobFilter, JobLine, Ledger};
 use crate::model::{BatchId, JobStatus, Upn, UserId};
+use crate::tenant::doors::open_doors;
 
 /// `keybench status`
 #[derive(Debug, Args)]
@@ -100,10 +101,12 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
     }
     let count = |status| counts.get(&status).copied().unwrap_or(0);
     let head = ledger.head()?;
+    let doors = open_doors(ledger, jiff::Timestamp::now())?.len();
     let mut summary = json!({ "event": "status", "jobs": lines.len() });
     for status in ORDER {
         summary[word(status)] = json!(count(status));
     }
+    summary["open_passes"] = json!(doors);
     summary["head"] = json!(head.to_string());
     output.json(&summary);
     if listed {
@@ -119,6 +122,14 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
         output.answer("Nobody is planned yet.");
     } else {
         output.answer(&format!("{} {}: {}", total, if total == 1 { "job" } else { "jobs" }, parts.join(", ")));
+    }
+    match doors {
+        0 => {}
+        1 => output
+            .answer("1 Temporary Access Pass may still work, an open door: `keybench tap list`, `keybench tap sweep`."),
+        _ => output.answer(&format!(
+            "{doors} Temporary Access Passes may still work, open doors: `keybench tap list`, `keybench tap sweep`."
+        )),
     }
     output.answer(&format!("Ledger head {head}"));
     Ok(Exit::Done)

@@ -69,7 +69,7 @@ fn stock(ledger: &dyn Ledger) -> Result<Stock, CliError> {
         ControlFlow::Continue(())
     })?;
     for list in stock.lists().to_vec() {
-        stock.expect(ledger.blob(list)?.as_deref().map(from_document).unwrap_or_default());
+        stock.take_in(ledger.blob(list)?.as_deref().map(from_document).unwrap_or_default());
     }
     Ok(stock)
 }

@@ -52,7 +52,10 @@ pub(super) fn output(json: bool) -> (Output, Sink, Sink) {
 pub(super) struct Ran {
     pub(super) exit: Exit,
     pub(super) out: String,
-    #[cfg_attr(not(unix), expect(dead_code, reason = "read by the tests of `ledger_tests`, which are for Unix"))]
+    #[cfg_attr(
+        not(any(unix, feature = "sim")),
+        expect(dead_code, reason = "read by tests that are for Unix or for simulated tenants")
+    )]
     pub(super) err: String,
 }
 
@@ -100,6 +103,19 @@ impl Desk {
     pub(super) fn settings(&self, text: &str) {
         let own = "[ledger]\nurl = \"sqlite:ledger.db\"\nmirror = \"mirror\"\n";
         self.write("config.toml", &format!("{own}{text}"));
+    }
+
+    /// With settings that point at a simulated tenant, as the application.
+    #[cfg(feature = "sim")]
+    pub(super) fn at(tenant: &crate::sim::tenant::RunningTenant) -> Self {
+        let desk = Self::new(1);
+        desk.write("client-secret", &tenant.client_secret);
+        desk.settings(&format!(
+            "[tenant]\nid = \"{}\"\nclient_id = \"{}\"\nauth = \"secret\"\nclient_secret_file = \"client-secret\"\ngraph_url = \"{}\"\nlogin_url = \"{}\"\n\
+             [escrow]\nrecipients = [\"{}\"]\n",
+            tenant.tenant_id, tenant.client_id, tenant.graph_url, tenant.login_url, desk.custodians[0].recipient()
+        ));
+        desk
     }
 
     /// Runs `keybench` here; stdout and stderr are no terminals.

@@ -100,6 +100,8 @@ pub struct TenantSettings {
     pub login_url: Url,
     /// Only members of this group (name or object id) may get a key.
     pub allowed_group: Option<String>,
+    /// The least milliseconds between two requests to Conditional Access. Default: 1,100.
+    pub access_pace_ms: u32,
 }
 
 /// What signing in needs, all present.
@@ -119,6 +121,8 @@ pub struct Tenant {
     pub login_url: Url,
     /// Only members of this group may get a key.
     pub allowed_group: Option<String>,
+    /// The least milliseconds between two requests to Conditional Access.
+    pub access_pace_ms: u32,
 }
 
 /// What to do for a person whose first device can't change a PIN by force.
@@ -341,6 +345,7 @@ impl Settings {
                 graph_url: self.tenant.graph_url.clone(),
                 login_url: self.tenant.login_url.clone(),
                 allowed_group: self.tenant.allowed_group.clone(),
+                access_pace_ms: self.tenant.access_pace_ms,
             }),
             _ => Err(ConfigError::Missing { path: self.file.clone(), names }),
         }

@@ -31,6 +31,7 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
             "graph_url",
             "login_url",
             "allowed_group",
+            "access_pace_ms",
         ],
     ),
     ("pin", &["length", "alphabet", "force_change", "minimum", "first_device"]),

@@ -49,6 +49,7 @@ pub(super) fn tenant(reader: &mut Reader<'_>, file: &Path) -> TenantSettings {
         graph_url,
         login_url,
         allowed_group: reader.text("tenant", "allowed_group").map(|found| found.value.trim().to_owned()),
+        access_pace_ms: reader.number("tenant", "access_pace_ms", 0..=60_000).map_or(1_100, |found| found.value),
     }
 }
 

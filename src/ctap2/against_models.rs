@@ -1,6 +1,7 @@
 //! This layer against every simulated model, and against keys that fail at every packet: whatever happens, what we say of
 //! the key is true.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::against_opensk::{RP, attested, pin, request, tools};
@@ -35,9 +36,19 @@ fn plug(key: SimKey, limits: Limits) -> (SimPorts, Result<Opened, CtapError>) {
     (ports, open(device, &plugged, &tools))
 }
 
+/// Keys that differ from OpenSK in one way each.
+fn behaviours() -> Vec<Arc<Model>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/behaviours");
+    let files = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+    let read = |path: std::path::PathBuf| Model::parse(&std::fs::read_to_string(path).expect("a file"));
+    files.map(|path| Arc::new(read(path).expect("a model"))).collect()
+}
+
 #[test]
 fn every_model_goes_the_whole_way() {
-    for model in Model::all() {
+    let behaviours = behaviours();
+    assert_eq!(behaviours.len(), 6);
+    for model in Model::all().iter().chain(&behaviours) {
         let name = &model.id;
         let key = SimKey::new(model, 1);
         key.probe().finger().set(Touch::AtOnce);
@@ -59,10 +70,13 @@ fn every_model_goes_the_whole_way() {
             .expect(name)
             .make_credential(&wanted, &mut Unwatched)
             .expect(name);
+        let long = model.ctap.certificate_padding > 0;
+        assert_eq!(made.att_stmt.len() + made.auth_data.len() > 1200, long, "{name}: {} bytes", made.att_stmt.len());
         let (id, _) = attested(&made.auth_data);
         let mut manage = session.attempt(3).expect(name).authorise(&first, Manage).expect(name);
         assert_eq!(manage.metadata().expect(name).existing, 1, "{name}");
-        assert_eq!(manage.relying_parties().expect(name).len(), 1, "{name}");
+        let parties = manage.relying_parties().expect(name);
+        assert_eq!(parties.len(), 1, "{name}");
         assert_eq!(manage.credentials_of(RP).expect(name)[0].id, id, "{name}");
         drop(manage);
         assert!(session.silent_assertion(RP, &id, [1; 32]).expect(name).is_some(), "{name}");
@@ -153,5 +167,19 @@ fn what_is_said_of_a_failing_key_is_true() {
     let threads: Vec<_> = at_packets.chain(others).map(|fault| std::thread::spawn(move || survive(&fault))).collect();
     for thread in threads {
         thread.join().expect("every claim is true");
+    }
+}
+
+/// Nobody touches: the same to us, whichever status an old or a new key says.
+#[test]
+fn an_untouched_key_is_an_untouched_key_in_every_dialect() {
+    for model in behaviours().iter().filter(|model| ["old-statuses", "second-firmware"].contains(&model.id.as_str())) {
+        let key = SimKey::new(model, 1);
+        key.probe().finger().set(Touch::Never);
+        key.probe().set_touch_timeout(Duration::from_millis(50));
+        let (_ports, opened) = plug(key, Limits::default());
+        let Ok(Opened::Blank(mut session)) = opened else { panic!("{}: {opened:?}", model.id) };
+        let error = session.selection(&mut Unwatched).expect_err("nobody touched it");
+        assert!(error.is_no_touch(), "{}: {error:?}", model.id);
     }
 }

@@ -57,7 +57,7 @@ impl SignInPrompt for Person {
     }
 }
 
-fn spec() -> TenantSpec {
+pub(super) fn spec() -> TenantSpec {
     let mut spec = TenantSpec::default();
     let mut people: Vec<PersonSpec> = (0..30).map(|n| PersonSpec::new(format!("p{n}@contoso.example"))).collect();
     people[0].upn = "kim.o'reilly@contoso.example".to_owned();
@@ -79,6 +79,20 @@ fn spec() -> TenantSpec {
 }
 
 fn graph(tenant: &RunningTenant, flow: Flow, api: ApiVersion) -> Graph {
+    graph_told(tenant, flow, api, |_| {})
+}
+
+/// With the tenant's secret, and somebody who watches.
+pub(super) fn graph_with(tenant: &RunningTenant, watch: impl Fn(GraphEvent) + Send + Sync + 'static) -> Graph {
+    graph_told(tenant, Flow::Secret(Secret::new(tenant.client_secret.clone())), ApiVersion::V1, watch)
+}
+
+fn graph_told(
+    tenant: &RunningTenant,
+    flow: Flow,
+    api: ApiVersion,
+    watch: impl Fn(GraphEvent) + Send + Sync + 'static,
+) -> Graph {
     let clock: Arc<dyn Clock> = Arc::new(Hasty(SystemClock::new(), Mutex::default()));
     let cloud = Cloud::from_settings(Some(&tenant.graph_url), Some(&tenant.login_url)).expect("loopback");
     let tokens = SignIn::new(
@@ -98,16 +112,16 @@ fn graph(tenant: &RunningTenant, flow: Flow, api: ApiVersion) -> Graph {
     let mut settings = GraphSettings::new(cloud);
     settings.api = api;
     settings.timeouts.answer = Duration::from_millis(800);
-    let graph = Graph::connect(settings, Arc::new(tokens), clock, Arc::new(|_| {})).expect("a client");
+    let graph = Graph::connect(settings, Arc::new(tokens), clock, Arc::new(watch)).expect("a client");
     graph.sign_in().expect("signed in");
     graph
 }
 
-fn by_secret(tenant: &RunningTenant) -> Graph {
+pub(super) fn by_secret(tenant: &RunningTenant) -> Graph {
     graph(tenant, Flow::Secret(Secret::new(tenant.client_secret.clone())), ApiVersion::V1)
 }
 
-fn run(spec: TenantSpec) -> RunningTenant {
+pub(super) fn run(spec: TenantSpec) -> RunningTenant {
     start(spec, ([127, 0, 0, 1], 0).into()).expect("a tenant")
 }
 

@@ -15,6 +15,7 @@ use super::client::{ApiVersion, Graph, GraphEvent, PARALLEL, jitter};
 use super::error::{GraphError, RequestIds};
 use super::http::{Answer, Request};
 use super::retry::{AnswerClass, Repeat, Verdict, decide, retry_after};
+use super::rights::{Rights, look};
 
 /// Graph's limit.
 pub const LARGEST_BATCH: usize = 20;
@@ -71,6 +72,7 @@ impl Part {
 pub(super) struct PartAnswer {
     answer: Answer,
     body: Value,
+    rights: Option<&'static Rights>,
 }
 
 impl PartAnswer {
@@ -78,10 +80,21 @@ impl PartAnswer {
         matches!(self.answer.status, 404 | 410)
     }
 
+    /// What a refusal names.
+    #[must_use]
+    pub fn needing(mut self, rights: &'static Rights) -> Self {
+        self.rights = Some(rights);
+        self
+    }
+
     /// The JSON of a success; otherwise Graph's refusal.
     pub fn into_object(self, doing: &str) -> Result<Value, GraphError> {
         if !self.answer.is_success() {
-            return Err(GraphError::from_answer(doing, &self.answer));
+            let error = GraphError::from_answer(doing, &self.answer);
+            return Err(match self.rights {
+                Some(rights) => error.for_want_of(rights, look::REPORT),
+                None => error,
+            });
         }
         if self.body.is_object() {
             return Ok(self.body);
@@ -103,6 +116,11 @@ impl PartAnswer {
 impl Graph {
     /// Any number of parts, in batches of twenty, some batches at the same time. Answers in the parts' order.
     pub(super) fn batch(&self, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
+        self.batch_on(ApiVersion::V1, parts, doing)
+    }
+
+    /// The same on either version; all parts go to the version of their batch.
+    pub(super) fn batch_on(&self, api: ApiVersion, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
         let chunks: Vec<&[Part]> = parts.chunks(LARGEST_BATCH).collect();
         let next = AtomicUsize::new(0);
         let failed = Mutex::new(None::<GraphError>);
@@ -114,7 +132,7 @@ impl Graph {
                 if failed.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
                     return;
                 }
-                match self.one_batch(chunk, doing) {
+                match self.one_batch(api, chunk, doing) {
                     Ok(answers) => {
                         done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, answers);
                     }
@@ -136,7 +154,7 @@ impl Graph {
         Ok((0..chunks.len()).filter_map(|index| done.remove(&index)).flatten().collect())
     }
 
-    fn one_batch(&self, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
+    fn one_batch(&self, api: ApiVersion, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
         let mut answers: Vec<Option<PartAnswer>> = vec![None; parts.len()];
         let mut open: Vec<usize> = (0..parts.len()).collect();
         let start = self.clock().monotonic();
@@ -144,7 +162,7 @@ impl Graph {
         while !open.is_empty() {
             let requests: Vec<Value> =
                 open.iter().filter_map(|&index| parts.get(index).map(|part| part.to_json(index))).collect();
-            let url = self.url(ApiVersion::V1, "$batch")?;
+            let url = self.url(api, "$batch")?;
             let mut request = Request::post(url, json!({ "requests": requests }), doing).safe();
             request.resend = made > 0;
             let sent = self.call(&request)?;
@@ -222,7 +240,7 @@ fn read_parts(
                 request_id: header("request-id").map(str::to_owned).or_else(|| ids.request_id.clone()),
             },
         };
-        if parts.insert(index, PartAnswer { answer, body }).is_some() {
+        if parts.insert(index, PartAnswer { answer, body, rights: None }).is_some() {
             return Err(wrong("Two parts of a batch's answer have the same id."));
         }
     }

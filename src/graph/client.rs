@@ -16,6 +16,7 @@ use super::cancel::Cancel;
 use super::cloud::Cloud;
 use super::error::{ErrorKind, Fixer, GraphError, RequestIds};
 use super::http::{self, Answer, NoAnswer, Request, Timeouts};
+use super::pace::Pace;
 use super::retry::{AnswerClass, Budget, Verdict, decide};
 use super::server_clock::ServerClock;
 use crate::world::{Clock, Entropy as _, SystemEntropy};
@@ -51,9 +52,14 @@ pub struct GraphSettings {
     pub timeouts: Timeouts,
     /// For all attempts of one call.
     pub budget: Budget,
+    /// The least time between two requests to Conditional Access, whose limit is one a second for the whole tenant.
+    pub pace: Duration,
     /// Ends every wait.
     pub cancel: Cancel,
 }
+
+/// A little more than a second: the service's clock is not ours.
+pub const PACE: Duration = Duration::from_millis(1_100);
 
 impl GraphSettings {
     /// Defaults for everything but the hosts.
@@ -63,6 +69,7 @@ impl GraphSettings {
             api: ApiVersion::default(),
             timeouts: Timeouts::default(),
             budget: Budget::default(),
+            pace: PACE,
             cancel: Cancel::new(),
         }
     }
@@ -77,6 +84,13 @@ pub enum GraphEvent {
         /// Rounded up.
         seconds: u64,
         /// What is being done, as in `list the passkeys of kim@contoso.com`.
+        doing: String,
+    },
+    /// We wait of our own accord, to stay within the one request a second of Conditional Access.
+    Pacing {
+        /// How long.
+        wait: Duration,
+        /// What is being done.
         doing: String,
     },
     /// Trouble on the way; the call goes on by itself.
@@ -130,6 +144,7 @@ struct Inner {
     freed: Condvar,
     requests: AtomicU64,
     retries: AtomicU64,
+    pace: Pace,
 }
 
 /// A call that brought nothing to go on with.
@@ -173,6 +188,7 @@ impl Graph {
             freed: Condvar::new(),
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            pace: Pace::default(),
         })))
     }
 
@@ -282,7 +298,11 @@ impl Graph {
         if answer.is_success() {
             return Ok(answer);
         }
-        Err(CallFailure::Failed(GraphError::from_answer(&request.doing, &answer)))
+        let error = GraphError::from_answer(&request.doing, &answer);
+        Err(CallFailure::Failed(match request.rights {
+            Some(rights) => error.for_want_of(rights, request.look),
+            None => error,
+        }))
     }
 
     /// One call with its retries, whatever the status in the end.
@@ -297,6 +317,9 @@ impl Graph {
             let token = inner.tokens.bearer(&need).map_err(CallFailure::Failed)?;
             if cancel.is_cancelled() {
                 return Err(CallFailure::Failed(GraphError::cancelled(&request.doing)));
+            }
+            if request.paced {
+                self.keep_pace(request)?;
             }
             made = made.saturating_add(1);
             (if made == 1 && !request.resend { &inner.requests } else { &inner.retries })
@@ -345,6 +368,18 @@ impl Graph {
                 Verdict::Stop => return self.conclude(request, sent, class, made, began),
             }
         }
+    }
+
+    /// Waits for this request's turn.
+    fn keep_pace(&self, request: &Request) -> Result<(), CallFailure> {
+        let inner = &*self.0;
+        let wait = inner.pace.take(inner.clock.monotonic(), inner.settings.pace);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        inner.observer.event(GraphEvent::Pacing { wait, doing: request.doing.clone() });
+        let waited = inner.settings.cancel.wait(&*inner.clock, wait);
+        waited.map_err(|_| CallFailure::Failed(GraphError::cancelled(&request.doing)))
     }
 
     fn conclude(
@@ -431,6 +466,18 @@ pub(super) fn jitter() -> f64 {
 impl Graph {
     pub(super) fn clock(&self) -> &dyn Clock {
         &*self.0.clock
+    }
+
+    /// One attempt, whatever comes of it.
+    #[cfg(test)]
+    pub(super) fn exchange_once_for_test(&self, request: &Request) -> Result<Value, GraphError> {
+        let token = self.0.tokens.bearer(&TokenNeed::Any)?;
+        let answer = http::send(&self.0.http, request, &token.secret).map_err(|none| none.error)?;
+        if answer.is_success() {
+            answer.object(&request.doing)
+        } else {
+            Err(GraphError::from_answer(&request.doing, &answer))
+        }
     }
 
     #[cfg(test)]

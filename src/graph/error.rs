@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::http::Answer;
+use super::rights::Rights;
 
 /// The kinds of trouble the rest of the program tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,6 +142,10 @@ struct Detail {
     status: Option<u16>,
     code: Option<String>,
     ids: RequestIds,
+    /// What Graph said, as the end of a cause.
+    quote: String,
+    /// Conditional Access's own code, which stands before its sentence.
+    number: Option<u16>,
 }
 
 impl GraphError {
@@ -155,6 +160,8 @@ impl GraphError {
             status: None,
             code: None,
             ids: RequestIds::default(),
+            quote: String::new(),
+            number: None,
         }))
     }
 
@@ -305,7 +312,10 @@ impl GraphError {
                      is this key model allowed, is attestation required?",
                 ),
         };
-        error.with_status(answer.status, code).with_ids(ids)
+        let mut error = error.with_status(answer.status, code).with_ids(ids);
+        error.0.quote = quote;
+        error.0.number = said.number;
+        error
     }
 
     fn forbidden(doing: &str, shown: &str, quote: &str, code: Option<&str>) -> Self {
@@ -332,6 +342,35 @@ impl GraphError {
                  account's Authentication Administrator role is active; people with admin roles or in role-assignable groups \
                  need Privileged Authentication Administrator.",
             )
+    }
+
+    /// A refusal told by what the call needs, instead of in general.
+    pub(super) fn for_want_of(mut self, rights: &Rights, look: &'static str) -> Self {
+        if self.0.kind == ErrorKind::Refused {
+            self.0.next = match self.0.number {
+                // What does not fit the schema is not the operator's doing.
+                Some(1001 | 1007) => "Run `keybench tenant plan` again; if it stays, report it with the ids above: \
+                     Graph's schema and keybench's differ."
+                    .to_owned(),
+                _ => look.to_owned(),
+            };
+            return self;
+        }
+        if self.0.kind != ErrorKind::Forbidden {
+            return self;
+        }
+        let scopes = rights.scopes.join(" and ");
+        let roles = rights.roles.join(" or ");
+        let licence = rights.licence.map_or_else(String::new, |name| format!(", or the tenant has no {name}"));
+        self.0.cause = format!(
+            "The application lacks {scopes}, or a signed-in person lacks the role {roles}{licence}.{}",
+            self.0.quote
+        );
+        self.0.next = format!(
+            "Grant {scopes} to the app registration, with admin consent; if a person signs in, activate the role {roles}; \
+             then sign in again."
+        );
+        self
     }
 
     /// The operator stopped the program.
@@ -383,6 +422,7 @@ struct Said {
     code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
+    number: Option<u16>,
 }
 
 impl Said {
@@ -392,16 +432,23 @@ impl Said {
         let inner = if error["innerError"].is_object() { &error["innerError"] } else { &error["innererror"] };
         let text =
             |value: &serde_json::Value| value.as_str().map(|text| one_line(text, 300)).filter(|text| !text.is_empty());
+        // Where both speak and differ, the inner one says more.
+        let message = text(&inner["message"]).or_else(|| text(&error["message"]));
+        let number = message
+            .as_deref()
+            .and_then(|message| message.split_once(": "))
+            .and_then(|(number, _)| (number.len() == 4).then(|| number.parse().ok()).flatten());
         Self {
             code: text(&error["code"]).or_else(|| text(&inner["code"])),
-            message: text(&error["message"]).or_else(|| text(&inner["message"])),
+            message,
             request_id: text(&inner["request-id"]),
+            number,
         }
     }
 }
 
 /// The text on one line, without control characters, at most `limit` characters: fit for a terminal.
-pub(super) fn one_line(text: &str, limit: usize) -> String {
+pub(crate) fn one_line(text: &str, limit: usize) -> String {
     let cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut words = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.chars().count() > limit {
@@ -412,6 +459,7 @@ pub(super) fn one_line(text: &str, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rights::{ACCESS_WRITE, look};
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
@@ -457,6 +505,20 @@ mod tests {
         assert!(error.next().contains("User.Read.All"), "{}", error.next());
         let error = GraphError::from_answer("x", &answer(403, r#"{"error":{"code":""}}"#));
         assert!(error.next().contains("Passkey.ReadWrite.All"), "{}", error.next());
+    }
+
+    #[test]
+    fn the_inner_message_says_more_and_its_number_is_a_code() {
+        let body = r#"{"error":{"code":"BadRequest","message":"The server could not process the request because it is malformed or incorrect.",
+            "innerError":{"message":"1007: Incoming object does not match the schema."}}}"#;
+        let error =
+            GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&ACCESS_WRITE, look::ACCESS);
+        assert!(error.cause().contains("\u{201c}1007: Incoming"), "{}", error.cause());
+        assert!(error.next().contains("report it"), "{}", error.next());
+        let body = r#"{"error":{"code":"BadRequest","message":"1032: validation failed"}}"#;
+        let error =
+            GraphError::from_answer("make a policy", &answer(400, body)).for_want_of(&ACCESS_WRITE, look::ACCESS);
+        assert!(error.next().contains("block stands alone"), "{}", error.next());
     }
 
     #[test]

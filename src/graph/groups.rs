@@ -17,7 +17,7 @@ pub struct Group {
 }
 
 impl Group {
-    fn from_json(json: &Value) -> Option<Self> {
+    pub(super) fn from_json(json: &Value) -> Option<Self> {
         let id = json["id"].as_str().filter(|id| !id.is_empty())?.to_ascii_lowercase();
         let name = json["displayName"].as_str().unwrap_or(&id).to_owned();
         Some(Self { id, name })
@@ -87,7 +87,10 @@ impl Graph {
     }
 
     /// The groups that directory roles can be assigned to. A tenant has at most 500.
-    pub(super) fn role_assignable_groups(&self) -> Result<Vec<Group>, GraphError> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] without `GroupMember.Read.All`.
+    pub fn role_assignable_groups(&self) -> Result<Vec<Group>, GraphError> {
         self.groups_where(&escape("isAssignableToRole eq true"), "list the groups that roles can be assigned to")
     }
 

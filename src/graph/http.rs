@@ -4,7 +4,7 @@
 //! goes through a proxy, and a request that may have arrived is told apart from one that certainly did not.
 
 use std::io::Read as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
@@ -15,6 +15,7 @@ use url::Url;
 use super::cloud::is_loopback;
 use super::error::{ErrorKind, Fixer, GraphError, RequestIds, one_line};
 use super::retry::{AnswerClass, Repeat, http_date, retry_after};
+use super::rights::{Rights, look};
 use crate::model::Secret;
 
 /// How long one attempt may take.
@@ -42,11 +43,20 @@ pub(super) struct Request {
     pub url: Url,
     pub headers: Vec<(&'static str, String)>,
     pub body: Option<Value>,
+    /// In place of `body`: JSON that holds a secret, wiped with the request. The HTTP library makes a copy, which the program's
+    /// allocator clears.
+    pub secret_body: Option<Arc<Secret<Vec<u8>>>>,
     /// Completes "Graph … to": `list the passkeys of kim@contoso.com`. Shown to the operator.
     pub doing: String,
     pub repeat: Repeat,
     /// Counted as a retry from its first attempt on: parts of a batch sent once more.
     pub resend: bool,
+    /// What the caller needs for it: a refusal names that.
+    pub rights: Option<&'static Rights>,
+    /// What to look at when the content is refused.
+    pub look: &'static str,
+    /// Belongs to the area of one request a second.
+    pub paced: bool,
 }
 
 impl Request {
@@ -56,24 +66,35 @@ impl Request {
             url,
             headers: Vec::new(),
             body: None,
+            secret_body: None,
             doing: doing.into(),
             repeat: Repeat::Safe,
             resend: false,
+            rights: None,
+            look: look::REPORT,
+            paced: false,
         }
     }
 
     /// Not repeated once it may have arrived, unless [`Self::safe`] says that it may be.
     pub fn post(url: Url, body: Value, doing: impl Into<String>) -> Self {
+        Self { method: Method::POST, body: Some(body), repeat: Repeat::OnlyIfNotCarriedOut, ..Self::get(url, doing) }
+    }
+
+    /// As [`Self::post`], with JSON that holds a secret.
+    pub fn post_secret(url: Url, body: Secret<Vec<u8>>, doing: impl Into<String>) -> Self {
         let repeat = Repeat::OnlyIfNotCarriedOut;
-        Self {
-            method: Method::POST,
-            url,
-            headers: Vec::new(),
-            body: Some(body),
-            doing: doing.into(),
-            repeat,
-            resend: false,
-        }
+        Self { method: Method::POST, secret_body: Some(Arc::new(body)), repeat, ..Self::get(url, doing) }
+    }
+
+    /// A change of members: what is not sent keeps its value and a list is replaced whole, so twice is as good as once.
+    pub fn patch(url: Url, body: Value, doing: impl Into<String>) -> Self {
+        Self { method: Method::PATCH, body: Some(body), ..Self::get(url, doing) }
+    }
+
+    /// The whole object anew.
+    pub fn put(url: Url, body: Value, doing: impl Into<String>) -> Self {
+        Self { method: Method::PUT, body: Some(body), ..Self::get(url, doing) }
     }
 
     pub fn delete(url: Url, doing: impl Into<String>) -> Self {
@@ -83,6 +104,34 @@ impl Request {
     #[must_use]
     pub fn safe(mut self) -> Self {
         self.repeat = Repeat::Safe;
+        self
+    }
+
+    /// What a refusal names.
+    #[must_use]
+    pub fn needing(mut self, rights: &'static Rights) -> Self {
+        self.rights = Some(rights);
+        self
+    }
+
+    /// What to look at when the content is refused, as whole sentences.
+    #[must_use]
+    pub fn refused(mut self, look: &'static str) -> Self {
+        self.look = look;
+        self
+    }
+
+    /// Keeps the distance of Conditional Access.
+    #[must_use]
+    pub fn paced(mut self) -> Self {
+        self.paced = true;
+        self
+    }
+
+    /// Enum members newer than the service's first ones come as themselves, not as `unknownFutureValue`.
+    #[must_use]
+    pub fn all_words(mut self) -> Self {
+        self.headers.push(("Prefer", "include-unknown-enum-members".to_owned()));
         self
     }
 
@@ -225,6 +274,9 @@ pub(super) fn send(client: &Client, request: &Request, token: &Secret<String>) -
     }
     if let Some(body) = &request.body {
         builder = builder.json(body);
+    }
+    if let Some(body) = &request.secret_body {
+        builder = builder.header("Content-Type", "application/json").body(body.expose().clone());
     }
     let ids = RequestIds { client_request_id: Some(id), request_id: None };
     let fail = |class, error: GraphError| NoAnswer { class, error: error.with_ids(ids.clone()) };

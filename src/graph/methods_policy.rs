@@ -260,7 +260,20 @@ impl Fido2Policy {
 }
 
 impl Audience {
-    fn has(&self, person: Member<'_>) -> bool {
+    /// Reads a target; `None` without an id.
+    pub fn read(json: &Value) -> Option<Self> {
+        let id = lower(&json["id"])?;
+        Some(if id == "all_users" {
+            Self::Everybody
+        } else if lower(&json["targetType"]).as_deref() == Some("user") {
+            Self::User(id)
+        } else {
+            Self::Group(id)
+        })
+    }
+
+    /// Whether this person is meant.
+    pub fn has(&self, person: Member<'_>) -> bool {
         match self {
             Self::Everybody => true,
             Self::Group(id) => person.groups.contains(id),
@@ -270,7 +283,8 @@ impl Audience {
 }
 
 impl Profile {
-    fn objection_to(&self, aaguid: Aaguid, attested: bool) -> Option<Objection> {
+    /// What stands against a key of this model, by this profile alone.
+    pub fn objection_to(&self, aaguid: Aaguid, attested: bool) -> Option<Objection> {
         let profile = || self.name.clone();
         if !self.device_bound {
             return Some(Objection::SyncedOnly(profile()));
@@ -294,14 +308,7 @@ fn lower(json: &Value) -> Option<String> {
 }
 
 fn target(json: &Value, default: &str, legacy: bool) -> Option<Target> {
-    let id = lower(&json["id"])?;
-    let audience = if id == "all_users" {
-        Audience::Everybody
-    } else if lower(&json["targetType"]).as_deref() == Some("user") {
-        Audience::User(id)
-    } else {
-        Audience::Group(id)
-    };
+    let audience = Audience::read(json)?;
     let mut profiles: Vec<String> =
         json["allowedPasskeyProfiles"].as_array().into_iter().flatten().filter_map(lower).collect();
     if profiles.is_empty() || legacy {

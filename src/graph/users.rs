@@ -6,12 +6,18 @@ use serde_json::{Value, json};
 
 use super::batch::Part;
 use super::client::{ApiVersion, Graph};
+use super::directory_roles::HeldRole;
+use super::document::Document;
 use super::error::GraphError;
 use super::http::{Request, escape, odata_string};
 use crate::model::{Upn, UserId};
 
 /// What we ask of a user. `userType` and `accountEnabled` don't come by themselves.
 pub(super) const SELECT: &str = "id,userPrincipalName,displayName,accountEnabled,userType,onPremisesSyncEnabled,mail";
+/// What is asked of those who are to get something: where they are licensed, and whether a guest accepted.
+const SELECT_MORE: &str = "usageLocation,externalUserState";
+
+const FINDING: &str = "find the people of the roster";
 
 /// `checkMemberGroups` takes at most this many ids.
 const GROUPS_PER_QUESTION: usize = 20;
@@ -84,37 +90,42 @@ impl Graph {
     /// # Errors
     /// Everything but "not found".
     pub fn find_users<S: AsRef<str>>(&self, keys: &[S]) -> Result<Vec<Option<DirectoryUser>>, GraphError> {
-        let doing = "find the people of the roster";
+        let read = |document: Document| {
+            DirectoryUser::from_json(&document.into_json())
+                .ok_or_else(|| GraphError::malformed(FINDING, "A user has no id."))
+        };
+        self.user_documents(keys)?.into_iter().map(|found| found.map(read).transpose()).collect()
+    }
+
+    /// The same, as Graph tells them.
+    ///
+    /// # Errors
+    /// Everything but "not found".
+    pub fn user_documents<S: AsRef<str>>(&self, keys: &[S]) -> Result<Vec<Option<Document>>, GraphError> {
+        let doing = FINDING;
         // Anything else can't be a user, and in a path `..` or nothing at all would ask for something else.
         let is_key = |key: &str| Upn::parse(key).is_some() || uuid::Uuid::try_parse(key).is_ok();
         let parts: Vec<Part> = keys
             .iter()
             .map(AsRef::as_ref)
             .filter(|key| is_key(key))
-            .map(|key| Part::get(format!("{}?$select={SELECT}", user_path(key))))
+            .map(|key| Part::get(format!("{}?$select={SELECT},{SELECT_MORE}", user_path(key))))
             .collect();
         let mut answers = self.batch(&parts, doing)?.into_iter();
         let mut users = Vec::with_capacity(keys.len());
         for key in keys {
             let part = if is_key(key.as_ref()) { answers.next() } else { None };
-            let Some(part) = part else {
+            let Some(part) = part.filter(|part| !part.is_not_found()) else {
                 users.push(None);
                 continue;
             };
-            if part.is_not_found() {
-                users.push(None);
-                continue;
-            }
-            let json = part.into_object(doing)?;
-            let user =
-                DirectoryUser::from_json(&json).ok_or_else(|| GraphError::malformed(doing, "A user has no id."))?;
-            users.push(Some(user));
+            users.push(Document::from_json(part.into_object(doing)?));
         }
         Ok(users)
     }
 
     /// Which of `groups` each user belongs to, also through other groups; in the users' order. Group ids are compared and
-    /// given in lower case. No groups, no requests.
+    /// given in lower case. No groups, no requests; however many groups, one question a person.
     ///
     /// # Errors
     /// Also when a user doesn't exist.
@@ -124,29 +135,53 @@ impl Graph {
         groups: &BTreeSet<String>,
     ) -> Result<Vec<BTreeSet<String>>, GraphError> {
         let doing = "check group memberships";
-        let groups: Vec<String> = groups.iter().map(|id| id.to_ascii_lowercase()).collect();
-        let questions: Vec<&[String]> = groups.chunks(GROUPS_PER_QUESTION).collect();
-        let mut parts = Vec::with_capacity(users.len().saturating_mul(questions.len()));
-        for user in users {
-            for ids in &questions {
-                let path = format!("/users/{}/checkMemberGroups", escape(user.as_str()));
-                parts.push(Part::ask(path, json!({ "groupIds": ids })));
-            }
+        if groups.is_empty() {
+            return Ok(vec![BTreeSet::new(); users.len()]);
         }
-        let mut answers = self.batch(&parts, doing)?.into_iter();
-        let mut memberships = Vec::with_capacity(users.len());
-        for _ in users {
-            let mut found = BTreeSet::new();
-            for answer in answers.by_ref().take(questions.len()) {
-                let json = answer.into_object(doing)?;
-                let ids = json["value"]
-                    .as_array()
-                    .ok_or_else(|| GraphError::malformed(doing, "The answer has no `value`."))?;
-                found.extend(ids.iter().filter_map(Value::as_str).map(str::to_ascii_lowercase));
+        let groups: BTreeSet<String> = groups.iter().map(|id| id.to_ascii_lowercase()).collect();
+        // More groups than one question takes: all of a person's groups are fewer questions than several for each.
+        let all = groups.len() > GROUPS_PER_QUESTION;
+        let part = |user: &UserId| {
+            let path = |function: &str| format!("/users/{}/{function}", escape(user.as_str()));
+            if all {
+                Part::ask(path("getMemberGroups"), json!({ "securityEnabledOnly": false }))
+            } else {
+                Part::ask(path("checkMemberGroups"), json!({ "groupIds": groups }))
             }
-            memberships.push(found);
+        };
+        let parts: Vec<Part> = users.iter().map(part).collect();
+        let read = |answer: super::batch::PartAnswer| {
+            let json = answer.into_object(doing)?;
+            let ids =
+                json["value"].as_array().ok_or_else(|| GraphError::malformed(doing, "The answer has no `value`."))?;
+            let found = ids.iter().filter_map(Value::as_str).map(str::to_ascii_lowercase);
+            Ok(found.filter(|id| groups.contains(id)).collect())
+        };
+        self.batch(&parts, doing)?.into_iter().map(read).collect()
+    }
+
+    /// The directory roles each user holds now, directly or through groups, in the users' order. Roles a person could merely
+    /// activate (PIM) are not seen.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::Forbidden`] without `RoleManagement.Read.Directory` (or `Directory.Read.All`).
+    pub fn roles_of_each(&self, users: &[UserId]) -> Result<Vec<Vec<HeldRole>>, GraphError> {
+        let doing = "check who holds a directory role";
+        let path = |user: &UserId| {
+            format!(
+                "/users/{}/transitiveMemberOf/microsoft.graph.directoryRole?$count=true&$select=id,displayName,roleTemplateId",
+                escape(user.as_str())
+            )
+        };
+        let parts: Vec<Part> = users.iter().map(|user| Part::get(path(user)).eventual()).collect();
+        let mut roles = Vec::with_capacity(users.len());
+        for answer in self.batch(&parts, doing)? {
+            let page = answer.into_object(doing)?;
+            let next = Request::get(self.url(ApiVersion::V1, "")?, doing).eventual();
+            let held = self.rest_of_collection(page, next)?;
+            roles.push(held.into_iter().filter_map(Document::from_json).map(HeldRole::from_document).collect());
         }
-        Ok(memberships)
+        Ok(roles)
     }
 
     /// What makes each user privileged, in the users' order; empty for most. Roles held directly or through groups, and
@@ -155,24 +190,14 @@ impl Graph {
     /// # Errors
     /// [`super::ErrorKind::Forbidden`] without `RoleManagement.Read.Directory` (or `Directory.Read.All`).
     pub fn privileges(&self, users: &[UserId]) -> Result<Vec<Vec<Privilege>>, GraphError> {
-        let doing = "check who holds a directory role";
-        let path = |user: &UserId| {
-            format!(
-                "/users/{}/transitiveMemberOf/microsoft.graph.directoryRole?$count=true&$select=id,displayName",
-                escape(user.as_str())
-            )
-        };
-        let parts: Vec<Part> = users.iter().map(|user| Part::get(path(user)).eventual()).collect();
-        let mut privileges = Vec::with_capacity(users.len());
-        for answer in self.batch(&parts, doing)? {
-            let page = answer.into_object(doing)?;
-            let next = Request::get(self.url(ApiVersion::V1, "")?, doing).eventual();
-            let roles = self.rest_of_collection(page, next)?;
-            privileges.push(roles.iter().map(|role| Privilege::Role(name_of(role))).collect::<Vec<_>>());
-        }
+        let roles = self.roles_of_each(users)?;
         let groups: HashMap<String, String> =
             self.role_assignable_groups()?.into_iter().map(|g| (g.id, g.name)).collect();
         let ids: BTreeSet<String> = groups.keys().cloned().collect();
+        let mut privileges: Vec<Vec<Privilege>> = roles
+            .iter()
+            .map(|held| held.iter().map(|role| Privilege::Role(role.shown().to_owned())).collect())
+            .collect();
         for (held, member_of) in privileges.iter_mut().zip(self.memberships(users, &ids)?) {
             held.extend(
                 member_of.iter().map(|id| Privilege::RoleAssignableGroup(groups.get(id).unwrap_or(id).clone())),
@@ -197,10 +222,6 @@ impl Graph {
         }
         Ok(counts)
     }
-}
-
-fn name_of(object: &Value) -> String {
-    object["displayName"].as_str().or_else(|| object["id"].as_str()).unwrap_or("?").to_owned()
 }
 
 #[cfg(test)]

@@ -118,13 +118,13 @@ impl Stock {
         }
     }
 
-    /// The suppliers' lists, oldest first: documents of the ledger, which [`Stock::expect`] takes.
+    /// The suppliers' lists, oldest first: documents of the ledger, which [`Stock::take_in`] takes.
     pub fn lists(&self) -> &[BlobHash] {
         &self.lists
     }
 
     /// Takes a supplier's list in, after all entries.
-    pub fn expect(&mut self, serials: impl IntoIterator<Item = Serial>) {
+    pub fn take_in(&mut self, serials: impl IntoIterator<Item = Serial>) {
         for serial in serials {
             self.keys.entry(serial).or_insert(Stocked { state: KeyState::Expected, key: None });
         }
@@ -267,7 +267,7 @@ mod tests {
             assert_eq!(state(&entries, "100"), Some(wanted));
         }
         let mut with_list = stock(entries);
-        with_list.expect([Serial::new("100"), Serial::new("300")]);
+        with_list.take_in([Serial::new("100"), Serial::new("300")]);
         let states: Vec<_> = with_list.keys().map(|(serial, one)| (serial.as_str(), one.state)).collect();
         assert_eq!(states, [("100", KeyState::Blank), ("200", KeyState::Refused), ("300", KeyState::Expected)]);
     }

@@ -160,14 +160,17 @@ pub fn seal_document(recipients: &Recipients, document: &[u8]) -> Result<Vec<u8>
 /// # Errors
 /// [`OpenError`].
 pub fn open(custodian: &[u8], dual: bool, identities: &Identities, job: &JobId) -> Result<OpenedPin, OpenError> {
-    let outer = decrypt(custodian, identities.iter().map(|i| i as _))?.ok_or(OpenError::NotForThese { dual })?;
-    let content = match (dual, is_age_file(&outer)) {
-        (false, false) => outer,
-        (true, false) => return Err(OpenError::NotDual),
+    read(&open_layers(custodian, dual, identities)?, job)
+}
+
+fn open_layers(sealed: &[u8], dual: bool, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let outer = decrypt(sealed, identities.iter().map(|i| i as _))?.ok_or(OpenError::NotForThese { dual })?;
+    match (dual, is_age_file(&outer)) {
+        (false, false) => Ok(outer),
+        (true, false) => Err(OpenError::NotDual),
         // The ledger forgot that it is dual; the envelope did not.
-        (_, true) => decrypt(&outer, identities.iter().map(|i| i as _))?.ok_or(OpenError::FirstGroupMissing)?,
-    };
-    read(&content, job)
+        (_, true) => decrypt(&outer, identities.iter().map(|i| i as _))?.ok_or(OpenError::FirstGroupMissing),
+    }
 }
 
 /// Opens a custodians' envelope and seals what is in it to other custodians, without anybody seeing it.
@@ -220,6 +223,22 @@ fn read(content: &[u8], asked: &JobId) -> Result<OpenedPin, OpenError> {
         return Err(OpenError::OtherJob { asked: asked.clone(), found: job });
     }
     Ok(OpenedPin { job, attempt, pin })
+}
+
+/// Seals any text to the custodians, as a PIN is: for seeds of one-time codes.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal_text(recipients: &Recipients, text: &[u8]) -> Result<Vec<u8>, SealError> {
+    to_custodians(recipients, text)
+}
+
+/// Opens what [`seal_text`] sealed.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open_text(sealed: &[u8], dual: bool, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    open_layers(sealed, dual, identities)
 }
 
 fn to_custodians(recipients: &Recipients, text: &[u8]) -> Result<Vec<u8>, SealError> {

@@ -14,6 +14,7 @@ mod plugin_tests;
 pub mod policy;
 pub mod recipients;
 pub mod resume;
+pub mod seeds;
 pub mod weak;
 
 pub use escrow::{OpenError, OpenedPin, ResealError, SealError, open, open_resume, probe, prove, reseal, seal};
@@ -24,3 +25,4 @@ pub use policy::{
 };
 pub use recipients::{NotThePinned, PinnedSet, Recipient, Recipients, RecipientsError};
 pub use resume::{DirResumeStore, ResumeError, ResumeKey, ResumeStore};
+pub use seeds::{SeedError, SeedStore, TokenSeed};

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::ProvisionError;
-use crate::graph::{DirectoryUser, ErrorKind, Graph, Privilege};
+use crate::graph::{DirectoryUser, Graph};
 use crate::model::{Upn, UserId};
 use crate::roster::{DirectoryFacts, Roster, RosterRow};
+use crate::tenant::preflight::facts::PersonFacts;
 
 /// What was found out of everybody.
 #[derive(Debug, Default)]
@@ -47,75 +48,42 @@ pub fn rows(graph: &Graph, roster: Option<Roster>, group: Option<&str>) -> Resul
     }
 }
 
-/// Looks everybody up, twenty to a request.
-///
-/// # Errors
-/// When the directory can't be read at all. A question that may not be asked is not an error: it is told.
-pub fn look_up(
-    graph: &Graph,
+/// The people of the facts as the roster's check wants them; `allowed` is the id of the group that may have keys.
+pub fn of_facts(
     rows: &[RosterRow],
-    allowed_group: Option<&str>,
-    policy_groups: &BTreeSet<String>,
-) -> Result<Directory, ProvisionError> {
-    let names: Vec<&str> = rows.iter().map(|row| row.upn.as_str()).collect();
-    let users = graph.find_users(&names)?;
-    let known: Vec<&DirectoryUser> = users.iter().flatten().collect();
-    let ids: Vec<UserId> = known.iter().map(|user| user.id.clone()).collect();
+    people: &[PersonFacts],
+    caller: Option<&UserId>,
+    allowed: Option<&str>,
+) -> Directory {
     let mut directory = Directory::default();
-
-    // Without an answer nothing goes on: a run would give keys to administrators unseen.
-    let privileges = graph.privileges(&ids)?;
-    let allowed = match allowed_group {
-        Some(name) => Some(graph.find_group(name)?.id),
-        None => None,
-    };
-    let mut asked = policy_groups.clone();
-    asked.extend(allowed.clone());
-    let memberships = graph.memberships(&ids, &asked)?;
-    let passkeys = match graph.passkey_counts(&ids) {
-        Ok(counts) => counts.into_iter().map(Some).collect(),
-        Err(error) if error.kind() == ErrorKind::Forbidden => {
-            directory.unknown.push("how many passkeys people have already".to_owned());
-            vec![None; ids.len()]
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let caller = graph.whoami().ok().and_then(|account| account.object_id);
-
-    let mut facts_by_id: HashMap<UserId, DirectoryFacts> = HashMap::new();
-    for (((user, held), groups), passkeys) in known.iter().zip(privileges).zip(memberships).zip(passkeys) {
-        let upn = match &user.upn {
-            Some(upn) => upn.clone(),
-            None => continue,
+    for (row, person) in rows.iter().zip(people) {
+        let Some(user) = person.user.as_ref().ok().and_then(Option::as_ref).and_then(DirectoryUser::from_json) else {
+            continue;
         };
-        facts_by_id.insert(
-            user.id.clone(),
+        let Some(upn) = user.upn else { continue };
+        let groups = person.groups.clone().unwrap_or_default();
+        let passkeys = person.passkeys.as_ref().ok().map(Vec::len);
+        if passkeys.is_none() && directory.unknown.is_empty() {
+            directory.unknown.push("how many passkeys people have already".to_owned());
+        }
+        let roles = person.roles.iter().flatten().map(|role| role.name.clone());
+        let role_groups = person.role_groups.iter().flatten().map(|name| format!("role-assignable group {name}"));
+        directory.facts.insert(
+            row.upn.clone(),
             DirectoryFacts {
                 id: user.id.clone(),
-                display_name: user.display_name.clone().unwrap_or_else(|| upn.to_string()),
+                display_name: user.display_name.unwrap_or_else(|| upn.to_string()),
                 upn,
                 // Not told is not "enabled": whoever may not see it can't vouch for it.
                 enabled: user.enabled.unwrap_or(false),
                 guest: user.guest.unwrap_or(false),
-                privileged: held.iter().map(name_of).collect(),
-                in_allowed_group: allowed.as_ref().map(|id| groups.contains(&id.to_ascii_lowercase())),
+                privileged: roles.chain(role_groups).collect(),
+                in_allowed_group: allowed.map(|id| groups.contains(&id.to_ascii_lowercase())),
                 passkeys,
-                is_caller: caller.as_ref() == Some(&user.id),
+                is_caller: caller == Some(&user.id),
             },
         );
-        directory.groups.insert(user.id.clone(), groups);
+        directory.groups.insert(user.id, groups);
     }
-    for (row, user) in rows.iter().zip(&users) {
-        if let Some(facts) = user.as_ref().and_then(|user| facts_by_id.get(&user.id)) {
-            directory.facts.insert(row.upn.clone(), facts.clone());
-        }
-    }
-    Ok(directory)
-}
-
-fn name_of(privilege: &Privilege) -> String {
-    match privilege {
-        Privilege::Role(name) => name.clone(),
-        Privilege::RoleAssignableGroup(name) => format!("role-assignable group {name}"),
-    }
+    directory
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::{Listener, ProvisionError};
+use crate::model::Aaguid;
 use crate::platform::private::{Readers, write_atomic};
-use crate::webauthn::metadata::Metadata;
+use crate::tenant::preflight::facts::{Attested, KeyModel};
+use crate::webauthn::metadata::{Metadata, Model};
 use crate::webauthn::trust::Anchors;
 
 /// Where the BLOB is, and where its number is remembered.
@@ -45,6 +47,39 @@ pub fn read(
             .map_err(|error| wrong(error.to_string(), "make the bench's data folder writable."))?;
     }
     Ok(metadata)
+}
+
+/// What the metadata says of these models' attestation, for weighing the tenant's policy. Without metadata that is not known.
+pub fn models(blob: Option<&Path>, now: Timestamp, wanted: Vec<(Aaguid, Option<String>)>) -> Vec<KeyModel> {
+    let opened = blob.map(|path| {
+        let blob = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Metadata::open(&blob, &Anchors::fido(), now, None).map_err(|error| error.to_string())
+    });
+    let model = |(aaguid, name): (Aaguid, Option<String>)| {
+        let (attestation, known) = match &opened {
+            None => (Attested::Unknown("no FIDO metadata is named in the settings (bench.mds)".to_owned()), None),
+            Some(Err(why)) => (Attested::Unknown(format!("the FIDO metadata can't be used ({why})")), None),
+            Some(Ok(metadata)) => match metadata.model(aaguid) {
+                None => (Attested::No("the FIDO metadata does not list it".to_owned()), None),
+                Some(model) => (attests(model, now), model.description.clone()),
+            },
+        };
+        KeyModel { aaguid, name: known.or(name), attestation }
+    };
+    wanted.into_iter().map(model).collect()
+}
+
+fn attests(model: &Model, now: Timestamp) -> Attested {
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    if let Some(defect) = model.defect(&[], today) {
+        Attested::No(format!("the FIDO metadata reports it as {}", defect.name()))
+    } else if model.roots.iter().next().is_none() {
+        Attested::No("the FIDO metadata has no root that it attests under".to_owned())
+    } else if model.certified(today).is_none() {
+        Attested::No("it is not FIDO certified".to_owned())
+    } else {
+        Attested::Yes
+    }
 }
 
 fn number_in(path: &Path) -> Result<Option<u64>, String> {

@@ -10,9 +10,10 @@
 pub mod custodians;
 mod directory;
 pub(crate) mod give_up;
-mod metadata;
+pub mod metadata;
 mod plan;
 mod policy;
+mod ready;
 pub mod rotation;
 mod run;
 
@@ -26,6 +27,8 @@ use crate::pipeline::bench::BenchError;
 use crate::pipeline::progress::{Progress, Summary};
 use crate::pipeline::watch::SettleError;
 use crate::roster::{Refusal, Warning};
+use crate::tenant::preflight::Finding;
+use crate::tenant::preflight::verdict::Together;
 
 pub use metadata::MetadataFiles;
 pub use run::{Bounds, Machine, Request, provision};
@@ -34,6 +37,8 @@ pub use run::{Bounds, Machine, Request, provision};
 pub trait Listener: Send + Sync {
     /// Something worth a line while people are looked up.
     fn note(&self, text: &str);
+    /// Something the preflight warns of or does not know; the run goes on.
+    fn weighed(&self, findings: &Together<'_>);
     /// Known before the first key; nobody is refused for it.
     fn warned(&self, warning: &Warning);
     /// A person can't have a key. `job` is `None` where the directory does not know the person.
@@ -114,13 +119,13 @@ pub enum ProvisionError {
         /// In the settings.
         wanted: String,
     },
-    /// The tenant's passkey policy lets nobody register.
-    #[error("{what}")]
-    Policy {
-        /// What stands against it.
-        what: String,
-        /// What to do.
-        next: String,
+    /// The preflight found what stops a run; with `strict` also what only warns, or is not known.
+    #[error("{}", findings.first().map_or("the tenant is not ready", |first| first.what.as_str()))]
+    NotReady {
+        /// What it found, worst first; never empty.
+        findings: Vec<Finding>,
+        /// It stops for `--strict` alone.
+        strict: bool,
     },
     /// `--strict`, and somebody was refused.
     #[error("{0} people can't have a key, and --strict stops before the first")]

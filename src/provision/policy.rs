@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::ProvisionError;
 use crate::graph::methods_policy::{Fido2Policy, Member, Objection, PolicyVerdict};
-use crate::graph::{ErrorKind, Graph};
 use crate::model::{Aaguid, UserId};
 use crate::pipeline::bench::ModelPolicy;
+use crate::tenant::preflight::Facts;
 
 /// The policy, or that it may not be read.
 pub enum Known {
@@ -16,41 +15,12 @@ pub enum Known {
     Unread,
 }
 
-/// Reads the policy.
-///
-/// # Errors
-/// When Graph can't be asked, or when the policy lets nobody register at all.
-pub fn read(graph: &Graph) -> Result<Known, ProvisionError> {
-    match graph.fido2_policy() {
-        Ok(policy) => {
-            let objection = if !policy.enabled {
-                Some(Objection::MethodOff)
-            } else if !policy.self_service {
-                Some(Objection::SelfServiceOff)
-            } else {
-                None
-            };
-            match objection {
-                Some(objection) => {
-                    Err(ProvisionError::Policy { what: objection.to_string(), next: objection.remedy().to_owned() })
-                }
-                None => Ok(Known::Policy(Box::new(policy))),
-            }
-        }
-        Err(error) if error.kind() == ErrorKind::Forbidden => Ok(Known::Unread),
-        Err(error) => Err(error.into()),
-    }
+/// The policy of the facts. Whether it lets anybody register at all was weighed before (PF06, PF08).
+pub fn of_facts(facts: &Facts) -> Known {
+    facts.passkeys().map_or(Known::Unread, |policy| Known::Policy(Box::new(policy)))
 }
 
 impl Known {
-    /// Groups that one has to know of each person.
-    pub fn groups(&self) -> BTreeSet<String> {
-        match self {
-            Self::Policy(policy) => policy.groups(),
-            Self::Unread => BTreeSet::new(),
-        }
-    }
-
     /// What stands against any key for this person.
     pub fn objection_to(&self, user: &UserId, groups: &BTreeSet<String>) -> Option<Objection> {
         match self {

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 
 use super::metadata::{self, MetadataFiles};
 use super::policy::Known;
-use super::{Listener, ProvisionError, Report, Start, custodians, directory, give_up, plan, policy};
+use super::{Listener, ProvisionError, Report, Start, custodians, directory, give_up, plan, policy, ready};
 use crate::graph::Graph;
 use crate::graph::display_name::NameTemplate;
 use crate::ledger::{Append, Entry, Ledger, RunEnd};
@@ -151,12 +151,6 @@ pub fn provision(
         return Err(ProvisionError::OtherTenant { found: found.to_string(), wanted: request.tenant.to_string() });
     }
     let tenant = account.tenant.clone().unwrap_or_else(|| request.tenant.clone());
-    let fido2 = policy::read(graph)?;
-    if matches!(fido2, Known::Unread) {
-        listener.note(
-            "The tenant's passkey policy may not be read by this account; what it allows shows at the first key.",
-        );
-    }
     let (roster, left_out) = directory::rows(graph, request.roster, request.group)?;
     if left_out > 0 {
         listener.note(&format!("{left_out} people on the roster are not in the group and are left out."));
@@ -164,7 +158,12 @@ pub fn provision(
     for note in &roster.notes {
         listener.note(note);
     }
-    let people = directory::look_up(graph, &roster.rows, request.allowed_group, &fido2.groups())?;
+    let allowed = request.allowed_group.map(|name| graph.find_group(name)).transpose()?.map(|group| group.id);
+    let whose = (allowed.as_deref(), request.allow_privileged.as_slice());
+    let facts = ready::weigh(graph, &account, &roster, whose, request.strict, listener)?;
+    let fido2 = policy::of_facts(&facts);
+    let caller = graph.whoami().ok().and_then(|account| account.object_id);
+    let people = directory::of_facts(&roster.rows, &facts.people, caller.as_ref(), allowed.as_deref());
     for question in &people.unknown {
         listener.note(&format!("Not known, because this account may not ask: {question}."));
     }

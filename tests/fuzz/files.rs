@@ -245,6 +245,86 @@ pub fn roster() -> Target {
     Target { name: "roster", form: Form::Text(WORDS), share: 2, seeds: fixtures("rosters"), run: Box::new(run) }
 }
 
+/// People to make.
+pub fn people() -> Target {
+    let run = |input: &[u8]| match keybench::tenant::people_file::read("new.csv", input) {
+        Ok(people) => {
+            for person in &people {
+                assert!(person.mail_nickname().len() <= 64 && !person.domain().is_empty());
+            }
+            format!("{} people", people.len().min(3))
+        }
+        Err(error) => {
+            assert!(!error.lines().is_empty(), "an error says something");
+            error.lines().into_iter().take(2).collect()
+        }
+    };
+    const WORDS: &[&str] = &[
+        "upn",
+        "display_name",
+        "licence",
+        "usage_location",
+        "group",
+        ",",
+        ";",
+        "|",
+        "\"",
+        "\r\n",
+        "\u{feff}",
+        "sep=;",
+        "kim@contoso.com",
+        "IE",
+        "@",
+        "\u{202e}",
+        "\u{0}",
+        "PK\u{3}\u{4}",
+    ];
+    let seeds = fixtures("people");
+    Target { name: "people-file", form: Form::Text(WORDS), share: 1, seeds, run: Box::new(run) }
+}
+
+/// A vendor's tokens: whatever is wrong is said without a seed.
+pub fn tokens() -> Target {
+    use keybench::tenant::oath_file::{Defaults, read};
+    use keybench::tenant::totp::{base32, code};
+    let run = |input: &[u8]| match read("tokens.csv", input, &Defaults::default()) {
+        Ok(tokens) => {
+            for token in &tokens {
+                let seed = base32(token.seed.expose()).expect("what was checked is Base32");
+                assert_eq!(code(&seed, token.hash, token.interval, 6, 59).len(), 6);
+                assert!(!format!("{token:?}").contains(token.seed.expose().as_str()) || token.seed.expose().len() < 16);
+            }
+            format!("{} tokens", tokens.len().min(3))
+        }
+        Err(error) => {
+            let said = error.to_string();
+            assert!(!said.contains("JBSWY3DPEHPK3PXP"), "a seed in an error");
+            error.lines().into_iter().take(2).collect()
+        }
+    };
+    const WORDS: &[&str] = &[
+        "serial number",
+        "secret key",
+        "time interval",
+        "hash",
+        "upn",
+        ",",
+        ";",
+        "\"",
+        "\n",
+        "30",
+        "60",
+        "JBSWY3DPEHPK3PXP",
+        "=",
+        "1.2E+10",
+        "SHA-256",
+        "\u{feff}",
+        "\u{0}",
+    ];
+    let seeds = fixtures("tokens");
+    Target { name: "token-file", form: Form::Text(WORDS), share: 1, seeds, run: Box::new(run) }
+}
+
 pub fn config() -> Target {
     let path = Path::new("/bench/keybench.toml");
     let run = move |input: &[u8]| {

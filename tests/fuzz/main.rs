@@ -91,6 +91,8 @@ fn main() -> ExitCode {
         ("ledger-entry", files::entry),
         ("ledger-mirror", files::mirror),
         ("roster", files::roster),
+        ("people-file", files::people),
+        ("token-file", files::tokens),
         ("config", files::config),
         ("simulator-files", files::simulator),
         ("envelope", files::envelope),

@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 
 use keybench::graph::auth::{AccessToken, TokenNeed};
 use keybench::graph::methods_policy::Member;
+use keybench::graph::oath_tokens::OathDevice;
+use keybench::graph::sign_in_methods::SignInMethod;
 use keybench::graph::{
     Account, ApiVersion, Budget, Cancel, Cloud, DevicePrompt, DirectoryUser, Fido2Method, Fido2Policy, Flow, Graph,
-    GraphError, GraphSettings, Group, KeyFacts, NameTemplate, Registration, RegistrationOutcome, SignIn, SignInPrompt,
-    SignInSettings, Timeouts, TokenSource, retry,
+    GraphError, GraphSettings, Group, KeyFacts, NameTemplate, Pass, PassPolicy, Registration, RegistrationOutcome,
+    SignIn, SignInPrompt, SignInSettings, Timeouts, TokenSource, retry,
 };
 use keybench::model::{Aaguid, CredentialId, MethodId, Secret, UserId};
 use keybench::sim::tenant::{PersonSpec, TenantSpec, start};
@@ -66,6 +68,14 @@ pub fn json() -> Target {
     let mut seeds: Vec<Vec<u8>> = captured.answers.into_iter().map(|(_, body)| body).collect();
     seeds.push(fixture("graph/fido2-policy.json"));
     seeds.push(br#"{"id":"VTq68f3tYhzyJyUPM50L5PO7CubO_Lv94MRz2xIPoVk1","displayName":"k","createdDateTime":"2026-11-21T10:00:00Z","aaGuid":"a25342c0-3cdc-4414-8e46-f4807fca511c","attestationLevel":"attested","passkeyType":"deviceBound"}"#.to_vec());
+    for more in [
+        r##"{"@odata.type":"#microsoft.graph.phoneAuthenticationMethod","id":"1","phoneNumber":"+1 5555551234","phoneType":"mobile"}"##,
+        r#"{"id":"1","startDateTime":"2026-11-21T10:00:00Z","lifetimeInMinutes":60,"isUsableOnce":true,"methodUsabilityReason":"NotYetValid"}"#,
+        r#"{"id":"7","serialNumber":"1","timeIntervalInSeconds":30,"status":"assigned","hashFunction":"hmacsha1","assignedTo":{"id":"5"}}"#,
+        r#"{"state":"enabled","minimumLifetimeInMinutes":60,"isUsableOnce":false,"includeTargets":[{"id":"all_users","targetType":"group"}]}"#,
+    ] {
+        seeds.push(more.as_bytes().to_vec());
+    }
     let run = |input: &[u8]| {
         let Ok(value) = serde_json::from_slice::<Value>(input) else { return "no JSON".into() };
         let credential = CredentialId::new([7; 32]);
@@ -79,6 +89,11 @@ pub fn json() -> Target {
             let verdict = policy.accepts(Aaguid([1; 16]), true, member);
             let objection = policy.objection_to(member);
             let directory = DirectoryUser::from_json(value);
+            let pass = Pass::from_json(value).map(|pass| pass.is_open(now()));
+            let passes = PassPolicy::from_json(value);
+            let way = SignInMethod::from_json(value).map(|method| method.removal(&user).len().min(40));
+            let token = OathDevice::from_json(value).map(|device| device.is_activated());
+            said += &format!("{pass:?} {} {way:?} {token:?} ", passes.covers(&user, &groups));
             said += &format!(
                 "{:?} {} {} {} {:?} {} {};",
                 method.as_ref().map(|method| method.is(&credential)),

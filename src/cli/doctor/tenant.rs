@@ -1,29 +1,23 @@
-//! What stands in the tenant: cloud, sign-in, clock, permissions, passkey policy.
+//! What stands in the tenant: cloud, sign-in, and those of the preflight's checks that don't depend on people.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-
-use jiff::SignedDuration;
 
 use super::Findings;
 use crate::cli::connect::connect;
 use crate::cli::{CliError, Exit};
 use crate::config::{Auth, Settings};
-use crate::graph::auth::PERMISSIONS;
-use crate::graph::methods_policy::{Fido2Policy, Models, Objection};
-use crate::graph::{Account, Cancel, ErrorKind, Graph, GraphEvent};
+use crate::graph::methods_policy::Models;
+use crate::graph::{Account, Cancel, Graph, GraphEvent};
 use crate::model::Aaguid;
+use crate::tenant::gather::{Asking, gather_for_run};
+use crate::tenant::preflight::catalogue::find;
+use crate::tenant::preflight::facts::{Mode, Plan};
+use crate::tenant::preflight::{self, Id, Verdict};
 use crate::world::{Clock, SystemClock};
 
-/// Beyond this, a certificate's assertion or a token is refused for its time.
-const SKEW: SignedDuration = SignedDuration::from_mins(5);
-
-/// Roles that may register passkeys for people who hold no role, by template id
-/// (<https://learn.microsoft.com/entra/identity/role-based-access-control/permissions-reference>).
-const ROLES: [(&str, &str); 3] = [
-    ("c4e39bd9-1100-46d3-8c65-fb160da0071f", "Authentication Administrator"),
-    ("7be44c8a-adaf-4e2a-84d6-ab2649e08a13", "Privileged Authentication Administrator"),
-    ("62e90394-69f5-4237-9190-012177145e10", "Global Administrator"),
-];
+/// Checks that say something without knowing the people; the others are `keybench tenant check`'s.
+const WITHOUT_PEOPLE: [Id; 8] = [Id(1), Id(2), Id(6), Id(8), Id(9), Id(10), Id(12), Id(36)];
 
 pub(super) fn examine(findings: &mut Findings<'_>, settings: &Settings, models: &[(String, Aaguid)]) {
     let tenant = match settings.tenant() {
@@ -49,9 +43,7 @@ pub(super) fn examine(findings: &mut Findings<'_>, settings: &Settings, models: 
         Err(error) => return findings.error("sign-in", &error.into()),
     };
     sign_in(findings, &account, tenant.id.as_str());
-    clock_skew(findings, &graph);
-    permissions(findings, &account);
-    policy(findings, &graph, models);
+    weigh(findings, &graph, account, settings, models);
     if let Some(name) = &tenant.allowed_group {
         match graph.find_group(name) {
             Ok(group) => findings.ok("allowed group", format!("{} ({})", group.name, group.id)),
@@ -72,96 +64,39 @@ fn sign_in(findings: &mut Findings<'_>, account: &Account, wanted: &str) {
     }
 }
 
-fn clock_skew(findings: &mut Findings<'_>, graph: &Graph) {
-    // The clock is compared at Graph's first answer; signing in need not have asked Graph.
-    let _ = graph.fido2_policy();
-    match graph.clock_skew() {
-        None => findings.unknown("clock", "Graph told no time", "nothing; it is read again in a run."),
-        Some(skew) if skew.abs() > SKEW => {
-            let evidence = format!("this machine's clock is {} s away from Graph's", skew.as_secs());
-            findings.warn("clock", evidence, "set the clock: certificates and ledger entries go by it.");
-        }
-        Some(skew) => findings.ok("clock", format!("{} s away from Graph's", skew.abs().as_secs())),
-    }
-}
-
-fn permissions(findings: &mut Findings<'_>, account: &Account) {
-    const NAME: &str = "permissions";
-    const NEXT: &str = "add them to the app registration and give admin consent; see docs/SETUP.md.";
-    if account.permissions.is_empty() {
-        findings.unknown(NAME, "the token does not tell them", "nothing; a run shows what is missing.");
-    } else {
-        let missing: Vec<&str> = PERMISSIONS
-            .into_iter()
-            .filter(|wanted| !account.permissions.iter().any(|held| covers(held, wanted)))
-            .collect();
-        if missing.is_empty() {
-            findings.ok(NAME, format!("all {} are there", PERMISSIONS.len()));
-        } else if account.can_register_passkeys() == Some(false) {
-            findings.fail(NAME, Exit::Tenant, format!("missing: {}", missing.join(", ")), NEXT);
-        } else {
-            findings.warn(NAME, format!("missing: {}", missing.join(", ")), NEXT);
-        }
-    }
-    if account.app_only || account.directory_roles.is_empty() {
-        return;
-    }
-    let held: Vec<&str> = ROLES
-        .iter()
-        .filter(|(id, _)| account.directory_roles.iter().any(|role| role.eq_ignore_ascii_case(id)))
-        .map(|(_, name)| *name)
-        .collect();
-    if held.is_empty() {
-        let next = "have the role Authentication Administrator assigned, or activated.";
-        findings.warn("role", "none of those that may register passkeys for others", next);
-    } else {
-        findings.ok("role", held.join(", "));
-    }
-}
-
-/// Whether a permission that is held includes the one that is wanted.
-fn covers(held: &str, wanted: &str) -> bool {
-    held.eq_ignore_ascii_case(wanted)
-        || match wanted {
-            "UserAuthMethod-Passkey.ReadWrite.All" => {
-                held.eq_ignore_ascii_case("UserAuthenticationMethod.ReadWrite.All")
-            }
-            "Policy.Read.AuthenticationMethod" => ["Policy.Read.All", "Policy.ReadWrite.AuthenticationMethod"]
-                .iter()
-                .any(|wider| held.eq_ignore_ascii_case(wider)),
-            "User.Read.All" | "GroupMember.Read.All" | "RoleManagement.Read.Directory" => {
-                let wider: &[&str] = match wanted {
-                    "User.Read.All" => &["Directory.Read.All", "User.ReadWrite.All", "Directory.ReadWrite.All"],
-                    "GroupMember.Read.All" => &["Group.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"],
-                    _ => &["RoleManagement.Read.All", "RoleManagement.ReadWrite.Directory", "Directory.Read.All"],
-                };
-                wider.iter().any(|wider| held.eq_ignore_ascii_case(wider))
-            }
-            _ => false,
-        }
-}
-
-fn policy(findings: &mut Findings<'_>, graph: &Graph, models: &[(String, Aaguid)]) {
-    const NAME: &str = "passkey policy";
-    let policy = match graph.fido2_policy() {
-        Ok(policy) => policy,
-        Err(error) if error.kind() == ErrorKind::Forbidden => {
-            let evidence = "this account may not read it; what it allows shows at the first key";
-            let next = "have Policy.Read.AuthenticationMethod and a role such as Global Reader assigned.";
-            return findings.unknown(NAME, evidence, next);
-        }
-        Err(error) => return findings.error(NAME, &CliError::from(error)),
+/// The preflight's checks, in the words of `keybench tenant check`.
+fn weigh(
+    findings: &mut Findings<'_>,
+    graph: &Graph,
+    account: Account,
+    settings: &Settings,
+    models: &[(String, Aaguid)],
+) {
+    let mut plan = Plan::of(Mode::Provision);
+    let wanted = models.iter().map(|(name, aaguid)| (*aaguid, Some(name.clone()))).collect();
+    plan.models = crate::provision::metadata::models(settings.bench.mds.as_deref(), SystemClock::new().now(), wanted);
+    let asking = Asking { graph, account, plan, people: Vec::new(), statements: Vec::new(), progress: &|_| {} };
+    let facts = match gather_for_run(asking, &BTreeSet::new()) {
+        Ok(gathered) => gathered.facts,
+        Err(error) => return findings.error("tenant", &error.into()),
     };
-    let objection = match (policy.enabled, policy.self_service) {
-        (false, _) => Some(Objection::MethodOff),
-        (true, false) => Some(Objection::SelfServiceOff),
-        (true, true) => None,
-    };
-    match objection {
-        Some(objection) => findings.fail(NAME, Exit::Tenant, format!("{objection}."), objection.remedy()),
-        None => findings.ok(NAME, "on, and self-service set-up is allowed"),
+    for check in WITHOUT_PEOPLE.into_iter().filter_map(find) {
+        if facts.plan.models.is_empty() && matches!(check.id, Id(9) | Id(10)) {
+            continue;
+        }
+        for finding in preflight::findings(check, &facts) {
+            let evidence = finding.evidence.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            let said = format!("{}\n{evidence}", finding.what);
+            let next = finding.remedy.map(|remedy| remedy.text).unwrap_or_default();
+            match finding.verdict {
+                Verdict::Pass | Verdict::Info => findings.ok(check.name, finding.what),
+                Verdict::Warn => findings.warn(check.name, said, next),
+                Verdict::Unknown => findings.unknown(check.name, said, next),
+                Verdict::Fail => findings.fail(check.name, Exit::Tenant, said, next),
+            }
+        }
     }
-    for profile in &policy.profiles {
+    for profile in facts.passkeys().iter().flat_map(|policy| &policy.profiles) {
         let models = match &profile.models {
             Models::Any => "any model".to_owned(),
             Models::Only(list) => format!("only {} models", list.len()),
@@ -172,31 +107,4 @@ fn policy(findings: &mut Findings<'_>, graph: &Graph, models: &[(String, Aaguid)
         let attested = if profile.attestation_required { ", attestation required" } else { "" };
         findings.ok("profile", format!("{}: {kind}, {models}{attested}", profile.name));
     }
-    for (model, aaguid) in models {
-        let name = "model in a port";
-        match accepting(&policy, *aaguid) {
-            Some(profile) => findings.ok(name, format!("{model} ({aaguid}) is accepted by profile {profile}")),
-            None => findings.warn(
-                name,
-                format!("{model} ({aaguid}) is accepted by no profile"),
-                "use another model, or add its AAGUID to a profile.",
-            ),
-        }
-    }
-}
-
-/// A profile that would take the model from somebody.
-fn accepting(policy: &Fido2Policy, aaguid: Aaguid) -> Option<&str> {
-    policy
-        .profiles
-        .iter()
-        .find(|profile| {
-            profile.device_bound
-                && match &profile.models {
-                    Models::Any | Models::Unknown(_) => true,
-                    Models::Only(list) => list.contains(&aaguid),
-                    Models::Except(list) => !list.contains(&aaguid),
-                }
-        })
-        .map(|profile| profile.name.as_str())
 }

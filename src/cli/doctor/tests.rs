@@ -43,9 +43,18 @@ fn a_bench_in_order_is_told_so() {
     let desk = desk(&tenant, None);
     desk.story();
     let ran = desk.run(&["doctor", "--json"]);
-    for name in
-        ["settings", "custodians", "ledger", "mirror", "cloud", "sign-in", "permissions", "passkey policy", "clock"]
-    {
+    for name in [
+        "settings",
+        "custodians",
+        "ledger",
+        "mirror",
+        "cloud",
+        "sign-in",
+        "permissions",
+        "passkeys on",
+        "self-service set-up",
+        "clock",
+    ] {
         assert_eq!(verdict(&ran, name).0, "ok", "{name}: {}", ran.out);
     }
     assert!(verdict(&ran, "custodians").1.contains("has in force"), "{}", ran.out);
@@ -69,7 +78,7 @@ fn a_wrong_secret_ends_with_the_code_of_credentials() {
 fn what_stands_against_the_tenant_is_named() {
     let closed = tenant(|spec| spec.policy.self_service = false);
     let ran = desk(&closed, None).run(&["doctor", "--json"]);
-    assert_eq!(verdict(&ran, "passkey policy").0, "fail");
+    assert_eq!(verdict(&ran, "self-service set-up").0, "fail");
     assert_eq!(ran.exit, Exit::Tenant);
     let poor = tenant(|spec| spec.app.permissions.retain(|held| !held.starts_with("UserAuth")));
     let ran = desk(&poor, None).run(&["doctor", "--json"]);

@@ -1,5 +1,6 @@
 //! `keybench key`: the keys in the ports of this machine.
 
+mod blink;
 mod info;
 pub(super) mod look;
 mod reset;
@@ -25,6 +26,8 @@ pub enum KeyCommand {
     List(ListArgs),
     /// What one key can do and what state it is in
     Info(InfoArgs),
+    /// Let a key blink until it is touched: which one is it?
+    Blink(BlinkArgs),
     /// Wipe a key: PIN and all passkeys on it are gone
     ///
     /// Asks for the last four characters of the serial number (or the port's name), then for a re-plug and a touch.
@@ -35,8 +38,13 @@ pub enum KeyCommand {
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench key list
-  keybench key list --json")]
-pub struct ListArgs {}
+  keybench key list --json
+  keybench key list --unopened        ports and what USB says; no key is talked to")]
+pub struct ListArgs {
+    /// Talk to no key: only its port and what USB says of it
+    #[arg(long)]
+    pub unopened: bool,
+}
 
 /// `keybench key info`
 #[derive(Debug, Args)]
@@ -44,6 +52,19 @@ pub struct ListArgs {}
   keybench key info                    the only key there is
   keybench key info --port 1-4.2")]
 pub struct InfoArgs {
+    /// Which key
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// `keybench key blink`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench key blink --port 1-4.2
+  keybench key blink --serial 19283746 --json
+
+Nothing on the key changes. It waits for a touch about half a minute.")]
+pub struct BlinkArgs {
     /// Which key
     #[command(flatten)]
     pub which: Which,
@@ -94,7 +115,9 @@ pub(super) fn run(context: &Context<'_>, command: &KeyCommand) -> Result<Exit, C
     }
     let ports = UsbPorts::new()?;
     match command {
+        KeyCommand::List(args) if args.unopened => unopened(context, &ports),
         KeyCommand::List(_) => list(context, &ports),
+        KeyCommand::Blink(args) => blink::run(context, &ports, &tools(), &args.which, &interrupted()),
         KeyCommand::Info(args) => info(context, &ports, &args.which),
         KeyCommand::Reset(args) => {
             let settings = context.settings()?;
@@ -135,6 +158,22 @@ fn list(context: &Context<'_>, ports: &dyn KeyPorts) -> Result<Exit, CliError> {
         let named = serial.map_or_else(|| "no serial number".to_owned(), |serial| format!("serial {serial}"));
         let stands = look.unfit().map_or_else(|| "blank, fit for use".to_owned(), |(_, why)| why);
         context.output.answer(&format!("{:<10} {}, {named}\n           {stands}", key.port.as_str(), look.model()));
+    }
+    Ok(Exit::Done)
+}
+
+fn unopened(context: &Context<'_>, ports: &dyn KeyPorts) -> Result<Exit, CliError> {
+    let plugged = ports.list()?;
+    if plugged.is_empty() {
+        return Err(no_key());
+    }
+    for key in &plugged {
+        let (vendor, product) = (format!("{:04x}", key.vendor_id), format!("{:04x}", key.product_id));
+        context.output.answer(&format!("{:<10} {vendor}:{product} {}", key.port.as_str(), key.product.trim()));
+        context.output.json(&json!({
+            "event": "key", "port": key.port, "model": key.product.trim(), "vendor_id": vendor, "product_id": product,
+            "usb_serial": key.usb_serial,
+        }));
     }
     Ok(Exit::Done)
 }

@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::{Which, info, list, reset, tools};
+use super::{Which, blink, info, list, reset, tools, unopened};
 use crate::cli::testing::{Desk, output};
 use crate::cli::{CliError, Context, Exit, Global};
 use crate::config::{Overrides, Settings};
 use crate::model::PortName;
 use crate::sim::key::Model;
 use crate::sim::key::{Birth, SimKey, Touch};
-use crate::sim::ports::SimPorts;
+use crate::sim::ports::{Denial, SimPorts};
 use crate::world::Operator;
 
 /// Types what it is told to, and re-plugs and touches when it is asked.
@@ -123,6 +123,34 @@ fn a_key_tells_all_of_itself() {
     let other = Which { port: Some("sim-9".into()), serial: None };
     let (exit, _) = bench.with(false, |context, _| info(context, &bench.ports, &other));
     assert_eq!(exit.map_err(|error| (error.exit, error.code)), Err((Exit::Keys, "which-key")));
+}
+
+#[test]
+fn a_list_without_opening_asks_no_key() {
+    let bench = Bench::new(Some(used()));
+    bench.ports.deny(&PortName::new("sim-1"), Some(Denial::InUse));
+    let (exit, lines) = bench.with(true, |context, _| unopened(context, &bench.ports));
+    assert_eq!(exit, Ok(Exit::Done));
+    let line: serde_json::Value = serde_json::from_str(lines.trim()).expect("one line");
+    assert_eq!((line["port"].as_str(), line["vendor_id"].as_str()), (Some("sim-1"), Some("1050")), "{line}");
+    assert!(line.get("serial").is_none(), "only the key could tell it: {line}");
+}
+
+#[test]
+fn a_key_blinks_until_it_is_touched() {
+    let bench = Bench::new(Some(used()));
+    let which = Which { port: Some("sim-1".into()), serial: None };
+    let stop = Arc::new(AtomicBool::new(false));
+    let (exit, lines) = bench.with(true, |context, _| blink::run(context, &bench.ports, &tools(), &which, &stop));
+    assert_eq!(exit, Ok(Exit::Done));
+    assert!(lines.contains(r#""event":"touched""#), "{lines}");
+    let probe = bench.ports.probe(&PortName::new("sim-1")).expect("a key");
+    probe.finger().set(Touch::Never);
+    probe.set_touch_timeout(std::time::Duration::from_millis(50));
+    let (exit, _) = bench.with(true, |context, _| blink::run(context, &bench.ports, &tools(), &which, &stop));
+    let error = exit.expect_err("nobody touched it");
+    assert!(error.fact.ends_with("was not touched."), "{error}");
+    assert_eq!(probe.retries(), 8);
 }
 
 #[test]

@@ -73,10 +73,17 @@ pub(super) fn to_read(settings: &Settings) -> Result<SqliteLedger, CliError> {
 /// The ledger of the settings, for writing to one that is there already.
 pub(super) fn to_write(settings: &Settings) -> Result<SqliteLedger, CliError> {
     let path = &settings.ledger.path;
-    // Only a run makes a ledger: anything else that finds none was pointed at the wrong place.
+    // Only a run and the tenant's commands make a ledger: anything else that finds none was pointed at the wrong place.
     if !path.exists() {
         return Err(LedgerError::Missing { path: path.clone() }.into());
     }
+    to_begin(settings)
+}
+
+/// The ledger of the settings, for writing; made where there is none. For what may come before the first run: setting up
+/// the tenant.
+pub(super) fn to_begin(settings: &Settings) -> Result<SqliteLedger, CliError> {
+    let path = &settings.ledger.path;
     Ok(open_writer(&Opening {
         path: path.clone(),
         mirror: settings.ledger.mirror.clone(),

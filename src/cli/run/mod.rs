@@ -121,7 +121,11 @@ pub fn prepare(context: &Context<'_>, args: &RunArgs) -> Result<Prepared, CliErr
     Ok(Prepared { settings, tenant, roster, source, allow_privileged, give_up })
 }
 
-fn read_roster(path: &Path) -> Result<Roster, CliError> {
+/// Reads a roster file.
+///
+/// # Errors
+/// When it can't be read, or has something wrong.
+pub(super) fn read_roster(path: &Path) -> Result<Roster, CliError> {
     let unreadable = |cause: String| {
         let fact = format!("The roster {} can't be read.", path.display());
         CliError::new(Exit::Usage, "roster-unreadable", fact, "check the name and your rights.").because(cause)

@@ -12,6 +12,8 @@ use crate::pipeline::code::meaning;
 use crate::pipeline::progress::{Progress, Stage, Summary, Watcher as _};
 use crate::provision::{Listener, Start};
 use crate::roster::{Refusal, Warning};
+use crate::tenant::preflight::Why;
+use crate::tenant::preflight::verdict::Together;
 use crate::tui::draw::Palette;
 use crate::tui::say::{Tone, closing, say};
 use crate::tui::screen::Screen;
@@ -55,6 +57,8 @@ impl<'a> Shown<'a> {
             let (seconds, doing) = match event {
                 GraphEvent::Throttled { seconds, doing } => (seconds, doing),
                 GraphEvent::Retrying { seconds, doing, .. } => (seconds, doing),
+                // Our own pace is no trouble.
+                GraphEvent::Pacing { .. } => return,
             };
             waits.lock().unwrap_or_else(PoisonError::into_inner).push((seconds, doing));
         })
@@ -227,6 +231,21 @@ fn reason(code: &str, detail: Option<&str>) -> String {
 impl Listener for Shown<'_> {
     fn note(&self, text: &str) {
         self.output.progress(text);
+    }
+
+    fn weighed(&self, group: &Together<'_>) {
+        let finding = group.finding;
+        let checks: Vec<String> = group.checks.iter().map(|(id, _)| id.to_string()).collect();
+        let next = finding.remedy.as_ref().map_or("", |remedy| remedy.text.as_str());
+        self.output.json(&Event::Weighed {
+            checks: &checks,
+            verdict: finding.verdict.word(),
+            what: &finding.what,
+            why: finding.why.map(Why::word),
+            next,
+        });
+        let next = if next.is_empty() { String::new() } else { format!("\n  Next: {next}") };
+        self.output.progress(&format!("{} {}: {}{next}", finding.verdict.word(), group.title(), finding.what));
     }
 
     fn warned(&self, warning: &Warning) {

@@ -10,6 +10,13 @@ pub(super) fn in_words(entry: &TenantEntry) -> String {
                 "About to change {area} of the tenant ({call}): change {change}, by {operator}, signed in as {account}."
             )
         }
+        TenantEntry::AccountChangeIntended { change, area, call, operator, account, .. } => {
+            format!("About to change {area} ({call}): change {change}, by {operator}, signed in as {account}.")
+        }
+        // What is done to an account is answered for; a policy is read back as well.
+        TenantEntry::ChangeDone { change, after: None, request: Some(request) } => {
+            format!("Change {change} is made (request {request}).")
+        }
         TenantEntry::ChangeDone { change, request, .. } => match request {
             Some(request) => format!("Change {change} is made and was read back (request {request})."),
             None => format!("Change {change} was found made."),
@@ -27,6 +34,13 @@ pub(super) fn in_words(entry: &TenantEntry) -> String {
         }
         TenantEntry::PersonCreated { user, by, .. } => {
             format!("The user {user} was made by {by}, with a password that nobody knows.")
+        }
+        TenantEntry::TokenImported { serial, by, .. } => {
+            format!("The hardware token {serial} was put into the tenant's inventory by {by}; its seed is sealed.")
+        }
+        TenantEntry::TokenActivated { serial, computed, by, .. } => {
+            let code = if *computed { "a code computed from its seed" } else { "a code read off it" };
+            format!("The hardware token {serial} was activated by {by} with {code}; its sealed seed was deleted.")
         }
         TenantEntry::KeyUsed { at, .. } => {
             format!("The person has signed in with the key, the first time known on {at}.")

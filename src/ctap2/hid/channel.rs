@@ -26,6 +26,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// How long one INIT is waited for before it is asked again: a key that was just plugged in, or is just finishing something,
 /// may miss the first.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How often a message is sent again that the key gave up because its packets came too slowly (OpenSK: 100 ms apart).
+const RESENDS: u32 = 3;
 /// CTAP2_ERR_KEEPALIVE_CANCEL alone: the answer to a cancelled command.
 const CANCELLED_ANSWER: [u8; 1] = [0x2D];
 
@@ -263,10 +265,17 @@ impl<D: PacketDevice> Transport for Channel<D> {
         };
         let started = self.clock.monotonic();
         let mut found_again = false;
+        let mut resends = 0;
         loop {
             match self.converse(kind, message, started, overall, watch) {
                 Err(TransportError::Hid(HidError::Busy)) if self.since(started) < overall && !watch.wants_to_stop() => {
                     self.clock.sleep(BUSY_PAUSE);
+                }
+                // This machine was too busy to send the whole message in time. The key never had it whole, and so has not done
+                // anything.
+                Err(TransportError::Hid(HidError::Timeout)) if resends < RESENDS && !watch.wants_to_stop() => {
+                    resends += 1;
+                    self.resynchronise()?;
                 }
                 // The key has forgotten us, and so has not done anything: a new channel, once.
                 Err(TransportError::Hid(HidError::InvalidChannel)) if !found_again => {

@@ -225,6 +225,26 @@ fn a_busy_key_is_asked_again() {
 }
 
 #[test]
+fn a_message_that_came_too_slowly_is_sent_again() {
+    let mut left = 3;
+    let mut stage = stage(move |command, _| {
+        if command != CBOR {
+            return Vec::new();
+        }
+        left -= 1;
+        vec![if left > 0 { one(OURS, ERROR, &[0x05]) } else { one(OURS, CBOR, &[0]) }]
+    });
+    assert_eq!(*stage.call(b"ask").expect("answered"), [0]);
+    assert_eq!(stage.asked(), [CBOR, INIT, CBOR, INIT, CBOR]);
+    // But not for ever; and what was never whole at the key was never done.
+    let mut stage =
+        self::stage(|command, _| if command == CBOR { vec![one(OURS, ERROR, &[0x05])] } else { Vec::new() });
+    let error = stage.call(b"ask").expect_err("too slow");
+    assert!(matches!(error, TransportError::Hid(HidError::Timeout)) && error.surely_undone(), "{error}");
+    assert_eq!(stage.asked().iter().filter(|command| **command == CBOR).count(), 4);
+}
+
+#[test]
 fn errors_are_typed() {
     let mut stage = stage(|_, _| vec![one(OURS, ERROR, &[0x01])]);
     let error = stage.call(b"ask").expect_err("refused");

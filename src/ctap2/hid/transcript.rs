@@ -6,7 +6,7 @@
 //!
 //! The form is one JSON object a line, one line a message: `{"ms":12,"from":"host","channel":"00000007","command":16,
 //! "data":"04"}`, times from the recording's start, bytes in hexadecimal. A message in which something was blanked is
-//! encoded anew; every other one is byte for byte as it was. Lengths stay as they were.
+//! encoded anew; every other one is byte for byte as it was. Lengths stay as they were. A line that begins with `#` is a remark.
 //!
 //! Blanked key agreement becomes the curve's generator, so that a played-back key can still be agreed with.
 
@@ -263,10 +263,15 @@ impl Replay {
         let lines = text
             .lines()
             .enumerate()
-            .filter(|(_, line)| !line.trim().is_empty())
+            .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
             .map(|(at, line)| serde_json::from_str(line).map_err(|_| NotATranscript { line: at + 1 }))
             .collect::<Result<_, _>>()?;
         Ok(Self { lines, joiner: Joiner::default(), due: VecDeque::new() })
+    }
+
+    /// How many messages there are in it, both ways.
+    pub fn messages(&self) -> usize {
+        self.lines.len()
     }
 
     fn asked(&mut self, command: u8, message: &[u8]) -> Result<(), DeviceError> {
@@ -378,5 +383,6 @@ mod tests {
     #[test]
     fn nonsense_is_named_by_its_line() {
         assert_eq!(Replay::new("\n{}").err().map(|error| error.line), Some(2));
+        assert!(Replay::new("# a remark\n").is_ok());
     }
 }

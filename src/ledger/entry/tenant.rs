@@ -17,13 +17,13 @@ use crate::model::{ChangeId, JobId, MethodId, TenantId, UserId};
 pub enum TenantEntry {
     /// About to write to the tenant. `ChangeDone` or `ChangeFailed` tells how it went; where neither follows, it is not known.
     ChangeIntended {
-        /// This change; what `undo` is given.
+        /// This change: `ID.N`, the N-th of one application; `undo` is given this or the ID alone.
         change: ChangeId,
         /// Tenant.
         tenant: TenantId,
         /// The operator's word for what is changed, e.g. `fido2`.
         area: String,
-        /// Method and path below the version, e.g. `PATCH /policies/authenticationMethodsPolicy`.
+        /// Method and path with the version, e.g. `PATCH /v1.0/policies/authenticationMethodsPolicy`.
         call: String,
         /// The document as it was; none where there was none.
         before: Option<BlobHash>,
@@ -34,7 +34,28 @@ pub enum TenantEntry {
         /// Object id of the signed-in account, or the application's id.
         account: String,
     },
-    /// The change is in the tenant, and was read back.
+    /// As `ChangeIntended`, about one person's account or devices: their documents go when the person is forgotten.
+    AccountChangeIntended {
+        /// This change.
+        change: ChangeId,
+        /// Tenant.
+        tenant: TenantId,
+        /// Whom it is about; none for an account that does not exist yet, and for a token in the inventory.
+        user: Option<UserId>,
+        /// The operator's word for what is changed, e.g. `pass`.
+        area: String,
+        /// Method and path below the version, ids only.
+        call: String,
+        /// What was there before.
+        before: Option<BlobHash>,
+        /// What is sent, without what is secret in it.
+        sent: Option<BlobHash>,
+        /// The operating system's name for who did it.
+        operator: String,
+        /// Object id of the signed-in account, or the application's id.
+        account: String,
+    },
+    /// The change is in the tenant: read back, or, of an account, answered for.
     ChangeDone {
         /// Which.
         change: ChangeId,
@@ -107,6 +128,39 @@ pub enum TenantEntry {
         tenant: TenantId,
         /// Whom.
         user: UserId,
+        /// The account as sent, without its password.
+        #[serde(default)]
+        sent: Option<BlobHash>,
+        /// The operating system's name for who did it.
+        by: String,
+        /// client-request-id.
+        request: String,
+    },
+    /// A hardware OATH token is in the tenant's inventory. Its seed is sealed outside the ledger.
+    TokenImported {
+        /// Tenant.
+        tenant: TenantId,
+        /// The tenant's id for it.
+        device: String,
+        /// As printed on it.
+        serial: String,
+        /// The operating system's name for who did it.
+        by: String,
+        /// client-request-id.
+        request: String,
+    },
+    /// A hardware OATH token works for a person. Its sealed seed is deleted.
+    TokenActivated {
+        /// Tenant.
+        tenant: TenantId,
+        /// Whose.
+        user: UserId,
+        /// The tenant's id for it.
+        device: String,
+        /// As printed on it.
+        serial: String,
+        /// The code was computed from the seed, by a custodian; else it was read off the token.
+        computed: bool,
         /// The operating system's name for who did it.
         by: String,
         /// client-request-id.
@@ -136,6 +190,8 @@ impl TenantEntry {
             Self::PassIssued { user, .. } | Self::MethodRemoved { user, .. } | Self::PersonCreated { user, .. } => {
                 Some(user)
             }
+            Self::TokenActivated { user, .. } => Some(user),
+            Self::AccountChangeIntended { user, .. } => user.as_ref(),
             _ => None,
         }
     }
@@ -143,8 +199,11 @@ impl TenantEntry {
     /// Documents in the side table that it names.
     pub fn documents(&self) -> Vec<BlobHash> {
         match self {
-            Self::ChangeIntended { before, sent, .. } => before.iter().chain(sent).copied().collect(),
+            Self::ChangeIntended { before, sent, .. } | Self::AccountChangeIntended { before, sent, .. } => {
+                before.iter().chain(sent).copied().collect()
+            }
             Self::ChangeDone { after, .. } => after.iter().copied().collect(),
+            Self::PersonCreated { sent, .. } => sent.iter().copied().collect(),
             _ => Vec::new(),
         }
     }

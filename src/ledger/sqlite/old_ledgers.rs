@@ -92,6 +92,33 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             operator: by.clone(),
             account: "account".into(),
         },
+        TenantEntry::AccountChangeIntended {
+            change: change.clone(),
+            tenant: tenant.clone(),
+            user: Some(user.clone()),
+            area: "pass".into(),
+            call: "POST /users".into(),
+            before: None,
+            sent: Some(document),
+            operator: by.clone(),
+            account: "account".into(),
+        },
+        TenantEntry::TokenImported {
+            tenant: tenant.clone(),
+            device: "device".into(),
+            serial: "1234567".into(),
+            by: by.clone(),
+            request: request.clone(),
+        },
+        TenantEntry::TokenActivated {
+            tenant: tenant.clone(),
+            user: user.clone(),
+            device: "device".into(),
+            serial: "1234567".into(),
+            computed: true,
+            by: by.clone(),
+            request: request.clone(),
+        },
         TenantEntry::ChangeDone { change: change.clone(), after: None, request: Some(request.clone()) },
         TenantEntry::ChangeFailed { change, code: "code".into(), request: None },
         TenantEntry::Stated {
@@ -120,7 +147,7 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             by: by.clone(),
             request: request.clone(),
         },
-        TenantEntry::PersonCreated { tenant, user, by: by.clone(), request },
+        TenantEntry::PersonCreated { tenant, user, sent: None, by: by.clone(), request },
         TenantEntry::KeyUsed { job: job.clone(), at },
     ];
     let handover_entries = [
@@ -214,6 +241,9 @@ fn kind(entry: &Entry) -> usize {
             TenantEntry::MethodRemoved { .. } => 37,
             TenantEntry::PersonCreated { .. } => 38,
             TenantEntry::KeyUsed { .. } => 39,
+            TenantEntry::AccountChangeIntended { .. } => 57,
+            TenantEntry::TokenImported { .. } => 58,
+            TenantEntry::TokenActivated { .. } => 59,
         },
         Entry::Handover(entry) => match entry {
             HandoverEntry::LetterClaimed { .. } => 40,
@@ -233,12 +263,12 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::KeyReturned { .. } => 54,
             HandoverEntry::ReplacementWanted { .. } => 55,
             HandoverEntry::StockExpected { .. } => 56,
-            HandoverEntry::AddressesImported { .. } => 57,
+            HandoverEntry::AddressesImported { .. } => 60,
         },
     }
 }
 
-const KINDS: usize = 58;
+const KINDS: usize = 61;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 

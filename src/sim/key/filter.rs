@@ -239,6 +239,14 @@ impl Filter {
     }
 
     fn as_the_model(&self, command: u8, request: &Message, answer: Vec<u8>) -> Vec<u8> {
+        let mut answer = self.changed(command, request, answer);
+        if let Some(status) = answer.first_mut() {
+            *status = self.shared.model.says(*status);
+        }
+        answer
+    }
+
+    fn changed(&self, command: u8, request: &Message, answer: Vec<u8>) -> Vec<u8> {
         let rules = &self.shared.model.ctap;
         let status = answer.first().copied().unwrap_or(0);
         let sub = |key: u64| {
@@ -258,6 +266,10 @@ impl Filter {
             CLIENT_PIN if status == OK && !rules.power_cycle_state && sub(2) == Some(1) => without(answer, 4),
             CREDENTIAL_MANAGEMENT if status == NO_CREDENTIALS && rules.empty_rps_ok && sub(1) == Some(2) => {
                 with_status(OK, &Value::Map(vec![(5.into(), 0.into())]))
+            }
+            // 3: the relying party; 2 and 3 begin and go on telling them.
+            CREDENTIAL_MANAGEMENT if status == OK && rules.rp_names && matches!(sub(1), Some(2 | 3)) => {
+                with_rp_name(answer)
             }
             _ => answer,
         }
@@ -433,6 +445,21 @@ fn without(answer: Vec<u8>, key: u64) -> Vec<u8> {
     match answer.get(1..).map(ciborium::from_reader::<Value, _>) {
         Some(Ok(Value::Map(mut map))) => {
             map.retain(|(k, _)| *k != Value::from(key));
+            with_status(OK, &Value::Map(map))
+        }
+        _ => answer,
+    }
+}
+
+/// Keys that keep a relying party's name tell it beside the id; OpenSK keeps none.
+fn with_rp_name(answer: Vec<u8>) -> Vec<u8> {
+    match answer.get(1..).map(ciborium::from_reader::<Value, _>) {
+        Some(Ok(Value::Map(mut map))) => {
+            for (key, value) in &mut map {
+                if let (true, Value::Map(party)) = (*key == Value::from(3), value) {
+                    party.push(("name".into(), "A name that was kept".into()));
+                }
+            }
             with_status(OK, &Value::Map(map))
         }
         _ => answer,

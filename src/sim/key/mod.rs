@@ -118,7 +118,7 @@ impl SimKey {
         let capacity = if birth.full { FULL_KEY_SLOTS } else { model.ctap.capacity };
         let key = Self::with_flash(model, unit, u2f_only, capacity, BTreeMap::new());
         let shared = &key.shared;
-        let batch = attestation::batch(&model.name, model.aaguid);
+        let batch = attestation::batch(&model.name, model.aaguid, model.ctap.certificate_padding);
         shared.flash.burn(keys::AAGUID, &model.aaguid.0);
         shared.flash.burn(keys::ATTESTATION_PRIVATE_KEY, &batch.scalar);
         shared.flash.burn(keys::ATTESTATION_CERTIFICATE, &batch.certificate);

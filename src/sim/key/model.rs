@@ -80,6 +80,12 @@ pub struct CtapRules {
     pub processing_keepalive: bool,
     /// Time each CTAP2 command takes on top, in milliseconds.
     pub answer_delay_ms: u64,
+    /// Statuses said instead of OpenSK's, e.g. `"0x2F" = 0x3A`.
+    pub statuses: BTreeMap<String, u8>,
+    /// enumerateRPs tells the relying parties' names, not only their ids.
+    pub rp_names: bool,
+    /// So many bytes more in the attestation certificate, 256 to 900: answers as long as those of keys with long certificates.
+    pub certificate_padding: usize,
 }
 
 impl Default for CtapRules {
@@ -106,6 +112,9 @@ impl Default for CtapRules {
             power_cycle_state: true,
             processing_keepalive: false,
             answer_delay_ms: 0,
+            statuses: BTreeMap::new(),
+            rp_names: false,
+            certificate_padding: 0,
         }
     }
 }
@@ -156,6 +165,12 @@ impl Model {
         for member in model.ctap.members_removed.iter().chain(model.ctap.members_added.keys()) {
             member_number(member).ok_or_else(|| format!("`{member}` is no getInfo member; write it like \"0x14\""))?;
         }
+        for status in model.ctap.statuses.keys() {
+            byte(status).ok_or_else(|| format!("`{status}` is no status; write it like \"0x2F\""))?;
+        }
+        if !matches!(model.ctap.certificate_padding, 0 | 256..=900) {
+            return Err("certificate_padding must be 0, or 256 to 900".to_owned());
+        }
         if !(1024..=7609).contains(&model.ctap.max_msg_size) {
             return Err("max_msg_size must be 1024 to 7609".to_owned());
         }
@@ -195,6 +210,12 @@ impl Model {
         self.ctap.versions.iter().any(|version| version == "FIDO_2_1")
     }
 
+    /// What this model says where OpenSK says `status`.
+    pub(super) fn says(&self, status: u8) -> u8 {
+        let other = self.ctap.statuses.iter().find(|(from, _)| byte(from) == Some(status));
+        other.map_or(status, |(_, to)| *to)
+    }
+
     /// Whether the PIN with this hash (SHA-256, left 16 bytes) is on the model's list of weak ones.
     pub(super) fn refuses_pin(&self, hash: &[u8; 16]) -> bool {
         self.ctap.refused_pins.iter().any(|pin| Sha256::digest(pin.as_bytes()).starts_with(hash))
@@ -204,6 +225,11 @@ impl Model {
 /// `"0x14"` as a number.
 pub(super) fn member_number(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+/// `"0x2F"` as a byte.
+fn byte(text: &str) -> Option<u8> {
+    u8::try_from(member_number(text)?).ok()
 }
 
 #[cfg(test)]
@@ -236,5 +262,9 @@ mod tests {
         let text = EMBEDDED[0].replacen("[ctap]", "[ctap]\nmembers_removed = [\"14\"]", 1);
         assert!(Model::parse(&text).expect_err("not a member").contains("14"));
         assert!(Model::parse(&EMBEDDED[0].replacen("name", "nome", 1)).is_err());
+        let text = EMBEDDED[0].replacen("[ctap]", "[ctap]\nstatuses = { \"0x2FF\" = 1 }", 1);
+        assert!(Model::parse(&text).expect_err("no status").contains("0x2FF"));
+        let text = EMBEDDED[0].replacen("[ctap]", "[ctap]\ncertificate_padding = 5000", 1);
+        assert!(Model::parse(&text).expect_err("too long").contains("900"));
     }
 }

@@ -57,11 +57,6 @@ pub(super) const GROUP_READ: [&str; 5] = [
 /// May read who holds a role.
 pub(super) const ROLE_READ: [&str; 3] =
     ["RoleManagement.Read.Directory", "RoleManagement.ReadWrite.Directory", "Directory.Read.All"];
-/// May read the policy.
-pub(super) const POLICY_READ: [&str; 3] =
-    ["Policy.Read.AuthenticationMethod", "Policy.Read.All", "Policy.ReadWrite.AuthenticationMethod"];
-/// May read the organization.
-pub(super) const ORGANIZATION_READ: [&str; 3] = ["Organization.Read.All", "Directory.Read.All", "User.Read"];
 
 /// Roles whose holders an Authentication Administrator may manage (Entra, "Who can perform sensitive actions").
 const MANAGEABLE: [&str; 8] = [
@@ -83,6 +78,16 @@ pub(super) fn role_template(name: &str) -> Option<&'static str> {
         "Authentication Policy Administrator" => "0526716b-113d-4c15-b2c8-68e3c22b9f80",
         "Global Reader" => "f2ef992c-3afb-46b9-b7cf-a126ee74c451",
         "Global Administrator" => "62e90394-69f5-4237-9190-012177145e10",
+        "Conditional Access Administrator" => "b1be1c3e-b65d-4f19-8427-f6fa0d97feb9",
+        "Security Administrator" => "194ae4cb-b126-40b2-bd5b-6091b380977d",
+        "Security Reader" => "5d6b6bb7-de71-4623-b4af-96380a352509",
+        "Reports Reader" => "4a5d8f65-41da-4de4-8968-e035b65339cf",
+        "User Administrator" => "fe930be7-5e62-47db-91af-98c3a49a38b1",
+        "Groups Administrator" => "fdd7a751-b60b-444a-984c-02652fe8fa1c",
+        "Privileged Role Administrator" => "e8611ab8-c189-46e8-94e1-60213ab1f814",
+        "Cloud Device Administrator" => "7698a772-787b-4ac8-901f-60d6b08affd2",
+        "Intune Administrator" => "3a2c62db-5318-420d-8d74-23affee5d9d5",
+        "Directory Readers" => "88d8e3e3-8f55-4a1e-953a-9b9898b8876b",
         _ => return None,
     })
 }
@@ -132,38 +137,31 @@ pub(super) fn passkeys(
     if !granted {
         return Err(errors::access_denied());
     }
-    let Some(user) = &caller.user else {
-        // The application alone needs no role, and may act on anybody.
-        return if *who == Who::Me { Err(me_without_person()) } else { Ok(()) };
-    };
-    if own {
-        return Ok(());
+    if caller.user.is_none() && *who == Who::Me {
+        return Err(me_without_person());
+    }
+    if role_allows(store, caller, target, act) { Ok(()) } else { Err(errors::access_denied()) }
+}
+
+/// Whether the caller's role lets them do this to this person's methods.
+pub(super) fn role_allows(store: &Store, caller: &Caller, target: &Person, act: Act) -> bool {
+    // The application alone needs no role, and may act on anybody.
+    let Some(user) = &caller.user else { return true };
+    if *user == target.id {
+        return true;
     }
     let roles = store.person(user).map(|person| person.roles.as_slice()).unwrap_or_default();
     let holds = |role: &str| roles.iter().any(|held| held == role);
     let all = holds("Privileged Authentication Administrator") || holds("Global Administrator");
     let some = holds("Authentication Administrator") && (act == Act::Read || !is_privileged(store, target));
     let read = act == Act::Read && holds("Global Reader");
-    if all || some || read { Ok(()) } else { Err(errors::access_denied()) }
+    all || some || read
 }
 
 /// Whether only a Privileged Authentication Administrator may manage this person.
 pub(super) fn is_privileged(store: &Store, person: &Person) -> bool {
     person.roles.iter().any(|role| !MANAGEABLE.contains(&role.as_str()))
         || store.all_groups_of(person).iter().any(|group| group.role_assignable)
-}
-
-/// Whether the caller may read the policy: a permission, and for a person also a role.
-pub(super) fn policy(store: &Store, caller: &Caller) -> Result<(), Answer> {
-    let role = caller.user.as_ref().is_none_or(|user| {
-        store.person(user).is_some_and(|person| {
-            person.roles.iter().any(|role| {
-                ["Global Reader", "Authentication Policy Administrator", "Global Administrator"]
-                    .contains(&role.as_str())
-            })
-        })
-    });
-    if role && caller.has(&POLICY_READ) { Ok(()) } else { Err(errors::access_denied()) }
 }
 
 /// `/me` with the application's own token.

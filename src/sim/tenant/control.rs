@@ -40,7 +40,7 @@ fn body(call: &Call) -> Result<Value, String> {
 }
 
 fn set_policy(store: &mut Store, change: &Value) -> Result<Value, String> {
-    store.policy = policy::changed(&store.policy, change)?;
+    policy::change(store, change)?;
     serde_json::to_value(&store.policy).map_err(|error| error.to_string())
 }
 

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::access::{self, Act, Caller};
+use super::accounts;
 use super::credential_id::{exclude_id, url_token};
 use super::errors;
 use super::http::{Answer, Call, Version};
@@ -49,7 +50,7 @@ fn may_have_passkeys(store: &Store, person: &Person) -> Result<(), Refused> {
     if !person.enabled {
         return no(Refusal::AccountDisabled, "The user account is disabled.");
     }
-    if !super::policy::in_scope(store, person) {
+    if !super::policies::in_scope(store, person) {
         return no(Refusal::MethodDisabled, "The Passkey (FIDO2) method is not enabled for the user.");
     }
     if !store.policy.self_service {
@@ -226,7 +227,7 @@ fn check(store: &Store, person: &Person, call: &Call) -> Result<(Vec<u8>, Accept
     }
     store.challenges.check(&challenge, &person.id, now).map_err(|(why, message)| (why, message.to_owned()))?;
     may_have_passkeys(store, person)?;
-    let profiles = super::policy::profiles_of(store);
+    let profiles = super::policies::profiles_of(store, person);
     let roots: Vec<Vec<u8>> = store
         .policy
         .attestation_roots
@@ -284,9 +285,16 @@ pub(super) fn list(
     who: &Who,
     all: bool,
 ) -> Result<Answer, Answer> {
-    let id = target(store, version, caller, who, Act::Read)?.id.clone();
+    let id = if all {
+        accounts::target(store, caller, who, accounts::ALL_METHODS, Act::Read)?.id.clone()
+    } else {
+        target(store, version, caller, who, Act::Read)?.id.clone()
+    };
     let mut methods: Vec<Value> = store.visible_methods(&id).iter().map(|method| as_json(method, version)).collect();
     if all {
+        if let Some(person) = store.person(&id) {
+            methods.extend(accounts::methods(store, version, person, store.now()));
+        }
         // Everybody has a password; its id is the same everywhere.
         methods.push(json!({
             "@odata.type": "#microsoft.graph.passwordAuthenticationMethod",

@@ -10,8 +10,17 @@ use super::route::Who;
 use super::store::{Group, Store};
 use super::users::{page, selection, shown, sight};
 
-const PROPERTIES: [&str; 8] =
-    ["id", "displayName", "description", "mail", "isAssignableToRole", "securityEnabled", "mailEnabled", "groupTypes"];
+const PROPERTIES: [&str; 9] = [
+    "id",
+    "displayName",
+    "description",
+    "mail",
+    "isAssignableToRole",
+    "securityEnabled",
+    "mailEnabled",
+    "groupTypes",
+    "onPremisesSyncEnabled",
+];
 
 fn property(group: &Group, name: &str) -> Value {
     match name {
@@ -21,6 +30,7 @@ fn property(group: &Group, name: &str) -> Value {
         "isAssignableToRole" => group.role_assignable.then_some(true).into(),
         "securityEnabled" => true.into(),
         "mailEnabled" => false.into(),
+        "groupTypes" if group.dynamic => json!(["DynamicMembership"]),
         "groupTypes" => json!([]),
         _ => Value::Null,
     }
@@ -226,6 +236,27 @@ pub(super) fn check(
         .collect();
     let context = format!("{}/{}/$metadata#Collection(Edm.String)", store.base, version.name());
     Ok(Answer::json(200, json!({ "@odata.context": context, "value": within })))
+}
+
+/// `POST /users/{id}/getMemberGroups`: every group a person is in, directly or through groups.
+pub(super) fn all_of(
+    store: &Store,
+    version: Version,
+    caller: &Caller,
+    who: &Who,
+    call: &Call,
+) -> Result<Answer, Answer> {
+    if !caller.has(&access::USER_READ) && !caller.has(&access::GROUP_READ) {
+        return Err(errors::insufficient_privileges());
+    }
+    let person = store.who(who, caller).ok_or_else(|| errors::no_such_resource(&name_of(who)))?;
+    let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    let asked = body.get("securityEnabledOnly").and_then(Value::as_bool).filter(|_| call.is_json());
+    // Groups that are not for security there are none here.
+    asked.ok_or_else(|| errors::bad_request("securityEnabledOnly is true or false."))?;
+    let ids: Vec<&str> = store.all_groups_of(person).iter().map(|group| group.id.as_str()).collect();
+    let context = format!("{}/{}/$metadata#Collection(Edm.String)", store.base, version.name());
+    Ok(Answer::json(200, json!({ "@odata.context": context, "value": ids })))
 }
 
 fn name_of(who: &Who) -> String {

@@ -8,10 +8,12 @@
 //! than recorded wherever Microsoft documents none. `docs/SIMULATOR.md` lists what is modelled on what.
 //!
 //! Where to look: [`spec`] what a tenant is made of · [`people`] who lives in it · `serve` the server · `route` which
-//! call is which · one file per area (`oauth`, `users`, `groups`, `fido2`, `policy`, `batch`) · `registration` and
+//! call is which · one file per area (`oauth`, `users`, `groups`, `fido2`, `batch`) · `policies` the tenant's settings · `registration` and
 //! `attestation` the checks on a new passkey, pure · [`faults`] what goes wrong and when · `store` everything it knows.
 
 mod access;
+mod account_spec;
+mod accounts;
 mod attestation;
 mod batch;
 mod challenge;
@@ -22,10 +24,16 @@ pub mod faults;
 mod fido2;
 mod filter;
 mod groups;
+mod hardware_oath;
 mod http;
+mod members;
+mod newcomers;
 mod oauth;
 mod oauth_client;
+mod other_methods;
+mod passes;
 pub mod people;
+mod policies;
 mod policy;
 mod registration;
 pub mod route;
@@ -41,5 +49,8 @@ mod users;
 
 pub use faults::{FaultPlan, FaultRule};
 pub use people::people_default;
+pub use policies::PoliciesSpec;
+#[cfg(test)]
+pub(crate) use policies::reasons;
 pub use serve::{RunningTenant, StartError, start, startup_line};
 pub use spec::{PersonSpec, PolicySpec, SpecError, TenantSpec};

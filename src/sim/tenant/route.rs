@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::accounts::AccountCall;
 use super::http::{Call, Version};
+use super::policies::{Act, Place};
 
 /// The kind of a call: what fault rules name and `/sim/state` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +34,8 @@ pub enum Kind {
     MemberOf,
     /// `POST /users/{id}/checkMemberGroups`
     CheckMemberGroups,
+    /// `POST /users/{id}/getMemberGroups`
+    GetMemberGroups,
     /// `GET …/fido2Methods/creationOptions`
     CreationOptions,
     /// `POST …/fido2Methods`
@@ -48,6 +52,52 @@ pub enum Kind {
     RevokeSessions,
     /// `GET /policies/authenticationMethodsPolicy…`
     Policy,
+    /// `PATCH` and `DELETE /policies/authenticationMethodsPolicy…`
+    PolicyChange,
+    /// `…/authenticationStrengthPolicies…`
+    Strengths,
+    /// `/identity/conditionalAccess/namedLocations…`
+    NamedLocations,
+    /// `/identity/conditionalAccess/policies…`
+    ConditionalAccess,
+    /// `POST /identity/conditionalAccess/evaluate`
+    Evaluate,
+    /// Security defaults, device registration, authorization.
+    Settings,
+    /// `/users/{id}/authentication/requirements`
+    Requirements,
+    /// `/users/{id}/authentication/signInPreferences`
+    Preferences,
+    /// `GET /users/{id}/licenseDetails`
+    Licences,
+    /// `GET /roleManagement/directory/roleAssignments`
+    RoleAssignments,
+    /// `GET …/temporaryAccessPassMethods`, all or one
+    Passes,
+    /// `POST …/temporaryAccessPassMethods`
+    IssuePass,
+    /// `DELETE …/temporaryAccessPassMethods/{id}`
+    DeletePass,
+    /// `DELETE …/{collection}/{id}` of phones, mail addresses, apps and devices
+    DeleteMethod,
+    /// Everything about hardware OATH tokens
+    Oath,
+    /// `POST /users`
+    CreateUser,
+    /// `PATCH /users/{id}`
+    ChangeUser,
+    /// `POST /users/{id}/assignLicense`
+    AssignLicense,
+    /// `GET /domains`
+    Domains,
+    /// `GET /subscribedSkus`
+    Skus,
+    /// `POST /groups`
+    CreateGroup,
+    /// `POST /groups/{id}/members/$ref`
+    AddMember,
+    /// `DELETE /groups/{id}/members/{id}/$ref`
+    RemoveMember,
     /// `GET /organization`
     Organization,
     /// Anything else.
@@ -70,6 +120,7 @@ impl Kind {
             Self::Members => "members",
             Self::MemberOf => "memberOf",
             Self::CheckMemberGroups => "checkMemberGroups",
+            Self::GetMemberGroups => "getMemberGroups",
             Self::CreationOptions => "creationOptions",
             Self::Register => "register",
             Self::List => "list",
@@ -78,6 +129,29 @@ impl Kind {
             Self::Methods => "methods",
             Self::RevokeSessions => "revokeSessions",
             Self::Policy => "policy",
+            Self::PolicyChange => "policyChange",
+            Self::Strengths => "strengths",
+            Self::NamedLocations => "namedLocations",
+            Self::ConditionalAccess => "conditionalAccess",
+            Self::Evaluate => "evaluate",
+            Self::Settings => "settings",
+            Self::Requirements => "requirements",
+            Self::Preferences => "preferences",
+            Self::Licences => "licences",
+            Self::RoleAssignments => "roleAssignments",
+            Self::Passes => "passes",
+            Self::IssuePass => "issuePass",
+            Self::DeletePass => "deletePass",
+            Self::DeleteMethod => "deleteMethod",
+            Self::Oath => "oath",
+            Self::CreateUser => "createUser",
+            Self::ChangeUser => "changeUser",
+            Self::AssignLicense => "assignLicense",
+            Self::Domains => "domains",
+            Self::Skus => "skus",
+            Self::CreateGroup => "createGroup",
+            Self::AddMember => "addMember",
+            Self::RemoveMember => "removeMember",
             Self::Organization => "organization",
             Self::Other => "other",
         }
@@ -93,6 +167,15 @@ pub(super) enum Who {
     Named(String),
 }
 
+impl Who {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Me => None,
+        }
+    }
+}
+
 /// A call and what its path says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum GraphCall {
@@ -104,16 +187,16 @@ pub(super) enum GraphCall {
     Members { group: String, transitive: bool, cast: Option<String> },
     MemberOf { who: Who, transitive: bool, cast: Option<String> },
     CheckMemberGroups(Who),
+    GetMemberGroups(Who),
     CreationOptions { who: Who, minutes: Option<String> },
     Register(Who),
     List(Who),
     Get { who: Who, method: String },
     Delete { who: Who, method: String },
     Methods(Who),
+    Setting(Place, Act),
     RevokeSessions(Who),
-    Policy,
-    PolicyOf(String),
-    Organization,
+    Account(AccountCall),
     Batch,
 }
 
@@ -153,7 +236,7 @@ impl Route {
     }
 
     fn graph(version: Version, method: &str, path: &[&str]) -> Self {
-        match graph_call(method, path) {
+        match graph_call(method, path, version) {
             Some(Ok(call)) => Self::Graph(version, call),
             Some(Err(WrongMethod)) => Self::NotAllowed(version),
             None => Self::UnknownGraph(version),
@@ -177,16 +260,16 @@ impl Route {
             GraphCall::User(name) => Some(name),
             GraphCall::MemberOf { who, .. }
             | GraphCall::CheckMemberGroups(who)
+            | GraphCall::GetMemberGroups(who)
             | GraphCall::CreationOptions { who, .. }
             | GraphCall::Register(who)
             | GraphCall::List(who)
             | GraphCall::Get { who, .. }
             | GraphCall::Delete { who, .. }
             | GraphCall::RevokeSessions(who)
-            | GraphCall::Methods(who) => match who {
-                Who::Named(name) => Some(name),
-                Who::Me => None,
-            },
+            | GraphCall::Methods(who) => who.name(),
+            GraphCall::Setting(place, _) => place.who()?.name(),
+            GraphCall::Account(call) => call.person(),
             _ => None,
         }
     }
@@ -203,6 +286,7 @@ impl GraphCall {
             Self::Members { .. } => Kind::Members,
             Self::MemberOf { .. } => Kind::MemberOf,
             Self::CheckMemberGroups(_) => Kind::CheckMemberGroups,
+            Self::GetMemberGroups(_) => Kind::GetMemberGroups,
             Self::CreationOptions { .. } => Kind::CreationOptions,
             Self::Register(_) => Kind::Register,
             Self::List(_) => Kind::List,
@@ -210,8 +294,8 @@ impl GraphCall {
             Self::Delete { .. } => Kind::Delete,
             Self::Methods(_) => Kind::Methods,
             Self::RevokeSessions(_) => Kind::RevokeSessions,
-            Self::Policy | Self::PolicyOf(_) => Kind::Policy,
-            Self::Organization => Kind::Organization,
+            Self::Setting(place, act) => place.kind(*act),
+            Self::Account(call) => call.kind(),
             Self::Batch => Kind::Batch,
         }
     }
@@ -231,16 +315,27 @@ fn key_apart(segment: &str) -> Vec<String> {
 
 struct WrongMethod;
 
-fn graph_call(method: &str, path: &[&str]) -> Option<Result<GraphCall, WrongMethod>> {
+fn graph_call(method: &str, path: &[&str], version: Version) -> Option<Result<GraphCall, WrongMethod>> {
     // Graph's segments are matched without regard to case; ids keep theirs.
     let lower: Vec<String> = path.iter().map(|part| part.to_ascii_lowercase()).collect();
     let segments: Vec<&str> = lower.iter().map(String::as_str).collect();
     let at = |index: usize| path.get(index).map(|part| (*part).to_owned()).unwrap_or_default();
+    if let Some(call) = AccountCall::of(method, &segments, path) {
+        return Some(call.map(GraphCall::Account).ok_or(WrongMethod));
+    }
     let (who, rest) = match segments.as_slice() {
         ["me", rest @ ..] if !rest.is_empty() => (Some(Who::Me), rest),
         ["users", _, rest @ ..] if !rest.is_empty() => (Some(Who::Named(at(1))), rest),
         _ => (None, &[][..]),
     };
+    let place = match &who {
+        Some(who) => Place::of_person(rest, who, version == Version::Beta),
+        None => Place::of(&segments, path),
+    };
+    if let Some(place) = place {
+        let act = place.act(method);
+        return Some(act.map(|act| GraphCall::Setting(place, act)).ok_or(WrongMethod));
+    }
     let (wanted, call) = if let Some(who) = who {
         person_call(method, who, rest, path)?
     } else {
@@ -254,11 +349,6 @@ fn graph_call(method: &str, path: &[&str]) -> Option<Result<GraphCall, WrongMeth
                 let cast = cast.first().map(|cast| (*cast).to_owned());
                 ("GET", GraphCall::Members { group: at(1), transitive: *list == "transitivemembers", cast })
             }
-            ["policies", "authenticationmethodspolicy"] => ("GET", GraphCall::Policy),
-            ["policies", "authenticationmethodspolicy", "authenticationmethodconfigurations", id] => {
-                ("GET", GraphCall::PolicyOf((*id).to_owned()))
-            }
-            ["organization"] => ("GET", GraphCall::Organization),
             ["$batch"] => ("POST", GraphCall::Batch),
             _ => return None,
         }
@@ -289,6 +379,7 @@ fn person_call(method: &str, who: Who, rest: &[&str], path: &[&str]) -> Option<(
         ["authentication", "fido2methods", _] => ("GET", GraphCall::Get { who, method: last() }),
         ["revokesigninsessions"] => ("POST", GraphCall::RevokeSessions(who)),
         ["checkmembergroups"] => ("POST", GraphCall::CheckMemberGroups(who)),
+        ["getmembergroups"] => ("POST", GraphCall::GetMemberGroups(who)),
         [list @ ("memberof" | "transitivememberof"), cast @ ..] if cast.len() <= 1 => {
             let cast = cast.first().map(|cast| (*cast).to_owned());
             ("GET", GraphCall::MemberOf { who, transitive: *list == "transitivememberof", cast })

@@ -29,7 +29,7 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{batch, control, fido2, groups, oauth, policy, sessions, users};
+use super::{accounts, batch, control, fido2, groups, oauth, policies, policy, sessions, users};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -98,6 +98,11 @@ impl RunningTenant {
     /// What `GET /sim/log` answers: every request in order.
     pub fn log(&self) -> Vec<Value> {
         lock(&self.store).log.clone()
+    }
+
+    /// Every password and seed it was sent and every pass it gave out: what must be nowhere else. For tests that search.
+    pub fn secrets(&self) -> Vec<String> {
+        lock(&self.store).secrets.clone()
     }
 
     /// Adds a fault from now on.
@@ -350,8 +355,9 @@ fn perform(store: &mut Store, call: &Call, route: &Route, fault: Option<FaultRul
         }
         Trouble::Policy => {
             // A change that does not fit was refused when the rule was made.
-            if let Some(Ok(changed)) = rule.policy.as_ref().map(|change| policy::changed(&store.policy, change)) {
-                store.policy = changed;
+            if let Some(change) = &rule.policy {
+                // A change that does not fit was refused when the rule was made.
+                let _ = policy::change(store, change);
             }
             dispatch(store, call, route)
         }
@@ -420,7 +426,10 @@ fn dispatch(store: &mut Store, call: &Call, route: &Route) -> (Answer, Fate) {
         }),
         Route::Graph(version, graph) => match access::caller(store, call) {
             Ok(_) if *graph == GraphCall::Batch => return batch::batch(store, *version, call),
-            Ok(caller) => graph_answer(store, *version, &caller, graph, call).unwrap_or_else(|refused| refused),
+            Ok(caller) => match accounts::too_new(store, route.person(), call) {
+                Some(answer) => answer,
+                None => graph_answer(store, *version, &caller, graph, call).unwrap_or_else(|refused| refused),
+            },
             Err(answer) => answer,
         },
         Route::NotAllowed(_) => access::caller(store, call).map_or_else(|no| no, |_| errors::method_not_allowed()),
@@ -456,6 +465,7 @@ fn graph_answer(
             groups::member_of(store, version, caller, (who, *transitive, cast.as_deref()), call)
         }
         GraphCall::CheckMemberGroups(who) => groups::check(store, version, caller, who, call),
+        GraphCall::GetMemberGroups(who) => groups::all_of(store, version, caller, who, call),
         GraphCall::CreationOptions { who, minutes } => {
             fido2::creation_options(store, version, caller, (who, minutes.as_deref()), call)
         }
@@ -465,9 +475,8 @@ fn graph_answer(
         GraphCall::Get { who, method } => fido2::get(store, version, caller, who, method),
         GraphCall::Delete { who, method } => fido2::delete(store, version, caller, who, method),
         GraphCall::RevokeSessions(who) => sessions::revoke(store, version, caller, who),
-        GraphCall::Policy => policy::whole(store, version, caller),
-        GraphCall::PolicyOf(id) => policy::one(store, version, caller, id),
-        GraphCall::Organization => policy::organization(store, version, caller),
+        GraphCall::Setting(place, act) => policies::answer(store, version, caller, (place, *act), call),
+        GraphCall::Account(what) => accounts::answer(store, version, caller, what, call),
         GraphCall::Batch => Err(errors::graph(400, "BadRequest", "A batch can't hold a batch.")),
     }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::account_spec::{DomainSpec, LicenceSpec, MethodKind, MethodSpec, TapSpec};
 use super::faults::FaultPlan;
+use super::policies::PoliciesSpec;
 
 /// A whole tenant: people, groups, policy, application, habits and faults.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,8 +31,18 @@ pub struct TenantSpec {
     pub app: AppSpec,
     /// Who signs in by device code or browser, and how that goes.
     pub sign_in: SignInSpec,
+    /// Domains beside [`Self::domain`].
+    #[serde(rename = "other_domain")]
+    pub other_domains: Vec<DomainSpec>,
+    /// Licences that can be given out.
+    #[serde(rename = "licence")]
+    pub licences: Vec<LicenceSpec>,
     /// The passkey policy.
     pub policy: PolicySpec,
+    /// Everything else the tenant is set to.
+    pub policies: PoliciesSpec,
+    /// The Temporary Access Pass policy.
+    pub tap: TapSpec,
     /// Where the real service is known, or suspected, to vary.
     pub quirks: Quirks,
     /// Status and code of each kind of refusal, where they should differ from the default.
@@ -51,7 +63,11 @@ impl Default for TenantSpec {
             groups: Vec::new(),
             app: AppSpec::default(),
             sign_in: SignInSpec::default(),
+            other_domains: Vec::new(),
+            licences: vec![LicenceSpec { name: "SPE_E5".into(), seats: 100 }],
             policy: PolicySpec::default(),
+            policies: PoliciesSpec::default(),
+            tap: TapSpec::default(),
             quirks: Quirks::default(),
             codes: BTreeMap::new(),
             faults: FaultPlan::default(),
@@ -86,6 +102,18 @@ pub struct PersonSpec {
     /// Passkeys the person already has.
     #[serde(default)]
     pub passkeys: u32,
+    /// Other ways to sign in that the person has.
+    #[serde(default, rename = "method")]
+    pub methods: Vec<MethodSpec>,
+    /// `usageLocation`; without one no licence can be given.
+    #[serde(default = "ireland")]
+    pub usage_location: Option<String>,
+}
+
+// A default of serde's needs the member's own type.
+#[allow(clippy::unnecessary_wraps)]
+fn ireland() -> Option<String> {
+    Some("IE".to_owned())
 }
 
 impl PersonSpec {
@@ -100,6 +128,8 @@ impl PersonSpec {
             roles: Vec::new(),
             groups: Vec::new(),
             passkeys: 0,
+            methods: Vec::new(),
+            usage_location: ireland(),
         }
     }
 }
@@ -126,6 +156,9 @@ pub struct GroupSpec {
     /// `isAssignableToRole`: its members are privileged even without a role.
     #[serde(default)]
     pub role_assignable: bool,
+    /// A rule makes its members.
+    #[serde(default)]
+    pub dynamic: bool,
     /// Names of the groups this group is a member of.
     #[serde(default, rename = "in")]
     pub parents: Vec<String>,
@@ -163,6 +196,26 @@ impl Default for AppSpec {
             "Policy.Read.AuthenticationMethod",
             "RoleManagement.Read.Directory",
             "Organization.Read.All",
+            "Policy.Read.All",
+            "Policy.ReadWrite.AuthenticationMethod",
+            "Policy.ReadWrite.ConditionalAccess",
+            "Policy.ReadWrite.SecurityDefaults",
+            "Policy.Read.DeviceConfiguration",
+            "Policy.ReadWrite.DeviceConfiguration",
+            "Policy.ReadWrite.Authorization",
+            "Application.Read.All",
+            "Domain.Read.All",
+            "LicenseAssignment.Read.All",
+            "UserAuthMethod-TAP.ReadWrite.All",
+            "UserAuthMethod-HardwareOATH.ReadWrite.All",
+            "Policy.ReadWrite.AuthenticationMethod",
+            "UserAuthMethod-Phone.ReadWrite.All",
+            "UserAuthMethod-MicrosoftAuthApp.ReadWrite.All",
+            "UserAuthenticationMethod.Read.All",
+            "User.ReadWrite.All",
+            "Group.ReadWrite.All",
+            "GroupMember.ReadWrite.All",
+            "LicenseAssignment.ReadWrite.All",
         ]
         .map(String::from)
         .to_vec();
@@ -348,6 +401,8 @@ pub struct Quirks {
     pub list_lag_ms: u64,
     /// And only after so many reads that don't show it.
     pub list_lag_reads: u32,
+    /// A new user's sign-in methods answer 404 to so many calls.
+    pub new_user_lag_reads: u32,
     /// Most passkeys a person may have.
     pub max_passkeys: u32,
     /// Packed attestation without certificates is accepted where attestation is not enforced.
@@ -373,6 +428,7 @@ impl Default for Quirks {
             challenge_seconds: 300,
             list_lag_ms: 0,
             list_lag_reads: 0,
+            new_user_lag_reads: 1,
             max_passkeys: 20,
             self_attestation: true,
             none_attestation: true,

@@ -9,10 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::access::Caller;
+use super::accounts::Account;
 use super::challenge::Challenges;
 use super::credential_id::url_token;
 use super::faults::Faults;
 use super::oauth::Pending;
+use super::policies::{self, Policies};
 use super::route::{Kind, Who};
 use super::seed::Seed;
 use super::spec::{PersonSpec, PolicySpec, SpecError, TenantSpec, UserType};
@@ -31,6 +33,7 @@ pub(super) struct Person {
     /// Shown in `upns` and `/sim/state`; the signing-in admin need not be.
     pub(super) listed: bool,
     pub(super) methods: Vec<Method>,
+    pub(super) account: Account,
 }
 
 /// A passkey in the directory.
@@ -57,6 +60,8 @@ pub(super) struct Group {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) role_assignable: bool,
+    /// A rule makes its members.
+    pub(super) dynamic: bool,
     /// Groups this one is a member of, by id.
     pub(super) parents: Vec<String>,
 }
@@ -74,12 +79,17 @@ pub(super) struct Store {
     pub(super) admin: String,
     pub(super) people: Vec<Person>,
     pub(super) groups: Vec<Group>,
+    /// Hardware tokens.
+    pub(super) tokens_in_stock: Vec<super::hardware_oath::Device>,
     pub(super) policy: PolicySpec,
+    pub(super) policies: Policies,
     pub(super) challenges: Challenges,
     pub(super) faults: Faults,
     pub(super) tokens: HashMap<String, Caller>,
     pub(super) pending: Pending,
     pub(super) rejected: Vec<(String, String)>,
+    /// Passwords and seeds that were sent, passes that were given out.
+    pub(super) secrets: Vec<String>,
     /// Whose sessions were revoked, in order.
     pub(super) signed_out: Vec<String>,
     pub(super) log: Vec<Value>,
@@ -113,12 +123,15 @@ impl Store {
             admin: String::new(),
             people: Vec::new(),
             groups: Vec::new(),
+            tokens_in_stock: Vec::new(),
             policy: spec.policy.clone(),
+            policies: Policies::default(),
             challenges: Challenges::default(),
             faults: Faults::new(&spec.faults, seed, now),
             tokens: HashMap::new(),
             pending: Pending::default(),
             rejected: Vec::new(),
+            secrets: Vec::new(),
             signed_out: Vec::new(),
             log: Vec::new(),
             requests: BTreeMap::new(),
@@ -128,6 +141,7 @@ impl Store {
             spec,
         };
         store.move_in(&admin_upn, now)?;
+        policies::move_in(&mut store)?;
         Ok(store)
     }
 
@@ -137,10 +151,13 @@ impl Store {
             let parents = group.parents.iter().map(|parent| self.group_id(parent)).collect();
             if let Some(known) = self.groups.iter_mut().find(|known| known.id == id) {
                 known.role_assignable = group.role_assignable;
+                known.dynamic = group.dynamic;
                 known.parents = parents;
             }
         }
-        for name in [self.policy.include_groups.clone(), self.policy.exclude_groups.clone()].concat() {
+        let (policy, tap) = (&self.policy, &self.spec.tap);
+        let named = [&policy.include_groups, &policy.exclude_groups, &tap.include_groups, &tap.exclude_groups];
+        for name in named.into_iter().flatten().cloned().collect::<Vec<_>>() {
             self.group_id(&name);
         }
         let mut people = self.spec.people.clone();
@@ -149,12 +166,14 @@ impl Store {
             people.push(PersonSpec { roles: self.spec.sign_in.roles.clone(), ..PersonSpec::new(admin_upn) });
         }
         for (index, person) in people.into_iter().enumerate() {
-            let id = person.id.unwrap_or_else(|| self.seed.guid(&format!("user {}", person.upn))).to_lowercase();
+            let id =
+                person.id.clone().unwrap_or_else(|| self.seed.guid(&format!("user {}", person.upn))).to_lowercase();
             if self.people.iter().any(|known| known.id == id || known.upn.eq_ignore_ascii_case(&person.upn)) {
                 return Err(wrong(&format!("{} or their id is there twice", person.upn)));
             }
             let groups = person.groups.iter().map(|name| self.group_id(name)).collect();
             let methods = (0..person.passkeys).map(|number| self.old_passkey(&person.upn, number, now)).collect();
+            let account = Account::new(&person, self.seed, now);
             let local = person.upn.split('@').next().unwrap_or_default().to_owned();
             self.people.push(Person {
                 id,
@@ -165,6 +184,7 @@ impl Store {
                 groups,
                 listed: index < listed,
                 methods,
+                account,
                 upn: person.upn,
             });
         }
@@ -180,7 +200,13 @@ impl Store {
         }
         let given = self.spec.groups.iter().find(|group| group.name == name).and_then(|group| group.id.clone());
         let id = given.unwrap_or_else(|| self.seed.guid(&format!("group {name}")));
-        self.groups.push(Group { id: id.clone(), name: name.to_owned(), role_assignable: false, parents: Vec::new() });
+        self.groups.push(Group {
+            id: id.clone(),
+            name: name.to_owned(),
+            role_assignable: false,
+            dynamic: false,
+            parents: Vec::new(),
+        });
         id
     }
 
@@ -327,6 +353,7 @@ impl Store {
             "people": people.collect::<Vec<_>>(),
             "requests": self.requests,
             "rejected": rejected.collect::<Vec<_>>(),
+            "policies": policies::state(self),
             "signed_out": self.signed_out,
         })
     }

@@ -10,7 +10,7 @@ use super::spec::UserType;
 use super::store::{Person, Store};
 
 /// What a user has when nothing is selected.
-const DEFAULT: [&str; 11] = [
+pub(super) const DEFAULT: [&str; 11] = [
     "businessPhones",
     "displayName",
     "givenName",
@@ -24,8 +24,15 @@ const DEFAULT: [&str; 11] = [
     "id",
 ];
 /// What can be selected besides.
-const MORE: [&str; 6] =
-    ["accountEnabled", "userType", "onPremisesSyncEnabled", "createdDateTime", "usageLocation", "externalUserState"];
+const MORE: [&str; 7] = [
+    "accountEnabled",
+    "userType",
+    "onPremisesSyncEnabled",
+    "createdDateTime",
+    "usageLocation",
+    "externalUserState",
+    "assignedLicenses",
+];
 /// What `User.ReadBasic.All` shows.
 const BASIC: [&str; 6] = ["displayName", "givenName", "id", "mail", "surname", "userPrincipalName"];
 
@@ -64,8 +71,11 @@ fn property(person: &Person, name: &str) -> Value {
             UserType::Guest => "Guest".into(),
         },
         "externalUserState" if person.user_type == UserType::Guest => "Accepted".into(),
-        "createdDateTime" => "2024-02-29T08:00:00Z".into(),
-        "usageLocation" => "IE".into(),
+        "createdDateTime" => super::newcomers::created(person),
+        "usageLocation" => person.account.usage_location.clone().into(),
+        "assignedLicenses" => {
+            person.account.licences.iter().map(|sku| json!({ "skuId": sku, "disabledPlans": [] })).collect()
+        }
         "businessPhones" => json!([]),
         _ => Value::Null,
     }

@@ -39,6 +39,9 @@ enum Wish {
     Mend {
         key: Option<usize>,
     },
+    Fresh {
+        key: Option<usize>,
+    },
     Inspect {
         key: usize,
     },
@@ -125,6 +128,11 @@ fn fulfil(keys: &UhidKeys, wish: Wish) -> Result<Value, String> {
         })?,
         Wish::Mend { key } => each(keys, key, |place| {
             place.probe().clear_faults();
+            Ok(())
+        })?,
+        Wish::Fresh { key } => each(keys, key, |place| {
+            place.stay = None;
+            place.key = keys.next_like(&place.key);
             Ok(())
         })?,
         Wish::Inspect { key } => {
@@ -226,6 +234,7 @@ fn read(line: &str) -> Result<Wish, String> {
         }
         ("foreign", [which]) => Ok(Wish::Fault { key: key(Some(which))?, fault: Fault::ForeignTraffic }),
         ("mend", [..]) if rest.len() < 2 => Ok(Wish::Mend { key: key(rest.first())? }),
+        ("fresh", [..]) if rest.len() < 2 => Ok(Wish::Fresh { key: key(rest.first())? }),
         ("inspect", [which]) => Ok(Wish::Inspect { key: one(Some(which))? }),
         ("pin-is", [which, pin]) => Ok(Wish::PinIs { key: one(Some(which))?, pin: (*pin).to_owned() }),
         ("fault", [which, ..]) => {
@@ -241,7 +250,7 @@ fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("{word:?} is not a number"))
 }
 
-const NOT_UNDERSTOOD: &str = "one of: list; plug, unplug, power-cycle, mend [KEY|all]; touch KEY|all now|hand|at-once|after MS|never|decline; touch-timeout KEY|all MS; \
+const NOT_UNDERSTOOD: &str = "one of: list; plug, unplug, power-cycle, mend, fresh [KEY|all]; touch KEY|all now|hand|at-once|after MS|never|decline; touch-timeout KEY|all MS; \
 drop, corrupt KEY|all PACKET; foreign KEY|all; fault KEY|all JSON; inspect KEY; pin-is KEY PIN; quit";
 
 #[cfg(test)]
@@ -285,6 +294,20 @@ mod tests {
             assert!(answer["error"].as_str().is_some_and(|error| !error.is_empty()));
         }
         assert_eq!(keys.obey("quit"), None);
+    }
+
+    #[test]
+    fn a_fresh_key_is_another_one_touched_as_the_one_before() {
+        let keys = two();
+        keys.obey("touch 2 at-once");
+        let serial = |keys: &UhidKeys| keys.describe()["keys"][1]["serial"].clone();
+        let before = serial(&keys);
+        keys.obey("fresh 2");
+        let after = serial(&keys);
+        assert!(before != after && after != keys.describe()["keys"][0]["serial"], "{before} {after}");
+        assert_eq!(keys.place(2).expect("a place").probe().finger().rule(), Touch::AtOnce);
+        keys.obey("fresh 2");
+        assert_ne!(serial(&keys), after, "no number twice");
     }
 
     #[test]

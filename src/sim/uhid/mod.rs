@@ -10,12 +10,16 @@ mod event;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use self::device::Stay;
 use self::event::Introduction;
 use super::key::{Model, Probe, SerialBy, SimKey, lock};
 use crate::model::PortName;
+
+/// Keys that are brought later are numbered from here, above those of the beginning.
+const FRESH_FROM: u32 = 100_000;
 
 /// Why a key can't be put on `/dev/uhid`.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,8 @@ pub enum UhidError {
 #[derive(Clone)]
 pub struct UhidKeys {
     places: Arc<Vec<Mutex<Place>>>,
+    /// Serial numbers above all that were given out.
+    next_unit: Arc<AtomicU32>,
 }
 
 struct Place {
@@ -85,7 +91,14 @@ impl UhidKeys {
     /// Each key with a port of its own, not plugged in yet.
     pub fn new(keys: impl IntoIterator<Item = (PortName, SimKey)>) -> Self {
         let places = keys.into_iter().map(|(port, key)| Mutex::new(Place { port, key, stay: None })).collect();
-        Self { places: Arc::new(places) }
+        Self { places: Arc::new(places), next_unit: Arc::new(AtomicU32::new(FRESH_FROM)) }
+    }
+
+    /// Another key of this model from the factory, for the same finger.
+    fn next_like(&self, key: &SimKey) -> SimKey {
+        let fresh = SimKey::new(key.model(), self.next_unit.fetch_add(1, Ordering::Relaxed));
+        fresh.probe().finger().set(key.probe().finger().rule());
+        fresh
     }
 
     /// How many.

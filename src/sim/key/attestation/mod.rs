@@ -32,6 +32,9 @@ const ROOT_KEY: &str = include_str!("simulator-root.key.pem");
 /// id-fido-gen-ce-aaguid.
 const AAGUID_EXTENSION: [u64; 9] = [1, 3, 6, 1, 4, 1, 45724, 1, 1];
 
+/// An extension that means nothing (an arc for examples, 2.999 of X.660).
+const PADDING_EXTENSION: [u64; 3] = [2, 999, 1];
+
 /// The root's certificate, DER.
 pub fn simulator_root_der() -> &'static [u8] {
     ROOT
@@ -53,14 +56,14 @@ pub(super) struct Batch {
     pub(super) certificate: Vec<u8>,
 }
 
-/// The model's batch, made at its first key and kept while the program runs.
-pub(super) fn batch(name: &str, aaguid: Aaguid) -> Batch {
-    static BATCHES: OnceLock<Mutex<HashMap<Aaguid, Batch>>> = OnceLock::new();
+/// The model's batch, made at its first key and kept while the program runs. The certificate is so much longer.
+pub(super) fn batch(name: &str, aaguid: Aaguid, padding: usize) -> Batch {
+    static BATCHES: OnceLock<Mutex<HashMap<(Aaguid, usize), Batch>>> = OnceLock::new();
     let batches = BATCHES.get_or_init(Mutex::default);
-    lock(batches).entry(aaguid).or_insert_with(|| make(name, aaguid)).clone()
+    lock(batches).entry((aaguid, padding)).or_insert_with(|| make(name, aaguid, padding)).clone()
 }
 
-fn make(name: &str, aaguid: Aaguid) -> Batch {
+fn make(name: &str, aaguid: Aaguid, padding: usize) -> Batch {
     let root_key = KeyPair::from_pem(ROOT_KEY).expect("infallible: checked in beside this file");
     let mut root = CertificateParams::default();
     root.distinguished_name = DistinguishedName::new();
@@ -86,6 +89,14 @@ fn make(name: &str, aaguid: Aaguid) -> Batch {
     let mut oid = AAGUID_EXTENSION.to_vec();
     oid.push(4);
     params.custom_extensions = vec![CustomExtension::from_oid_content(&oid, value)];
+    if padding > 0 {
+        // Makers put ids and links of their own here (1.3.6.1.4.1.41482.2 and the like): not critical, nobody has to read it.
+        // An IA5String; lengths of 256 to 65535 are written in two bytes.
+        let mut text = vec![0x16, 0x82];
+        text.extend_from_slice(&u16::try_from(padding).unwrap_or(u16::MAX).to_be_bytes());
+        text.resize(text.len() + padding, b'x');
+        params.custom_extensions.push(CustomExtension::from_oid_content(&PADDING_EXTENSION, text));
+    }
     let certificate = params.signed_by(&key, &issuer).expect("infallible: a complete certificate of ours");
     Batch { scalar: scalar(&key.serialize_der()), certificate: certificate.der().to_vec() }
 }
@@ -105,7 +116,7 @@ mod tests {
     #[test]
     fn the_root_is_known_by_its_key() {
         assert!(is_simulator_root(simulator_root_der()));
-        let batch = batch("test", Aaguid([7; 16]));
+        let batch = batch("test", Aaguid([7; 16]), 0);
         assert!(!is_simulator_root(&batch.certificate));
         assert!(!is_simulator_root(b"not a certificate"));
     }
@@ -113,7 +124,8 @@ mod tests {
     #[test]
     fn a_batch_certificate_chains_to_the_root_and_names_the_model() {
         let aaguid = Aaguid([9; 16]);
-        let batch = batch("Model", aaguid);
+        let batch = batch("Model", aaguid, 300);
+        assert!(batch.certificate.len() > 700, "{}", batch.certificate.len());
         let (_, root) = X509Certificate::from_der(ROOT).expect("the root");
         let (_, leaf) = X509Certificate::from_der(&batch.certificate).expect("the batch certificate");
         assert_eq!(leaf.issuer().as_raw(), root.subject().as_raw());

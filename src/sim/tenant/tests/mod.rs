@@ -1,5 +1,6 @@
 //! The tenant over real HTTP, as a stranger would use it.
 
+mod accounts;
 mod directory;
 mod passkeys;
 mod signing_in;

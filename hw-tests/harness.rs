@@ -1,0 +1,209 @@
+//! Which trials are done, on what, and how that is told.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::rig::bench::UNSEEN;
+use crate::rig::dut::Dut;
+use crate::rig::report::{Report, Row, Verdict};
+use crate::rig::subject::{Asks, Subject};
+use crate::rig::wear::WearBook;
+use crate::rig::{Need, Rig, hook, lab, program};
+use crate::trials;
+
+/// What was tried, or why it failed, in words.
+pub type Outcome = Result<String, String>;
+
+/// One trial.
+pub struct Trial {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it does to keys.
+    pub destroys: &'static str,
+    /// What this machine must have.
+    pub needs: &'static [Need],
+    /// On virtual keys that it makes itself: does it, and says in a few words what was tried.
+    pub bench: Option<fn(&Rig) -> Outcome>,
+    /// On one key that it is handed: a virtual one, or a DUT.
+    pub key: Option<OnKey>,
+}
+
+/// The part of a trial that is done on one key.
+pub struct OnKey {
+    /// What it asks of the key.
+    pub asks: Asks,
+    /// Virtual keys of these models stand in where no DUT is named.
+    pub models: &'static [&'static str],
+    /// Does it.
+    pub run: fn(&Rig, &mut Subject) -> Outcome,
+}
+
+/// The command line.
+#[derive(Debug, Default)]
+pub struct Line {
+    pub only: Vec<String>,
+    filters: Vec<String>,
+    full: bool,
+    seed: Option<u64>,
+    list: bool,
+    pub duts: Vec<String>,
+    pub duts_folder: Option<PathBuf>,
+    pub report: Option<PathBuf>,
+}
+
+impl Line {
+    fn read(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut line = Self::default();
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--only" => line.only.push(value()?),
+                "--full" => line.full = true,
+                "--seed" => {
+                    let text = value()?;
+                    line.seed = Some(text.parse().map_err(|_| format!("--seed {text} is not a number"))?);
+                }
+                "--list" => line.list = true,
+                "--trace" => program::TRACE.store(true, Ordering::Relaxed),
+                "--duts" => line.duts.push(value()?),
+                "--duts-folder" => line.duts_folder = Some(value()?.into()),
+                "--report" => line.report = Some(value()?.into()),
+                // Options that `cargo test` hands to every test program.
+                other if other.starts_with('-') => {}
+                other => line.filters.push(other.to_owned()),
+            }
+        }
+        Ok(line)
+    }
+
+    fn wants(&self, trial: &Trial) -> bool {
+        (self.only.is_empty() || self.only.iter().any(|name| name == trial.name))
+            && (self.filters.is_empty() || self.filters.iter().any(|filter| trial.name.contains(filter.as_str())))
+    }
+}
+
+/// Where reports and the wear book are kept if nothing else is said.
+pub fn lab_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target")).join("hw-lab")
+}
+
+pub fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // The trial of DUTs plays an actuator with this same program.
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "--virtual-hook"
+    {
+        return hook::main(rest);
+    }
+    let all = trials::all();
+    let line = match Line::read(arguments.into_iter()) {
+        Ok(line) => line,
+        Err(error) => return nothing_begun(&error),
+    };
+    if line.list {
+        for trial in all {
+            println!("{}: test", trial.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    if let Some(unknown) = line.only.iter().find(|name| !all.iter().any(|trial| trial.name == **name)) {
+        let names: Vec<&str> = all.iter().map(|trial| trial.name).collect();
+        return nothing_begun(&format!("there is no trial {unknown}; there are: {}", names.join(", ")));
+    }
+    let rig = Rig::new(line.full, line.seed.unwrap_or(1));
+    let wanted: Vec<&Trial> = all.iter().filter(|trial| line.wants(trial)).collect();
+    let began = Instant::now();
+    let report =
+        if line.duts.is_empty() { Ok(on_virtual_keys(&rig, &line, &wanted)) } else { lab::run(&rig, &line, &wanted) };
+    match report {
+        Err(error) => nothing_begun(&error),
+        Ok(report) => tell(&line, &report, began.elapsed().as_secs_f64()),
+    }
+}
+
+fn nothing_begun(error: &str) -> ExitCode {
+    println!("hw: {error}");
+    println!("hw: nothing was begun");
+    ExitCode::from(2)
+}
+
+/// The sum, the files, the status.
+fn tell(line: &Line, report: &Report, seconds: f64) -> ExitCode {
+    // What a guest leaves there comes back to the machine around it.
+    let in_guest = || std::env::var_os("HW_GUEST").map(|_| PathBuf::from("/results"));
+    let folder = line.report.clone().or_else(|| (!line.duts.is_empty()).then(lab_folder)).or_else(in_guest);
+    let mut broken = false;
+    if let Some(folder) = folder {
+        match report.write(&folder) {
+            Ok(changes) => {
+                changes.iter().for_each(|change| println!("hw: since the last run: {change}"));
+                println!("hw: report in {}", folder.display());
+            }
+            Err(error) => {
+                println!("hw: the report can't be written: {error}");
+                broken = true;
+            }
+        }
+    }
+    let (passed, failed, skipped) = report.counts();
+    println!("hw: {passed} passed, {failed} failed, {skipped} skipped, in {seconds:.1} s");
+    let good = failed == 0 && !broken;
+    let verdict = if good { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; 0 filtered out\n"
+    );
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every trial where no DUT is named: virtual keys stand in.
+fn on_virtual_keys(rig: &Rig, line: &Line, wanted: &[&Trial]) -> Report {
+    let mut report = Report::default();
+    for trial in wanted {
+        let named = rig.full || line.only.iter().any(|name| name == trial.name);
+        let more = trial.key.is_some().then_some(Need::Uhid);
+        let lacking = trial.needs.iter().chain(more.iter()).find_map(|need| need.lacking(named));
+        if let Some(reason) = lacking {
+            report.add(Row::skipped("virtual", trial.name, reason));
+            continue;
+        }
+        let start = Instant::now();
+        let outcome = guarded(|| {
+            let mut said = Vec::new();
+            if let Some(run) = trial.bench {
+                said.push(run(rig)?);
+            }
+            if let Some(on_key) = &trial.key {
+                for model in on_key.models {
+                    let mut subject = Subject::find(rig, &Dut::virtual_key(model))?;
+                    said.push((on_key.run)(rig, &mut subject).map_err(|error| format!("{model}: {error}"))?);
+                }
+            }
+            Ok(said.join("; "))
+        });
+        report.add(Row::new("virtual", trial.name, outcome, start.elapsed()).destroys(trial.destroys));
+    }
+    report
+}
+
+/// A trial's outcome, whatever happens in it; its world must have been looked at.
+pub fn guarded(trial: impl FnOnce() -> Result<String, String>) -> Verdict {
+    UNSEEN.store(0, Ordering::Relaxed);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(trial))
+        .unwrap_or_else(|_| Err("the trial itself broke down; see above".to_owned()));
+    match outcome {
+        Ok(_) if UNSEEN.load(Ordering::Relaxed) > 0 => Verdict::Failed(
+            "it ended without a look at ledger, tenant and keys: that is a fault of the trial".to_owned(),
+        ),
+        Ok(said) => Verdict::Passed(said),
+        Err(error) => Verdict::Failed(error),
+    }
+}
+
+/// The book of a lab.
+pub fn wear_book(line: &Line) -> Result<WearBook, String> {
+    WearBook::open(&line.report.clone().unwrap_or_else(lab_folder))
+}

@@ -1,0 +1,420 @@
+//! One key under trial, virtual or real: found by what its file says, recognised again before anything is lost, wiped between trials.
+//!
+//! Promise: no key is opened that has other USB ids than the file says or is in another port than it says; nothing is done to a key
+//! that is not the one that was named.
+
+use std::cell::RefCell;
+use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::bench::PATIENCE;
+use super::dut::{Dut, May, OneWay, OperatorSpec};
+use super::keys::Keys;
+use super::operator::{self, Operator};
+use super::program::{Ended, Live, run};
+use super::terminal::Dialogue;
+use super::wear::{WearBook, Worn};
+use super::{Rig, ensure, eventually};
+
+/// How long a key may be away that a hand is bringing back.
+const BACK: Duration = Duration::from_secs(120);
+
+/// What a trial needs of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    /// It speaks CTAP2 and can have a PIN.
+    Pin,
+    /// It can be told to want another PIN (authenticatorConfig, setMinPINLength).
+    PinRules,
+    /// It has credential management, final or preview.
+    Manage,
+    /// It can be reset over USB.
+    Reset,
+}
+
+impl Capability {
+    /// The sentence of a key that has it not.
+    fn lacking(self, info: &Value) -> Option<&'static str> {
+        let option = |name: &str| info["options"][name].as_bool();
+        let resets = info["transports_for_reset"].as_array();
+        let (there, sentence) = match self {
+            Self::Pin => (option("clientPin").is_some(), "this key can't have a PIN"),
+            Self::PinRules => (option("setMinPINLength") == Some(true), "this key can't force a PIN change"),
+            Self::Manage => (
+                option("credMgmt") == Some(true) || option("credentialMgmtPreview") == Some(true),
+                "this key can't list its passkeys",
+            ),
+            Self::Reset => (
+                resets.is_none_or(|over| over.iter().any(|transport| transport == "usb")),
+                "this key can't be reset over USB",
+            ),
+        };
+        (!there).then_some(sentence)
+    }
+}
+
+/// What a trial on one key asks of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asks {
+    pub wants: &'static [Capability],
+    /// It has to be blank, and may lose what it holds.
+    pub wipes: bool,
+    /// It sets what only a reset takes back.
+    pub one_way: &'static [OneWay],
+    /// How much it wears the key, beside the reset before it.
+    pub worn: Worn,
+}
+
+/// Looks only.
+pub const LOOKS: Asks = Asks { wants: &[], wipes: false, one_way: &[], worn: Worn { resets: 0, lock_outs: 0 } };
+/// Makes a finished key of it.
+pub const PROVISIONS: Asks = Asks {
+    wants: &[Capability::Pin, Capability::Reset],
+    wipes: true,
+    one_way: &[OneWay::PinRules],
+    worn: Worn { resets: 0, lock_outs: 0 },
+};
+
+/// A key under trial.
+pub struct Subject {
+    pub dut: Dut,
+    pub port: String,
+    pub serial: Option<String>,
+    /// getInfo, as `keybench key info` tells it.
+    pub info: Value,
+    pub firmware: Option<String>,
+    keybench: PathBuf,
+    hand: Box<dyn Operator>,
+    inside: Option<Rc<RefCell<Keys>>>,
+}
+
+impl Subject {
+    /// Finds the key that the file means; a virtual one is made.
+    pub fn find(rig: &Rig, dut: &Dut) -> Result<Self, String> {
+        let inside = if dut.is_virtual() {
+            let mut options = vec!["--model", dut.model.as_str()];
+            if let Some(serial) = &dut.serial {
+                options.extend(["--serial", serial.as_str()]);
+            }
+            let mut keys = Keys::start(rig, 1, &options)?;
+            keys.wait_for_nodes()?;
+            Some(Rc::new(RefCell::new(keys)))
+        } else {
+            None
+        };
+        let (port, told) = match &inside {
+            Some(_) => ("sim-1".to_owned(), key_info(&rig.keybench, "sim-1")?),
+            None => search(&rig.keybench, dut)?,
+        };
+        let hand = operator::of(dut, &port, inside.as_ref())?;
+        let text = |name: &str| told[name].as_str().map(str::to_owned);
+        let subject = Self {
+            dut: dut.clone(),
+            port,
+            serial: text("serial"),
+            firmware: text("firmware"),
+            info: told["info"].clone(),
+            keybench: rig.keybench.clone(),
+            hand,
+            inside,
+        };
+        subject.check_model()?;
+        Ok(subject)
+    }
+
+    /// Another key than the file expects stops here.
+    fn check_model(&self) -> Result<(), String> {
+        let wrong = |what: &str, told: Option<&str>, wanted: &str| {
+            format!(
+                "DUT {}: the key in port {} tells {what} {}, and its file says {wanted}; nothing was done to it",
+                self.dut.name,
+                self.port,
+                told.unwrap_or("not at all")
+            )
+        };
+        for (what, wanted, told) in [
+            ("AAGUID", &self.dut.aaguid, self.info["aaguid"].as_str()),
+            ("firmware", &self.dut.firmware, self.firmware.as_deref()),
+            ("serial number", &self.dut.serial, self.serial.as_deref()),
+        ] {
+            if let Some(wanted) = wanted {
+                ensure(told.is_some_and(|told| told.eq_ignore_ascii_case(wanted)), || wrong(what, told, wanted))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why this trial is not for this key, if it is not.
+    pub fn unsuited(&self, asks: &Asks, wear: &WearBook) -> Option<String> {
+        if let Some(sentence) = asks.wants.iter().find_map(|wanted| wanted.lacking(&self.info)) {
+            return Some(sentence.to_owned());
+        }
+        let may = |what| self.dut.may.contains(&what);
+        if asks.wipes && !may(May::Wipe) {
+            return Some("its file does not let it be wiped (may = [\"wipe\"])".to_owned());
+        }
+        if asks.worn.lock_outs > 0 && !may(May::LockOut) {
+            return Some("its file does not let its PIN tries be spent (may = [\"lock-out\"])".to_owned());
+        }
+        if let Some(setting) = asks.one_way.iter().find(|setting| !self.dut.one_way.contains(setting)) {
+            let word = setting.word();
+            return Some(format!(
+                "it sets what only a reset takes back, and its file does not allow it (one-way = [{word:?}])"
+            ));
+        }
+        // One reset before the trial, if the key is not blank.
+        let more = Worn { resets: asks.worn.resets + u32::from(asks.wipes), ..asks.worn };
+        wear.too_much(&self.dut, more)
+    }
+
+    /// Looks inside a virtual key; `None` for a real one.
+    pub fn inside(&self) -> Option<std::cell::RefMut<'_, Keys>> {
+        self.inside.as_ref().map(|keys| keys.borrow_mut())
+    }
+
+    pub fn is_virtual(&self) -> bool {
+        self.inside.is_some()
+    }
+
+    /// What the key says of itself now.
+    pub fn look(&self) -> Result<Value, String> {
+        key_info(&self.keybench, &self.port)
+    }
+
+    /// Its device node.
+    pub fn node(&self) -> Result<String, String> {
+        node_of(&self.port)
+            .map(|node| node.to_string_lossy().into_owned())
+            .ok_or_else(|| format!("there is no key in port {} any more", self.port))
+    }
+
+    /// Fails unless the key in the port is the one that was found.
+    pub fn recognise(&self) -> Result<Value, String> {
+        let told = self.look()?;
+        let same = told["serial"].as_str() == self.serial.as_deref() && told["info"]["aaguid"] == self.info["aaguid"];
+        ensure(same, || {
+            let (found, wanted) = (&told["serial"], self.serial.as_deref().unwrap_or("none"));
+            format!(
+                "the key in port {} is another one (serial {found}, not {wanted}); nothing was done to it",
+                self.port
+            )
+        })?;
+        Ok(told)
+    }
+
+    pub fn touch(&mut self) -> Result<(), String> {
+        self.hand.touch()
+    }
+
+    /// Takes the key out, and sees that it has gone.
+    pub fn remove(&mut self) -> Result<(), String> {
+        self.hand.remove()?;
+        let port = self.port.clone();
+        eventually(BACK, &format!("the key leaves port {port}"), || Ok(node_of(&port).is_none()))
+    }
+
+    /// Puts the key in, and sees that it is back.
+    pub fn insert(&mut self) -> Result<(), String> {
+        self.hand.insert()?;
+        self.wait()
+    }
+
+    /// Puts the key in if it is out.
+    pub fn wait_for_node(&mut self) -> Result<(), String> {
+        if node_of(&self.port).is_some() { Ok(()) } else { self.insert() }
+    }
+
+    fn wait(&self) -> Result<(), String> {
+        let patience = match &self.dut.operator {
+            OperatorSpec::Person => BACK,
+            OperatorSpec::Virtual => BACK / 2,
+            OperatorSpec::Hook { patience_ms, .. } => Duration::from_millis(*patience_ms),
+        };
+        eventually(patience, "its node", || Ok(node_of(&self.port).is_some()))
+            .map_err(|_| format!("the key did not come back to port {} within {} s", self.port, patience.as_secs()))
+    }
+
+    /// Out and in.
+    pub fn replug(&mut self) -> Result<(), String> {
+        self.remove()?;
+        self.insert()
+    }
+
+    /// That the hand reaches this key and no other: it blinks, and the touch ends it.
+    pub fn prove_hand(&mut self) -> Result<(), String> {
+        if !self.hand.is_a_machine() {
+            return Ok(());
+        }
+        let mut command = Command::new(&self.keybench);
+        command.args(["key", "blink", "--port", &self.port, "--json"]);
+        let mut blinking = Live::start(&mut command)?;
+        blinking.until("touch", PATIENCE)?;
+        let proven = self.hand.touch().and_then(|()| blinking.until("touched", PATIENCE).map(drop));
+        if proven.is_err() {
+            // So that the key stops blinking: a process that is killed leaves it waiting for its touch.
+            blinking.interrupt();
+            let _ = blinking.end(PATIENCE);
+        }
+        proven.map_err(|error| {
+            format!("the actuator does not reach the key in port {}; nothing was wiped ({error})", self.port)
+        })
+    }
+
+    /// Makes it blank, if it is not: the same key, by `keybench key reset`, which wants the end of its serial number typed.
+    pub fn make_blank(&mut self, wear: &mut WearBook) -> Result<(), String> {
+        if node_of(&self.port).is_none() {
+            self.insert()?;
+        }
+        let told = self.recognise()?;
+        if told["info"]["options"]["clientPin"] == false && told["fit"] == true {
+            return Ok(());
+        }
+        self.wipe(wear)
+    }
+
+    /// Wipes it, counted.
+    pub fn wipe(&mut self, wear: &mut WearBook) -> Result<(), String> {
+        if !self.dut.may.contains(&May::Wipe) {
+            return Err(format!("DUT {}: its file does not let it be wiped", self.dut.name));
+        }
+        self.recognise()?;
+        let more = Worn { resets: 1, lock_outs: 0 };
+        if let Some(reason) = wear.too_much(&self.dut, more) {
+            return Err(reason);
+        }
+        wear.count(&self.dut, more)?;
+        let ended = self.reset(Self::touch)?;
+        ensure(ended.code == Some(0), || format!("the key was not reset: {}", ended.stdout))
+    }
+
+    /// `keybench key reset` at a terminal, with this hand: the word, out, in, and `then` when the touch is asked for.
+    pub fn reset(&mut self, then: impl FnOnce(&mut Self) -> Result<(), String>) -> Result<Ended, String> {
+        let mut dialogue = self.begin_reset()?;
+        self.replug()?;
+        dialogue.until("Touch the key now", PATIENCE)?;
+        then(self)?;
+        dialogue.end(PATIENCE)
+    }
+
+    /// The same up to where the key is to be taken out.
+    pub fn begin_reset(&mut self) -> Result<Dialogue, String> {
+        let mut command = Command::new(&self.keybench);
+        command.args(["key", "reset", "--port", &self.port]).env_remove("KEYBENCH_CONFIG");
+        let mut dialogue = Dialogue::start(&mut command)?;
+        dialogue.until("To wipe it, type", PATIENCE)?;
+        dialogue.until("to go on, anything else", PATIENCE)?;
+        let told = dialogue.told();
+        let asked = told.rsplit_once("Type ").and_then(|(_, rest)| rest.split_once(" to go on"));
+        let word = asked.map(|(word, _)| word.to_owned()).ok_or_else(|| format!("no word is asked for: {told}"))?;
+        dialogue.say(&word)?;
+        dialogue.until("Take the key out", PATIENCE)?;
+        Ok(dialogue)
+    }
+}
+
+/// The port and the state of the key that a file means.
+fn search(keybench: &Path, dut: &Dut) -> Result<(String, Value), String> {
+    let usb = dut.usb.as_deref().unwrap_or_default();
+    let listed = run(Command::new(keybench).args(["key", "list", "--unopened", "--json"]), PATIENCE)?;
+    let listed: Vec<Value> = listed.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let text = |key: &Value, name: &str| key[name].as_str().unwrap_or_default().to_owned();
+    let ids = |key: &Value| format!("{}:{}", text(key, "vendor_id"), text(key, "product_id"));
+    let keys: Vec<&Value> = listed.iter().filter(|key| key["event"] == "key").collect();
+    let mut found = Vec::new();
+    let mut others = Vec::new();
+    for key in &keys {
+        let port = text(key, "port");
+        let meant = ids(key).eq_ignore_ascii_case(usb) && dut.port.as_ref().is_none_or(|wanted| *wanted == port);
+        if !meant {
+            others.push(format!("port {port} ({}, not opened)", ids(key)));
+            continue;
+        }
+        let told = key_info(keybench, &port)?;
+        let serial = told["serial"].as_str();
+        match &dut.serial {
+            Some(wanted) if !serial.is_some_and(|serial| serial.eq_ignore_ascii_case(wanted)) => {
+                others.push(format!("port {port} (serial {})", serial.unwrap_or("not told")));
+            }
+            _ => found.push((port, told)),
+        }
+    }
+    let who = match (&dut.serial, &dut.port) {
+        (Some(serial), Some(port)) => format!("serial {serial} in port {port}"),
+        (Some(serial), None) => format!("serial {serial}"),
+        (None, port) => format!("a key in port {}", port.as_deref().unwrap_or_default()),
+    };
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => {
+            let seen = if others.is_empty() { "there is no key in any port".to_owned() } else { others.join(", ") };
+            Err(format!("DUT {} ({usb}, {who}) is not there: {seen}", dut.name))
+        }
+        _ => {
+            let ports: Vec<&str> = found.iter().map(|(port, _)| port.as_str()).collect();
+            Err(format!(
+                "DUT {}: {} keys are {who} (ports {}); say which by its port",
+                dut.name,
+                found.len(),
+                ports.join(", ")
+            ))
+        }
+    }
+}
+
+fn key_info(keybench: &Path, port: &str) -> Result<Value, String> {
+    let told = run(Command::new(keybench).args(["key", "info", "--port", port, "--json"]), PATIENCE)?;
+    let told = told.good().map_err(|error| format!("the key in port {port} can't be looked at: {error}"))?;
+    serde_json::from_str(told.trim()).map_err(|error| format!("key info: {error}: {told}"))
+}
+
+/// The node of the FIDO device in this port: HID_PHYS for virtual keys, else the USB path.
+pub fn node_of(port: &str) -> Option<PathBuf> {
+    // Usage page 0xF1D0 as report descriptors write it.
+    const FIDO: [u8; 3] = [0x06, 0xD0, 0xF1];
+    let entries = fs::read_dir("/sys/class/hidraw").ok()?;
+    entries.flatten().find_map(|entry| {
+        let device = fs::canonicalize(entry.path().join("device")).ok()?;
+        let descriptor = fs::read(device.join("report_descriptor")).ok()?;
+        let uevent = fs::read_to_string(device.join("uevent")).ok()?;
+        let by_phys = uevent.lines().any(|line| line.strip_prefix("HID_PHYS=") == Some(port));
+        let by_path = device.components().any(|part| part.as_os_str() == port);
+        let node = Path::new("/dev").join(entry.file_name());
+        let is_node = fs::metadata(&node).is_ok_and(|node| node.file_type().is_char_device());
+        (descriptor.windows(FIDO.len()).any(|bytes| bytes == FIDO) && (by_phys || by_path) && is_node).then_some(node)
+    })
+}
+
+/// Reads on until an event comes, touching and taking out by this hand as the screen asks. For the whole of a run on one key.
+pub fn provision_with(subject: &mut Subject, run: &mut Live, patience: Duration) -> Result<Value, String> {
+    let end = Instant::now() + patience;
+    let mut finished = None;
+    let mut again = 3;
+    while finished.is_none() {
+        let Some(event) = run.next(end.saturating_duration_since(Instant::now())) else {
+            return Err(format!("not finished within {patience:?}; {}", run.told()));
+        };
+        match event["event"].as_str().unwrap_or_default() {
+            "touch" => subject.touch()?,
+            "finished" => finished = Some(event),
+            // Another key may have been refused in this port meanwhile.
+            "key-refused" if event["serial"].as_str() != subject.serial.as_deref() => {}
+            // A machine that gets no time makes a virtual key silent; the screen says what to do about that.
+            "key-refused" if event["code"] == "mute" && again > 0 => {
+                subject.replug()?;
+                again -= 1;
+            }
+            "key-refused" | "failed" => return Err(format!("{event}; {}", run.told())),
+            _ => {}
+        }
+    }
+    subject.remove()?;
+    let code = run.end(patience)?;
+    ensure(code == 0, || format!("exit code {code}; {}", run.told()))?;
+    Ok(finished.unwrap_or_default())
+}

@@ -1,0 +1,115 @@
+//! `keybench tenant apply`: asks, writes, reads back, compares, and keeps what was there before.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::session::{File, Session, new_change};
+use super::{confirm, shown};
+use crate::cli::prompt::Terminal;
+use crate::cli::{CliError, Context, Exit, ledger};
+use crate::tenant::apply::Step;
+use crate::tenant::names::Names;
+use crate::world::Operator as _;
+
+/// `keybench tenant apply`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench tenant apply pilot.toml --dry-run     the plan, and nothing else
+  keybench tenant apply pilot.toml
+  keybench tenant apply pilot.toml --yes         in a script; stops where people would be locked out
+
+Each write is in the ledger before it is sent, with the document as it was, and counts as done once
+reading shows it. `keybench tenant undo ID` writes the old document back. Policies for registering
+and joining are made off, tried by what-if, and switched on when it agrees; the others begin in
+report-only unless the file says otherwise. The same command goes on where one was cut off.")]
+pub struct ApplyArgs {
+    /// The wanted state, in TOML (docs/POLICY.md)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Show the plan and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// With --yes: go on although this many people would be locked out, as the plan counts them
+    #[arg(long, value_name = "N", requires = "yes")]
+    pub accept_locked_out: Option<usize>,
+    /// Look at the people of this group as well; may be given several times
+    #[arg(long, value_name = "GROUP")]
+    pub people: Vec<String>,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliError> {
+    let file = File::read(&args.file)?;
+    let session = Session::begin(context)?;
+    let reach = session.reach();
+    let nobody = Names::default();
+    let watch = |step: Step<'_>| shown::step(context, &nobody, step);
+    // One keybench writes at a time, and what an earlier one left open comes first.
+    let ledger = if args.dry_run { None } else { Some(ledger::to_begin(&session.settings)?) };
+    if let Some(ledger) = &ledger {
+        session.hand(&reach, ledger, Vec::new(), &watch).settle()?;
+    }
+    let mut planned = session.plan(context, &file, &args.people)?;
+    let said = confirm::said(&session.settings, &session.tenant)?;
+    shown::plan(context, &planned.plan, &planned.names, &said);
+    let Some(ledger) = ledger.filter(|_| !planned.plan.is_empty()) else { return Ok(Exit::Done) };
+    may_go_on(context, args, planned.plan.locked_out())?;
+    let break_glass = session.break_glass(&file.desired, &planned.names)?;
+    if planned.plan.writes_access() && break_glass.is_empty() {
+        let fact = "Nobody is in the break-glass groups that the file names.";
+        let next = "put the accounts into the group, or name them under [break_glass] users.";
+        return Err(CliError::new(Exit::Usage, "policy-file", fact, next)
+            .because("A policy that spares an empty group spares nobody. Nothing was changed."));
+    }
+    let names = planned.names.clone();
+    let watch = |step: Step<'_>| shown::step(context, &names, step);
+    let hand = session.hand(&reach, &ledger, break_glass, &watch);
+    let id = new_change()?;
+    let applied = hand.carry_out(&planned.plan, &mut planned.current, id.as_str())?;
+    context.output.json(&json!({
+        "event": "applied", "id": id, "changes": applied.done.len(),
+        "held": applied.held.iter().map(|(policy, why)| json!({ "policy": policy, "why": why })).collect::<Vec<_>>(),
+    }));
+    context.output.answer(&format!(
+        "{} of {} changes are made. To write back what was there: `keybench tenant undo {id}`, or one of them, `undo {id}.1`.",
+        applied.done.len(),
+        planned.plan.changes.len()
+    ));
+    if applied.held.is_empty() {
+        return Ok(Exit::Done);
+    }
+    context.output.answer("What stays off is as safe as before: mend the reason and apply the file again.");
+    Ok(Exit::SomeFailed)
+}
+
+/// Asks, or takes `--yes` for what it covers.
+fn may_go_on(context: &Context<'_>, args: &ApplyArgs, locked_out: usize) -> Result<(), CliError> {
+    let people = if locked_out == 1 { "1 person".to_owned() } else { format!("{locked_out} people") };
+    if args.yes {
+        if locked_out == 0 || args.accept_locked_out == Some(locked_out) {
+            return Ok(());
+        }
+        let fact = format!("{people} would be locked out; nothing was changed.");
+        let next = format!("change the file; if it is meant, add --accept-locked-out {locked_out}.");
+        return Err(CliError::new(Exit::SomeFailed, "would-lock-out", fact, next));
+    }
+    let terminal = Terminal::new(context.output);
+    let (question, word) = if locked_out > 0 {
+        (format!("{people} would be LOCKED OUT, see above. Change the tenant all the same?"), "lock-out")
+    } else {
+        ("Change the tenant as shown above?".to_owned(), "apply")
+    };
+    if terminal.confirm(&question, word) {
+        return Ok(());
+    }
+    Err(CliError::new(
+        Exit::Interrupted,
+        "not-confirmed",
+        "Nothing was changed.",
+        "add --yes where nobody can be asked.",
+    ))
+}

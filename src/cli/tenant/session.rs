@@ -1,0 +1,216 @@
+//! Signed in to the tenant of the settings, for the commands about policies.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cli::connect::connect;
+use crate::cli::interrupt::{Patience, interrupted};
+use crate::cli::output::aside;
+use crate::cli::{CliError, Context, Exit};
+use crate::config::Settings;
+use crate::graph::{Account, Cancel, Graph, GraphEvent};
+use crate::ledger::Ledger;
+use crate::model::{ChangeId, TenantId, UserId};
+use crate::platform::who;
+use crate::tenant::apply::{ApplyError, Hand, Step};
+use crate::tenant::current::Current;
+use crate::tenant::desired::{BUILT_IN, Desired, Problem};
+use crate::tenant::names::{Entry, Names};
+use crate::tenant::people::People;
+use crate::tenant::plan::{Plan, plan};
+use crate::tenant::reach::{OverGraph, Reach as _};
+use crate::tenant::read::{self, NamesError};
+use crate::world::{Clock, Entropy as _, SystemClock, SystemEntropy};
+
+/// Largest file that is read.
+const MOST_BYTES: usize = 1 << 20;
+
+/// A wanted state and the file it came from.
+pub(super) struct File<'a> {
+    pub(super) path: &'a Path,
+    pub(super) desired: Desired,
+}
+
+impl<'a> File<'a> {
+    /// Reads it.
+    pub(super) fn read(path: &'a Path) -> Result<Self, CliError> {
+        let unreadable = |why: String| {
+            let fact = format!("{} can't be read.", path.display());
+            CliError::new(Exit::Usage, "policy-file", fact, "check the name, and that it is UTF-8 text.").because(why)
+        };
+        let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        if bytes.len() > MOST_BYTES {
+            return Err(unreadable(format!("It has {} bytes; no wanted state is that large.", bytes.len())));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+        let desired = Desired::read(text.trim_start_matches('\u{feff}')).map_err(|problems| wrong(path, &problems))?;
+        Ok(Self { path, desired })
+    }
+}
+
+/// Everything that is wrong with a file, a line each.
+pub(super) fn wrong(path: &Path, problems: &[Problem]) -> CliError {
+    let count = if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
+    let fact = format!("{} has {count}; nothing was changed.", path.display());
+    let mut error = CliError::new(
+        Exit::Usage,
+        "policy-file",
+        fact,
+        "correct these and run the same command again; docs/POLICY.md has every member.",
+    );
+    error.causes = problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
+    error
+}
+
+/// A tenant, signed in to.
+pub(super) struct Session {
+    pub(super) settings: Settings,
+    pub(super) tenant: TenantId,
+    pub(super) graph: Graph,
+    pub(super) account: Account,
+    pub(super) clock: Arc<dyn Clock>,
+    cancel: Cancel,
+    _patience: Patience,
+}
+
+/// A plan with what it was made of.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) names: Names,
+    pub(super) current: Current,
+}
+
+impl Session {
+    /// Signs in.
+    pub(super) fn begin(context: &Context<'_>) -> Result<Self, CliError> {
+        let settings = context.settings()?;
+        let named = settings.tenant()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let cancel = Cancel::new();
+        let patience = Patience::with(interrupted(), cancel.clone());
+        let told = Arc::new(|event: GraphEvent| match event {
+            GraphEvent::Throttled { seconds, doing } => {
+                aside(&format!("Graph asks to slow down: {seconds} s, then on with it ({doing})."));
+            }
+            GraphEvent::Retrying { seconds, doing, why } => aside(&format!("{why}; again in {seconds} s ({doing}).")),
+            GraphEvent::Pacing { .. } => {}
+        });
+        let graph = connect(context, &settings, &named, &clock, told, cancel.clone())?;
+        let account = graph.sign_in()?;
+        if let Some(found) = &account.tenant
+            && !found.as_str().eq_ignore_ascii_case(named.id.as_str())
+        {
+            let fact = format!("Signed in to tenant {found}, but the settings name {}.", named.id);
+            let next = "correct tenant.id in the settings, or sign in with another account.";
+            return Err(CliError::new(Exit::Usage, "other-tenant", fact, next));
+        }
+        Ok(Self { tenant: named.id, settings, graph, account, clock, cancel, _patience: patience })
+    }
+
+    /// The tenant's policies.
+    pub(super) fn reach(&self) -> OverGraph<'_> {
+        OverGraph { graph: &self.graph, clock: &*self.clock, cancel: &self.cancel }
+    }
+
+    /// Plans a file against the tenant as it is.
+    pub(super) fn plan(&self, context: &Context<'_>, file: &File<'_>, more: &[String]) -> Result<Planned, CliError> {
+        let mut names = read::names(&self.graph, &file.desired).map_err(|error| match error {
+            NamesError::Problems(problems) => wrong(file.path, &problems),
+            NamesError::Graph(error) => error.into(),
+        })?;
+        let more = more.iter().map(|name| self.graph.find_group(name)).collect::<Result<Vec<_>, _>>()?;
+        context.output.progress("Reading what people can sign in with …");
+        let people = self.people(&file.desired, &names, &more)?;
+        for person in &people.list {
+            names.add_user(&person.id, Entry { id: person.id.clone(), name: person.name.clone() });
+        }
+        for (name, id) in BUILT_IN {
+            names.add_group(id, Entry { id: id.to_owned(), name: format!("the built-in strength {name}") });
+        }
+        context.output.progress("Reading the tenant's policies …");
+        let current = read::current(&self.reach(), &file.desired, &people)?;
+        let plan = plan(&file.desired, &names, &current, &people).map_err(|problems| wrong(file.path, &problems))?;
+        Ok(Planned { plan, names, current })
+    }
+
+    fn people(&self, desired: &Desired, names: &Names, more: &[crate::graph::Group]) -> Result<People, CliError> {
+        let used = if self.settings.ledger.path.exists() {
+            read::key_users(&crate::cli::ledger::to_read(&self.settings)?)?
+        } else {
+            Default::default()
+        };
+        Ok(read::people(&self.graph, desired, names, more, &used)?)
+    }
+
+    /// Who writes.
+    pub(super) fn hand<'a>(
+        &self,
+        reach: &'a OverGraph<'a>,
+        ledger: &'a dyn Ledger,
+        break_glass: Vec<UserId>,
+        watch: &'a dyn Fn(Step<'_>),
+    ) -> Hand<'a> {
+        let account = self.account.object_id.as_ref().map(ToString::to_string).or_else(|| self.account.app_id.clone());
+        Hand {
+            reach,
+            ledger,
+            tenant: self.tenant.clone(),
+            operator: who::operator(),
+            account: account.unwrap_or_default(),
+            break_glass,
+            watch,
+        }
+    }
+
+    /// People that no policy may apply to: those named, and some of each group named.
+    pub(super) fn break_glass(&self, desired: &Desired, names: &Names) -> Result<Vec<UserId>, CliError> {
+        const OF_EACH: usize = 3;
+        let mut found: Vec<UserId> = desired
+            .break_glass
+            .users
+            .iter()
+            .filter_map(|user| names.user(user))
+            .map(|entry| UserId::new(entry.id.clone()))
+            .collect();
+        for group in &desired.break_glass.groups {
+            if let Some(entry) = names.group(group) {
+                found.extend(self.reach().members(&entry.id)?.into_iter().take(OF_EACH));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Six characters that name one application or undoing, and nothing that is misread over a phone.
+pub(super) fn new_change() -> Result<ChangeId, CliError> {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let mut bytes = [0u8; 6];
+    SystemEntropy.fill(&mut bytes)?;
+    // infallible: masked to 0..32
+    Ok(ChangeId::new(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect::<String>()))
+}
+
+impl From<ApplyError> for CliError {
+    fn from(error: ApplyError) -> Self {
+        let fact = crate::cli::error::sentence(&error.to_string());
+        match error {
+            ApplyError::Graph(error) => error.into(),
+            ApplyError::Ledger(error) => error.into(),
+            ApplyError::Moved { differences, .. } => {
+                let next = "run the same command again: it plans anew from what is there now.";
+                let mut shown = Self::new(Exit::Tenant, "tenant-changed", fact, next);
+                shown.causes =
+                    differences.iter().map(|one| format!("{}: {} → {}", one.path, one.old, one.new)).collect();
+                shown
+            }
+            ApplyError::NotThere { change, .. } => {
+                let next = "look at it in the portal; if it is there by now, run the same command again.";
+                Self::new(Exit::Tenant, "not-shown", fact, next)
+                    .because(format!("It stands in the ledger as {change}."))
+            }
+            ApplyError::NoSuch { .. } => {
+                Self::new(Exit::Tenant, "tenant-changed", fact, "run the same command again: it plans anew.")
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Names of groups and people in a file, and the ids they stand for.
+
+use std::collections::BTreeMap;
+
+use super::desired::Who;
+
+/// A group or a person of the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Object id, in lower case.
+    pub id: String,
+    /// As people know it.
+    pub name: String,
+}
+
+/// What the directory said of the names in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    groups: BTreeMap<String, Entry>,
+    users: BTreeMap<String, Entry>,
+}
+
+impl Names {
+    /// A group, by the text in the file.
+    pub fn add_group(&mut self, text: &str, entry: Entry) {
+        self.groups.insert(key(text), entry);
+    }
+
+    /// A person, by the text in the file.
+    pub fn add_user(&mut self, text: &str, entry: Entry) {
+        self.users.insert(key(text), entry);
+    }
+
+    /// Looks a group up by the text in the file.
+    pub fn group(&self, text: &str) -> Option<&Entry> {
+        self.groups.get(&key(text))
+    }
+
+    /// Looks a person up by the text in the file.
+    pub fn user(&self, text: &str) -> Option<&Entry> {
+        self.users.get(&key(text))
+    }
+
+    /// The id that a word stands for; `None` for `all` and `guests`, and for what was not found.
+    pub fn id(&self, who: &Who) -> Option<&str> {
+        match who {
+            Who::All | Who::Guests => None,
+            Who::User(text) => self.user(text).map(|entry| entry.id.as_str()),
+            Who::Group(text) => self.group(text).map(|entry| entry.id.as_str()),
+        }
+    }
+
+    /// What people call this id; the id itself where nobody was asked.
+    pub fn of(&self, id: &str) -> String {
+        let known = self.groups.values().chain(self.users.values()).find(|entry| entry.id.eq_ignore_ascii_case(id));
+        match (known, id) {
+            (Some(entry), _) => entry.name.clone(),
+            (None, "all_users") => "everybody".to_owned(),
+            (None, _) => id.to_owned(),
+        }
+    }
+
+    /// Whether this id has a name here.
+    pub fn knows(&self, id: &str) -> bool {
+        self.groups.values().chain(self.users.values()).any(|entry| entry.id.eq_ignore_ascii_case(id))
+    }
+}
+
+fn key(text: &str) -> String {
+    text.trim().to_lowercase()
+}

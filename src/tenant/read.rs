@@ -1,0 +1,311 @@
+//! Asking a tenant for what a plan needs: the ids of names, the policies as they are, and what people can sign in with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+
+use super::current::Current;
+use super::desired::{Desired, Named, Problem};
+use super::names::{Entry, Names};
+use super::people::{Held, People, Person};
+use super::reach::Reach;
+use super::resource::{Kind, Resource};
+use crate::graph::methods_policy::Audience;
+use crate::graph::{ErrorKind, Graph, GraphError, Group};
+use crate::ledger::{Entry as LedgerEntry, Ledger, LedgerError, TenantEntry};
+use crate::model::{Aaguid, UserId};
+
+/// More people than this are not looked at one by one.
+pub const MOST_PEOPLE: usize = 2000;
+
+/// Why names can't be looked up.
+#[derive(Debug)]
+pub enum NamesError {
+    /// The file names what the directory doesn't have.
+    Problems(Vec<Problem>),
+    /// Graph.
+    Graph(GraphError),
+}
+
+impl From<GraphError> for NamesError {
+    fn from(error: GraphError) -> Self {
+        Self::Graph(error)
+    }
+}
+
+/// The ids of every group and person that a file names; each is asked for once.
+///
+/// # Errors
+/// [`NamesError::Problems`] with every name that is wrong, at its place in the file.
+pub fn names(graph: &Graph, desired: &Desired) -> Result<Names, NamesError> {
+    let mut names = Names::default();
+    let mut problems = Vec::new();
+    for named in desired.named() {
+        match named {
+            Named::Group(_, text) if names.group(text).is_some() => {}
+            Named::User(_, text) if names.user(text).is_some() => {}
+            Named::Group(at, text) => match graph.find_group(text) {
+                Ok(group) => names.add_group(text, Entry { id: group.id, name: group.name }),
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Ambiguous) => {
+                    let what = format!("{}. {}", error.fact(), error.cause());
+                    problems.push(Problem { place: at.place, field: at.field.clone(), what });
+                }
+                Err(error) => return Err(error.into()),
+            },
+            Named::User(at, text) => match graph.find_user(text)? {
+                Some(user) => {
+                    let name = user.upn.as_ref().map_or_else(|| user.id.to_string(), ToString::to_string);
+                    names.add_user(text, Entry { id: user.id.as_str().to_ascii_lowercase(), name });
+                }
+                None => {
+                    let what = format!("the tenant has nobody by the name {text}");
+                    problems.push(Problem { place: at.place, field: at.field.clone(), what });
+                }
+            },
+        }
+    }
+    if problems.is_empty() { Ok(names) } else { Err(NamesError::Problems(problems)) }
+}
+
+/// The policies that a file speaks of. What concerns a plan only by the way (security defaults, device registration) may
+/// be missing where it may not be read.
+///
+/// # Errors
+/// What Graph says of a document that the file speaks of.
+pub fn current(reach: &dyn Reach, desired: &Desired, people: &People) -> Result<Current, GraphError> {
+    let mut current = Current::default();
+    let methods = desired.fido2.is_some()
+        || desired.pass.is_some()
+        || desired.authenticator.is_some()
+        || !desired.plain.is_empty()
+        || desired.campaign.is_some();
+    if methods || !desired.access.is_empty() {
+        current.take_policy(&reach.methods(false)?);
+    }
+    let hardware = desired.plain.iter().any(|plain| plain.method == super::desired::Simple::HardwareOath);
+    let forced = desired.campaign.as_ref().is_some_and(|campaign| campaign.forced.is_some());
+    if hardware || forced || desired.system_preferred.is_some() {
+        current.take_beta_policy(&reach.methods(true)?);
+    }
+    if !desired.access.is_empty() || !desired.strengths.is_empty() {
+        take_all(reach, &mut current, Kind::Strength)?;
+    }
+    if !desired.access.is_empty() || !desired.locations.is_empty() {
+        take_all(reach, &mut current, Kind::Location)?;
+    }
+    if !desired.access.is_empty() {
+        take_all(reach, &mut current, Kind::Access)?;
+    }
+    for (at, needed) in [
+        (Resource::Defaults, desired.security_defaults.is_some()),
+        (Resource::Devices, desired.device_join_mfa.is_some()),
+    ] {
+        if needed || !desired.access.is_empty() {
+            take(reach, &mut current, at, needed)?;
+        }
+    }
+    if let Some(wanted) = &desired.per_person {
+        for person in &people.list {
+            if wanted.mfa.is_some() {
+                take(reach, &mut current, Resource::Mfa(person.id.clone()), true)?;
+            }
+            if wanted.second_factor.is_some() || wanted.system_preferred.is_some() {
+                take(reach, &mut current, Resource::Preference(person.id.clone()), true)?;
+            }
+        }
+    }
+    Ok(current)
+}
+
+/// Everything that can be exported, and what could not be read, in words.
+///
+/// # Errors
+/// When not even the methods policy can be read.
+pub fn everything(reach: &dyn Reach) -> Result<(Current, Vec<String>), GraphError> {
+    let mut current = Current::default();
+    let mut unread = Vec::new();
+    current.take_policy(&reach.methods(false)?);
+    let mut softly = |what: &str, answer: Result<(), GraphError>| match answer {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Refused) => {
+            unread.push(format!("{what}: {}", error.fact()));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    softly("what only beta tells", reach.methods(true).map(|policy| current.take_beta_policy(&policy)))?;
+    softly("authentication strengths", take_all(reach, &mut current, Kind::Strength))?;
+    softly("named locations", take_all(reach, &mut current, Kind::Location))?;
+    softly("Conditional Access", take_all(reach, &mut current, Kind::Access))?;
+    softly("security defaults", take(reach, &mut current, Resource::Defaults, true))?;
+    softly("device registration", take(reach, &mut current, Resource::Devices, true))?;
+    Ok((current, unread))
+}
+
+fn take_all(reach: &dyn Reach, current: &mut Current, kind: Kind) -> Result<(), GraphError> {
+    for document in reach.list(kind)? {
+        if let Some(id) = super::current::id_of(&document) {
+            current.set(kind.of(&id), document);
+        }
+    }
+    Ok(())
+}
+
+fn take(reach: &dyn Reach, current: &mut Current, at: Resource, needed: bool) -> Result<(), GraphError> {
+    match reach.read(&at) {
+        Ok(Some(document)) => current.set(at, document),
+        Ok(None) => {}
+        Err(error) if !needed && error.kind() == ErrorKind::Forbidden => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Names for the ids of groups and people in the documents, as far as the directory tells.
+///
+/// # Errors
+/// When the directory can't be asked at all.
+pub fn names_in(graph: &Graph, current: &Current) -> Result<Names, GraphError> {
+    let mut names = Names::default();
+    let (groups, users) = current.ids();
+    for id in groups {
+        match graph.find_group(&id) {
+            Ok(group) => names.add_group(&id, Entry { id: group.id, name: group.name }),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for id in users {
+        if let Some(user) = graph.find_user(&id)? {
+            let name = user.upn.as_ref().map_or_else(|| user.id.to_string(), ToString::to_string);
+            names.add_user(&id, Entry { id: user.id.as_str().to_ascii_lowercase(), name });
+        }
+    }
+    Ok(names)
+}
+
+/// The people of the groups that a file names, with what they can sign in with.
+///
+/// # Errors
+/// When groups or memberships can't be read. Methods that can't be read are `None`.
+pub fn people(
+    graph: &Graph,
+    desired: &Desired,
+    names: &Names,
+    more: &[Group],
+    used: &BTreeSet<UserId>,
+) -> Result<People, GraphError> {
+    let mut groups: BTreeMap<String, Group> = more.iter().map(|group| (group.id.clone(), group.clone())).collect();
+    let spared: BTreeSet<&str> = desired.break_glass.groups.iter().map(|group| group.value.as_str()).collect();
+    let mut single: BTreeMap<UserId, String> = BTreeMap::new();
+    for named in desired.named() {
+        match named {
+            Named::Group(_, text) if !spared.contains(text) => {
+                if let Some(entry) = names.group(text) {
+                    groups.insert(entry.id.clone(), Group { id: entry.id.clone(), name: entry.name.clone() });
+                }
+            }
+            Named::User(at, text) if !at.field.starts_with("break_glass") => {
+                if let Some(entry) = names.user(text) {
+                    single.insert(UserId::new(entry.id.clone()), entry.name.clone());
+                }
+            }
+            Named::Group(..) | Named::User(..) => {}
+        }
+    }
+    let mut found = single;
+    for group in groups.values() {
+        for user in graph.group_members(group)? {
+            let name = user.upn.as_ref().map_or_else(|| user.id.to_string(), ToString::to_string);
+            found.insert(UserId::new(user.id.as_str().to_ascii_lowercase()), name);
+        }
+    }
+    let total = found.len();
+    let ids: Vec<UserId> = found.keys().take(MOST_PEOPLE).cloned().collect();
+    // Groups that the policies name matter as well: who is in scope today.
+    let mut asked: BTreeSet<String> = groups.keys().cloned().collect();
+    asked.extend(desired.named().into_iter().filter_map(|named| match named {
+        Named::Group(_, text) => names.group(text).map(|entry| entry.id.clone()),
+        Named::User(..) => None,
+    }));
+    if let Ok(policy) = graph.authentication_methods_policy(crate::graph::ApiVersion::V1) {
+        for one in policy.configurations() {
+            asked.extend(one.include().into_iter().chain(one.exclude()).filter_map(|audience| match audience {
+                Audience::Group(id) => Some(id),
+                Audience::Everybody | Audience::User(_) => None,
+            }));
+        }
+    }
+    let memberships = if ids.is_empty() { Vec::new() } else { graph.memberships(&ids, &asked)? };
+    let methods = if ids.is_empty() { Vec::new() } else { graph.methods_of_each(&ids)? };
+    let mut list: Vec<Person> = ids
+        .iter()
+        .zip(memberships)
+        .zip(methods)
+        .map(|((id, groups), methods)| Person {
+            id: id.as_str().to_owned(),
+            name: found.get(id).cloned().unwrap_or_default(),
+            groups,
+            methods: methods.ok().map(|list| list.iter().map(|one| held(&one.document().to_json())).collect()),
+            used_key: used.contains(id),
+        })
+        .collect();
+    list.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(People { scope: scope(&groups, &list, total), list })
+}
+
+fn scope(groups: &BTreeMap<String, Group>, list: &[Person], total: usize) -> String {
+    if list.is_empty() {
+        return "Nobody was looked at: the file names no group with people in it.".to_owned();
+    }
+    let names: Vec<&str> = groups.values().map(|group| group.name.as_str()).collect();
+    let of =
+        if names.is_empty() { "those the file names".to_owned() } else { format!("members of {}", names.join(", ")) };
+    let cut = if total > list.len() { format!(", of {total} in all") } else { String::new() };
+    format!("{} people were looked at{cut}: {of}. Nobody else was.", list.len())
+}
+
+/// What a method of Graph's list is.
+fn held(method: &Value) -> Held {
+    let kind = method["@odata.type"].as_str().unwrap_or("").rsplit('.').next().unwrap_or("");
+    match kind.trim_end_matches("AuthenticationMethod") {
+        "fido2" => {
+            let aaguid = method["aaGuid"].as_str().and_then(Aaguid::parse).unwrap_or(Aaguid::ZERO);
+            let label = ["model", "displayName"].into_iter().find_map(|name| method[name].as_str());
+            let label = label.filter(|label| !label.is_empty()).unwrap_or("without a name");
+            Held::Passkey { aaguid, label: format!("{label} ({aaguid})") }
+        }
+        "temporaryAccessPass" if method["isUsable"] != false => Held::Pass { once: method["isUsableOnce"] == true },
+        // v1.0 does not tell whether the app is set up for phone sign-in: it counts as not.
+        "microsoftAuthenticator" => Held::Authenticator { phone_sign_in: false },
+        "passwordlessMicrosoftAuthenticator" => Held::Authenticator { phone_sign_in: true },
+        "phone" => Held::Phone,
+        "softwareOath" => Held::SoftwareOath,
+        "hardwareOath" => Held::HardwareOath,
+        "email" => Held::Email,
+        "windowsHelloForBusiness" | "platformCredential" => Held::WindowsHello,
+        "password" => Held::Password,
+        _ => Held::Other(kind.to_owned()),
+    }
+}
+
+/// People who are known to have signed in with a key of ours.
+///
+/// # Errors
+/// When the ledger can't be read.
+pub fn key_users(ledger: &dyn Ledger) -> Result<BTreeSet<UserId>, LedgerError> {
+    let mut of_job: BTreeMap<String, UserId> = BTreeMap::new();
+    let mut used = BTreeSet::new();
+    ledger.visit(1, &mut |recorded| {
+        match recorded.entry {
+            LedgerEntry::JobPlanned { job, user, .. } => {
+                of_job.insert(job.as_str().to_owned(), UserId::new(user.as_str().to_ascii_lowercase()));
+            }
+            LedgerEntry::Tenant(TenantEntry::KeyUsed { job, .. }) => used.extend(of_job.get(job.as_str()).cloned()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(used)
+}

@@ -3,6 +3,8 @@
 //! Lays out and writes one PDF of that many letters (1,000 unless told), each with another name, address and PIN, in the
 //! built-in template's languages in turn. No key, no ledger, no printer.
 
+#![allow(clippy::print_stdout, reason = "a benchmark's answer is what it prints")]
+
 use std::time::Instant;
 
 use keybench::handover::letter::{Letter, Template};

@@ -15,7 +15,7 @@ use crate::handover::code::{Code, CodeKind};
 use crate::handover::label::zpl::{Roll, stream};
 use crate::handover::label::{Label, LabelError, LabelSheet, on_sheets, sheet};
 use crate::handover::letter::Letter;
-use crate::handover::paper::{Fonts, write};
+use crate::handover::paper::write;
 use crate::handover::printer::{Kind, Printer, PrinterError};
 use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
 use crate::model::{JobId, KeyRef};
@@ -167,7 +167,6 @@ struct Due {
 
 fn make(context: &Context<'_>, args: &LabelsArgs) -> Result<Exit, CliError> {
     let settings = context.settings()?;
-    let fonts = Fonts::built_in().map_err(|error| wrong(&error.to_string()))?;
     let printer = match (&args.out, args.printer.as_deref().or(settings.handover.label_printer.as_deref())) {
         (Some(_), _) => None,
         (None, Some(text)) => Some(printer(text)?),
@@ -179,8 +178,15 @@ fn make(context: &Context<'_>, args: &LabelsArgs) -> Result<Exit, CliError> {
         }
     };
     let reader = ledger::to_read(&settings)?;
-    let (template, _) = load_template(Some(&settings), None)?;
-    let (due, held) = due(&reader, args, &template.sender, &template.home)?;
+    let (template, fonts) = load_template(Some(&settings), None)?;
+    let (due, mut held) = due(&reader, args, &template.sender, &template.home)?;
+    // A label printer writes with its own font, which is no larger than ours.
+    let (due, unwritten): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|one| one.label.missing(&fonts).is_empty());
+    held.extend(unwritten.into_iter().map(|one| {
+        let missing: String = one.label.missing(&fonts).into_iter().collect();
+        let why = format!("the font can't write {missing}; [fonts] of the letter template names one that can");
+        (one.whose, why)
+    }));
     drop(reader);
     for (whose, why) in &held {
         context.output.warning(&format!("{whose}: {why}."));

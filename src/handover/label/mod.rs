@@ -103,6 +103,20 @@ impl Label {
         }
     }
 
+    /// Characters of the label that the fonts can't write.
+    pub fn missing(&self, fonts: &Fonts) -> Vec<char> {
+        let lines: Vec<&str> = match self {
+            Self::Key { model, serial, .. } => vec![model, serial.as_deref().unwrap_or_default()],
+            Self::Parcel { to, from, .. } => to.iter().map(String::as_str).chain([from.as_str()]).collect(),
+            Self::Reject { model, serial, why } => vec![model, serial.as_deref().unwrap_or_default(), why],
+        };
+        let mut missing: Vec<char> = lines.iter().flat_map(|line| fonts.missing(Style::Bold, line)).collect();
+        missing.extend(lines.iter().flat_map(|line| fonts.missing(Style::Regular, line)));
+        missing.sort_unstable();
+        missing.dedup();
+        missing
+    }
+
     /// Lays the label out into a place.
     ///
     /// # Errors
@@ -209,16 +223,18 @@ fn column(
     loop {
         let mut laid: Vec<(Style, f32, String)> = Vec::new();
         for (style, size, line) in lines.iter().filter(|(_, _, line)| !line.is_empty()) {
-            let size = size * scale;
+            let size = (size * scale).max(LEAST);
             let wide = fonts.width(*style, size, line);
             // A little too wide is made smaller; much too wide is broken.
-            if wide <= place.width * 1.25 || !line.trim().contains(' ') {
-                let fitted = largest(fonts, *style, size, LEAST, place.width, line)?;
+            if wide <= place.width * 1.25
+                && let Ok(fitted) = largest(fonts, *style, size, LEAST, place.width, line)
+            {
                 laid.push((*style, fitted, (*line).clone()));
                 continue;
             }
             let mut broken: Vec<String> = Vec::new();
-            for word in line.split_whitespace() {
+            for word in line.split_whitespace().flat_map(|word| halved(fonts, *style, size, place.width, word)) {
+                let word = word.as_str();
                 match broken.last_mut() {
                     Some(last) if fonts.width(*style, size, &format!("{last} {word}")) <= place.width => {
                         last.push(' ');
@@ -247,6 +263,13 @@ fn column(
             return Err(LabelError::TooSmall(first));
         }
     }
+}
+
+/// A word that is much wider than its place, in parts: some keys have serial numbers of 32 characters.
+fn halved(fonts: &Fonts, style: Style, size: f32, width: f32, word: &str) -> Vec<String> {
+    let parts = (fonts.width(style, size, word) / (width * 1.25).max(1.0)).ceil().clamp(1.0, 8.0) as usize;
+    let letters: Vec<char> = word.chars().collect();
+    letters.chunks(letters.len().div_ceil(parts).max(1)).map(|part| part.iter().collect()).collect()
 }
 
 /// Labels on sheets, from the `start`-th place of the first one on (from 0). `shift` moves everything, for printers that pull

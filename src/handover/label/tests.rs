@@ -13,6 +13,11 @@ pub(super) fn labels() -> Vec<Label> {
     vec![
         Label::Key { code: code(CodeKind::Key), model: "YubiKey 5 NFC".into(), serial: Some("19283746".into()) },
         Label::Key { code: code(CodeKind::Key), model: "Security Key NFC by Yubico".into(), serial: None },
+        Label::Key {
+            code: code(CodeKind::Key),
+            model: "Nitrokey 3".into(),
+            serial: Some("6B657962656E63682D73696D00030009".into()),
+        },
         Label::Parcel {
             code: code(CodeKind::Parcel),
             to: [
@@ -89,9 +94,18 @@ fn zpl_has_one_format_a_label_and_no_code_on_a_reject() {
     let roll = zpl::Roll { width: 70.0, height: 38.0, dots: 8 };
     let text = zpl::stream(&fonts, &labels(), &roll).expect("a stream");
     let formats: Vec<&str> = text.split("^XA").skip(1).collect();
-    assert_eq!(formats.len(), 4);
+    assert_eq!(formats.len(), 5);
     let pictures: Vec<usize> = formats.iter().map(|format| format.matches("^GFA").count()).collect();
-    assert_eq!(pictures, [2, 2, 2, 0]);
-    assert!(formats[3].contains("REJECT") && formats[2].contains("Straße des 17. Juni 135"), "{}", formats[2]);
+    assert_eq!(pictures, [2, 2, 2, 2, 0]);
+    assert!(formats[4].contains("REJECT") && formats[3].contains("Straße des 17. Juni 135"), "{}", formats[3]);
     assert!(formats.iter().all(|format| format.contains("^CI28") && format.trim_end().ends_with("^XZ")));
+}
+
+#[test]
+fn what_the_font_lacks_is_told() {
+    let fonts = Fonts::built_in().expect("fonts");
+    assert!(labels().iter().all(|label| label.missing(&fonts).is_empty()));
+    let to = vec!["佐藤".to_owned(), "1 Main St".to_owned()];
+    let label = Label::Parcel { code: code(CodeKind::Parcel), to, from: String::new() };
+    assert_eq!(label.missing(&fonts), ['佐', '藤']);
 }

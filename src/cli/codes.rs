@@ -222,7 +222,6 @@ const OURS: &[Code] = &[
     code(About::Command, "sim-outside-loopback", "Simulated keys may register with a simulated tenant on this machine only.", "Point graph_url and login_url at `keybench sim tenant`."),
     code(About::Command, "no-pin", "No PIN was given for a key that needs one.", "Type it at a terminal."),
     code(About::Command, "no-such-batch", "The ledger knows no batch of this name.", "`keybench status --json` names the batches."),
-    code(About::Command, "no-such-user", "The tenant has nobody by this name.", "Check the spelling and the tenant."),
     code(About::Command, "no-keyring", "There is no system keyring to keep a sign-in in, or it is locked.", "Unlock or install one, or go without: each command signs in when it needs to."),
     code(About::Command, "interrupted", "Ctrl-C. What was in flight is finished or parked.", "Run the same command again."),
 

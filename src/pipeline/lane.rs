@@ -366,7 +366,7 @@ impl<'b, 'w> Lane<'b, 'w> {
                 bench.ahead.nudge();
                 let due = Progress::TakeOut { port: self.port.clone(), job: job.clone(), upn: upn.clone() };
                 if self.see_out(hand, &job, &upn, &due, stay) == Left::Unknown {
-                    bench.touches.expect(&job);
+                    bench.touches.expect_back(&job);
                     bench.out.ledger.release(&journey.claim)?;
                 } else {
                     self.note_taken(&job, &journey.state, stay)?;

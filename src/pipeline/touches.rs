@@ -111,7 +111,7 @@ impl Touches {
     }
 
     /// A finished key left before it was known which it is: it has to be put in once more.
-    pub fn expect(&self, job: &JobId) {
+    pub fn expect_back(&self, job: &JobId) {
         self.lock().expected.insert(job.clone());
     }
 
@@ -220,7 +220,7 @@ mod tests {
     fn a_key_is_expected_back_once() {
         let touches = Touches::default();
         assert!(touches.all_known());
-        touches.expect(&job(1));
+        touches.expect_back(&job(1));
         assert_eq!(touches.expected(), [job(1)]);
         assert!(touches.came_back(&job(1)) && !touches.came_back(&job(1)));
         assert!(touches.all_known());

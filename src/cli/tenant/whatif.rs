@@ -21,11 +21,12 @@ const SHAREPOINT: &str = "00000003-0000-0ff1-ce00-000000000000";
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench tenant whatif kim@contoso.com --country NL
-  keybench tenant whatif kim@contoso.com --aaguid 2fc0579f-8113-47ea-b116-bb5a8db9202a --address 203.0.113.10
+  keybench tenant whatif kim@contoso.com --address 203.0.113.10 \\
+      --aaguid 2fc0579f-8113-47ea-b116-bb5a8db9202a
   keybench tenant whatif kim@contoso.com --app All --all --json
 
-Nothing is changed, and nobody signs in. Say where people will be: without country and address, a policy
-that depends on the place can't be decided.")]
+Nothing is changed, and nobody signs in. Say where people will be: without country and address, a
+policy that depends on the place can't be decided.")]
 pub struct WhatIfArgs {
     /// User principal name or object id
     #[arg(value_name = "USER")]

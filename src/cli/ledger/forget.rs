@@ -15,8 +15,8 @@ use crate::world::Operator as _;
 #[command(after_long_help = "Examples:
   keybench ledger forget kim@contoso.com --reason \"left on 1 March\"
 
-Name, address, sealed PINs and registration records go, from the mirror as well; what happened stays,
-under the object id. The chain still verifies. Older backups keep what they have.")]
+Name, address, sealed PINs and registration records go, from the mirror as well; what happened
+stays, under the object id. The chain still verifies. Older backups keep what they have.")]
 pub struct ForgetArgs {
     /// Whom: UPN, or object id in the directory
     #[arg(value_name = "UPN|ID")]

@@ -23,8 +23,8 @@ use crate::tenant::adoption::{Adoption, Standing, Tally, kind_in_words};
   keybench report adoption --group \"Key holders\" --html adoption.html --csv adoption.csv
 
 The HTML is one file that asks for nothing else, for a screen, a phone or paper. Both files hold
-people's names, so only this account can read them. What Microsoft does not tell (without Entra ID P1
-the registration report) is shown as unknown, never as a no. Uses Microsoft Graph's beta for last uses.")]
+people's names, so only this account can read them. What Microsoft does not tell (without Entra ID
+P1 the registration report) is shown as unknown, never as a no. Last uses are from Graph's beta.")]
 pub struct AdoptionArgs {
     /// The people of this batch
     #[arg(long, value_name = "BATCH", required_unless_present = "group", conflicts_with = "group")]

@@ -5,6 +5,7 @@
 //! `provision` does the main job on it, against a simulated tenant, and leaves a bench behind whose custodian opens the PIN.
 
 use std::fs;
+#[cfg(feature = "sim")]
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -125,6 +126,7 @@ fn find(ports: &dyn KeyPorts, port: &str) -> Result<PluggedKey, CliError> {
     })
 }
 
+#[cfg(feature = "sim")]
 fn unwritable(path: &Path, cause: &dyn std::fmt::Display) -> CliError {
     let fact = format!("{} can't be written.", path.display());
     CliError::new(Exit::Usage, "unwritable", fact, "name another file with --out.").because(cause.to_string())

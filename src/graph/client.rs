@@ -469,7 +469,7 @@ impl Graph {
     }
 
     /// One attempt, whatever comes of it.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "sim"))]
     pub(super) fn exchange_once_for_test(&self, request: &Request) -> Result<Value, GraphError> {
         let token = self.0.tokens.bearer(&TokenNeed::Any)?;
         let answer = http::send(&self.0.http, request, &token.secret).map_err(|none| none.error)?;

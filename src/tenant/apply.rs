@@ -1,7 +1,7 @@
 //! Carrying a plan out: intent, write, read back, compare, outcome.
 //!
 //! Promise: every write stands in the ledger before it is sent, with the document as it was; it counts as done only when a
-//! read shows it. A write that was cut off is settled by reading, before anything else is written ([`settle`]).
+//! read shows it. A write that was cut off is settled by reading, before anything else is written ([`Hand::settle`]).
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;

@@ -62,7 +62,7 @@ impl Bench {
         let recipient = bench.keybench(&["escrow", "keygen", "--out", &bench.identity()], PATIENCE)?.good()?;
         let settings = format!(
             "[tenant]\nid = {:?}\nclient_id = {:?}\nauth = \"secret\"\ngraph_url = {:?}\nlogin_url = {:?}\n\n\
-             [escrow]\nrecipients = [{:?}]\n\n[ledger]\nurl = \"sqlite:ledger.db\"\n\n[bench]\nname = \"trial\"\n\n{settings}\n",
+             [escrow]\nrecipients = [{:?}]\n\n[ledger]\nurl = \"sqlite:ledger.db\"\n\n[bench]\nname = \"trial\"\ntouch_gap_ms = 0\n\n{settings}\n",
             text(&told, "tenant_id")?,
             text(&told, "client_id")?,
             bench.graph,

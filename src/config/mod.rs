@@ -192,6 +192,9 @@ pub struct BenchSettings {
     pub never: Vec<Serial>,
     /// Refuse keys that are on no supplier's list. Default: no.
     pub only_expected: bool,
+    /// Two touches of blinking keys closer together than this may have been meant the other way round. Default: a second;
+    /// zero where no hand can mix keys up, e.g. on a rig with an actuator a port.
+    pub touch_gap: std::time::Duration,
     /// A label is due for every finished key. Default: yes.
     pub label: bool,
     /// What a key is called in the tenant: `{model}`, `{serial}` and `{date}` are filled in.

@@ -37,7 +37,7 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
     ("pin", &["length", "alphabet", "force_change", "minimum", "first_device"]),
     ("escrow", &["recipients", "second_recipients", "dual"]),
     ("ledger", &["url", "mirror"]),
-    ("bench", &["name", "never", "only_expected", "label", "key_name", "mds"]),
+    ("bench", &["name", "never", "only_expected", "touch_gap_ms", "label", "key_name", "mds"]),
     (
         "handover",
         &[

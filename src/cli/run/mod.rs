@@ -174,7 +174,7 @@ pub struct Asked<'a> {
 /// Why it did not start, or had to stop.
 pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<Exit, CliError> {
     let prepared = prepare(context, args)?;
-    let mut bounds = Bounds::default();
+    let mut bounds = Bounds { touches_apart: prepared.settings.bench.touch_gap, ..Bounds::default() };
     if let Some(minutes) = args.idle {
         bounds.idle = Duration::from_secs(u64::from(minutes) * 60);
     }

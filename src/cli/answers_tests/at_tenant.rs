@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::assert_fits;
 use crate::cli::login::tests::desk as browser;
 use crate::cli::testing::Desk;
+use crate::ledger::{Append, Entry, Ledger as _, TenantEntry};
+use crate::model::{ChangeId, TenantId};
 use crate::sim::tenant::spec::Premium;
 use crate::sim::tenant::{PersonSpec, RunningTenant, TenantSpec, start};
 
@@ -95,8 +97,7 @@ fn policies(stage: &mut Stage<'_>) {
     stage.play(&desk, &["people", "group", "create", "Nobody's", "--dry-run"]);
     stage.play(&desk, &["people", "group", "create", "Nobody's"]);
     stage.play(&desk, &["tenant", "plan", "@pilot.toml"]);
-    let lose = json!({ "on": "policyChange", "times": 1, "then": "lose" });
-    tenant.add_fault(serde_json::from_value(lose).expect("a rule")).expect("a fault");
+    cut_off(&desk, &tenant);
     let apply = ["tenant", "apply", "@pilot.toml", "--yes", "--accept-locked-out", "1"];
     stage.play(&desk, &apply);
     desk.write(
@@ -109,6 +110,21 @@ fn policies(stage: &mut Stage<'_>) {
     stage.play(&desk, &["tenant", "confirm"]);
     stage.play(&desk, &["tenant", "confirm", "sspr-scope", "done"]);
     stage.play(&desk, &["tenant", "whatif", KIM, "--country", "NL"]);
+}
+
+/// A write that an earlier command began and did not live to settle.
+fn cut_off(desk: &Desk, tenant: &RunningTenant) {
+    let open = TenantEntry::ChangeIntended {
+        change: ChangeId::new("CUTOFF.1"),
+        tenant: TenantId::new(&tenant.tenant_id),
+        area: "security-defaults".into(),
+        call: "PATCH /v1.0/policies/identitySecurityDefaultsEnforcementPolicy".into(),
+        before: None,
+        sent: None,
+        operator: "operator".into(),
+        account: "account".into(),
+    };
+    desk.ledger().append(Append::entry(Entry::Tenant(open))).expect("kept");
 }
 
 fn accounts(stage: &mut Stage<'_>) {

@@ -65,7 +65,7 @@ impl Stage {
         );
         desk.write(
             "pilot.toml",
-            "security_defaults = false\n[break_glass]\ngroups = [\"Break glass\"]\n[fido2]\nstate = \"on\"\ninclude = [\"Keys\"]\n\
+            "security_defaults = false\n[break_glass]\ngroups = [\"Break glass\"]\n[fido2]\nstate = \"on\"\ninclude = [\"Keys\", \"Break glass\"]\n\
              [temporary_access_pass]\nstate = \"on\"\ninclude = [\"all\"]\nminutes = 90\n[per_person]\npeople = [\"Keys\"]\nmfa = \"enforced\"\n\
              [[strength]]\nname = \"Key or pass\"\nallow = [\"fido2\", \"temporaryAccessPassOneTime\"]\n\
              [[conditional_access]]\nname = \"Register\"\non = \"register-security-info\"\nstrength = \"Key or pass\"\n\

@@ -20,8 +20,10 @@ use super::say::say;
 use crate::pipeline::progress::{Progress, Watcher};
 use crate::world::Clock;
 
-/// How often times are redrawn when nothing happens.
-const REDRAW: Duration = Duration::from_millis(200);
+/// While nothing happens only the times change, all of them at once ([`super::draw`]): until then there is nothing to draw.
+fn until_they_change(now: Duration) -> Duration {
+    Duration::from_secs(1) - Duration::from_nanos(u64::from(now.subsec_nanos()))
+}
 
 enum Message {
     Happened(Box<Progress>, Duration),
@@ -90,7 +92,7 @@ fn paint(
 ) {
     let mut open = true;
     while open {
-        let mut next = messages.recv_timeout(REDRAW);
+        let mut next = messages.recv_timeout(until_they_change(clock.monotonic()));
         // Take everything that is there before drawing once.
         loop {
             match next {

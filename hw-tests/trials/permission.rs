@@ -1,5 +1,5 @@
-//! Another account: without a udev rule it learns why it can't open the keys and what to do; with the shipped rule, started by systemd's
-//! own udev, it works, also for keys that come later.
+//! Another account: without a udev rule it learns why it can't open the keys and what to do; with the rule that our package installs, under
+//! systemd's own udev, it works, also for keys that come later.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -98,12 +98,19 @@ fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
     // `/lib` may be a link there and a folder here.
     let unpack = "tar -c . | tar -x -C / --keep-directory-symlink";
     run(Command::new("sh").args(["-c", unpack]).current_dir(&udev), PATIENCE)?.good()?;
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/linux/70-keybench.rules");
-    let rule = fs::read_to_string(shipped).map_err(|error| error.to_string())?;
+    // The package as a newcomer builds and installs it; then the group's line is switched on, as packaging/README.md says.
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/linux");
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut deb = Command::new(packaging.join("deb"));
+    let package = run(deb.arg("--out").arg(folder.path()).arg(&rig.keybench), PATIENCE)?.good()?;
+    run(Command::new("dpkg-deb").args(["--extract", package.trim(), "/"]), PATIENCE)?.good()?;
+    let installed = run(Command::new("/usr/bin/keybench").arg("--version"), PATIENCE)?.good()?;
+    ensure(installed.starts_with("keybench "), || format!("the installed program says {installed}"))?;
+    let rules = Path::new("/usr/lib/udev/rules.d/70-keybench.rules");
+    let rule = fs::read_to_string(rules).map_err(|error| format!("{}: {error}", rules.display()))?;
     let switched = rule.replace("#ENV{ID_SECURITY_TOKEN}", "ENV{ID_SECURITY_TOKEN}");
     ensure(switched != rule, || "the rule has no line for a group".to_owned())?;
-    fs::create_dir_all("/etc/udev/rules.d").map_err(|error| error.to_string())?;
-    fs::write("/etc/udev/rules.d/70-keybench.rules", switched).map_err(|error| error.to_string())?;
+    fs::write(rules, switched).map_err(|error| error.to_string())?;
     let groups = fs::read_to_string("/etc/group").map_err(|error| error.to_string())?;
     fs::write("/etc/group", format!("{groups}keybench:x:{GROUP}:\n")).map_err(|error| error.to_string())?;
     let daemon = Live::start(&mut Command::new("/lib/systemd/systemd-udevd"))?;
@@ -131,5 +138,5 @@ fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
     // The folder goes back to who looks into it now: keybench reads no settings of others.
     run(Command::new("chown").args(["-R", "0:0"]).arg(&folder), PATIENCE)?.good()?;
     inspect(&bench, &mut keys, 1)?;
-    Ok("provisioned by an account of the group, the key plugged in later".to_owned())
+    Ok("package built and unpacked; provisioned by an account of the group, the key plugged in later".to_owned())
 }

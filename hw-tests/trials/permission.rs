@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::Trial;
 use crate::rig::bench::{Bench, PATIENCE};
 use crate::rig::inspect::inspect;
@@ -38,16 +40,18 @@ const GROUP: u32 = 4711;
 fn without_a_rule(rig: &Rig) -> Result<String, String> {
     let mut keys = Keys::plugged(rig, 1)?;
     let node = keys.node(1)?;
-    let list = |json: bool| {
+    let as_nobody = |words: &[&str]| {
         let mut command = Command::new(&rig.keybench);
-        command
-            .args(["key", "info"])
-            .args(json.then_some("--json"))
-            .uid(NOBODY)
-            .gid(NOBODY)
-            .current_dir("/")
-            .env("HOME", "/");
+        command.args(words).uid(NOBODY).gid(NOBODY).current_dir("/").env("HOME", "/").env_remove("KEYBENCH_CONFIG");
         run(&mut command, PATIENCE)
+    };
+    let list = |json: bool| as_nobody(if json { &["key", "info", "--json"] } else { &["key", "info"] });
+    // The doctor's word on the keys: verdict and evidence, from the check that begins so.
+    let doctor = |name: &str| {
+        let told = as_nobody(&["doctor", "--offline", "--json"])?.stdout;
+        let mut checks = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let check = checks.find(|check| check["name"].as_str().is_some_and(|found| found.starts_with(name)));
+        check.ok_or_else(|| format!("the doctor says nothing of {name}: {told}"))
     };
     fs::set_permissions(&node, fs::Permissions::from_mode(0o600)).map_err(|error| error.to_string())?;
     let refused = list(false)?;
@@ -60,12 +64,27 @@ fn without_a_rule(rig: &Rig) -> Result<String, String> {
     ensure(!refused.stderr.contains("no key"), || {
         format!("a key that may not be opened is no missing key: {}", refused.stderr)
     })?;
+    let said = doctor("key in port")?;
+    ensure(
+        said["verdict"] == "fail" && said["next"].as_str().is_some_and(|next| next.contains("70-keybench.rules")),
+        || format!("the doctor on a key without the right: {said}"),
+    )?;
     fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).map_err(|error| error.to_string())?;
     let told = list(true)?.good()?;
     ensure(told.contains("30000001"), || format!("with the right: {told}"))?;
+    // The kernel has the key and nobody made its node, as in a container.
+    fs::remove_file(&node).map_err(|error| error.to_string())?;
+    let said = doctor("key in port")?;
+    ensure(said["evidence"].as_str().is_some_and(|why| why.contains("no-node")), || {
+        format!("the doctor on a key without a node: {said}")
+    })?;
     drop(keys);
+    let said = doctor("keys")?;
+    ensure(said["evidence"].as_str().is_some_and(|why| why.contains("none in any port: this is a")), || {
+        format!("the doctor in a machine that is no real one: {said}")
+    })?;
     late(rig)?;
-    Ok("refused with the reason, let in with the right, also when that comes late".to_owned())
+    Ok("no right, no node, no key: each with its reason; let in with the right, also when that comes late".to_owned())
 }
 
 /// The right comes long after the key: it need not be taken out and put back for that.

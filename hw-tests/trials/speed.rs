@@ -334,9 +334,11 @@ fn in_parallel(rig: &Rig) -> Result<(f64, f64), String> {
 fn waiting(rig: &Rig) -> Result<(Cost, Cost), String> {
     const KEYS: usize = 16;
     let bench = Bench::new(rig, KEYS + 1, "")?;
-    let mut keys = Keys::plugged(rig, KEYS)?;
+    let mut keys = Keys::start(rig, KEYS, &["--unplugged"])?;
     keys.ask("touch 1 at-once")?;
     let mut bench_run = bench.run(&bench.roster("people.csv", 0..=KEYS)?)?;
+    bench_run.until("started", PATIENCE)?;
+    keys.ask("plug 1")?;
     let take_out = |keys: &mut Keys, event: &Value| {
         keys.ask(&format!("unplug {}", event["port"].as_str().unwrap_or_default().trim_start_matches("sim-"))).map(drop)
     };
@@ -344,7 +346,7 @@ fn waiting(rig: &Rig) -> Result<(Cost, Cost), String> {
     take_out(&mut keys, &first)?;
     keys.ask("fresh 1")?;
     keys.ask("touch all hand")?;
-    keys.ask("plug 1")?;
+    keys.ask("plug all")?;
     // Until everything is done that needs no hand.
     while bench_run.next(Duration::from_secs(5)).is_some() {}
     let blinking = (1..=KEYS).filter_map(|key| keys.blinks(key).ok()).filter(|blinks| *blinks).count();

@@ -186,7 +186,13 @@ impl<D: PacketDevice> Channel<D> {
             if silence >= self.limits.idle {
                 return Err(TransportError::Silent { waited: silence });
             }
-            let Some(packet) = self.device.read(LOOK.min(self.limits.idle - silence))? else { continue };
+            // Whichever ends first.
+            let left = match stopping {
+                Some((_, since)) => self.limits.grace.saturating_sub(now.saturating_sub(since)),
+                None => overall.saturating_sub(now.saturating_sub(started)),
+            };
+            let look = LOOK.min(self.limits.idle - silence).min(left);
+            let Some(packet) = self.device.read(look)? else { continue };
             let packet = AnyPacket::read(&packet);
             if packet.channel() != self.id {
                 continue;

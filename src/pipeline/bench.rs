@@ -3,7 +3,7 @@
 //! The bench only hands out work and watches for the end. Failure of one key never reaches another lane; what concerns all
 //! of them (the tenant, the ledger, the operator's Ctrl-C) goes through the [`Gate`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -170,6 +170,8 @@ pub struct Bench<'w> {
     broken: Mutex<Option<DriveError>>,
     /// Monotonic time at which anything last happened at the ports, in milliseconds.
     last_stir: AtomicU64,
+    /// Jobs of which was told that they are set aside, and which nobody has gone on with.
+    told_parked: Mutex<HashSet<JobId>>,
     first_plug: Mutex<Option<Duration>>,
     last_unplug: Mutex<Option<Duration>>,
 }
@@ -234,6 +236,7 @@ impl<'w> Bench<'w> {
             totals: Totals::default(),
             broken: Mutex::new(None),
             last_stir: AtomicU64::new(0),
+            told_parked: Mutex::default(),
             first_plug: Mutex::new(None),
             last_unplug: Mutex::new(None),
         }
@@ -246,6 +249,12 @@ impl<'w> Bench<'w> {
 
     /// Tells whoever watches.
     pub fn tell(&self, progress: &Progress) {
+        let told = || self.told_parked.lock().unwrap_or_else(PoisonError::into_inner);
+        match progress {
+            Progress::Parked { job, .. } => drop(told().insert(job.clone())),
+            Progress::Assigned { job, .. } => drop(told().remove(job)),
+            _ => {}
+        }
         self.out.watcher.on(progress);
     }
 
@@ -468,7 +477,9 @@ impl<'w> Bench<'w> {
             _ => "interrupted",
         };
         let parked = self.queue().park_the_rest(code);
-        for (job, person, port) in parked {
+        let told = std::mem::take(&mut *self.told_parked.lock().unwrap_or_else(PoisonError::into_inner));
+        // Whoever was set aside with a reason of their own has been told of.
+        for (job, person, port) in parked.into_iter().filter(|(job, ..)| !told.contains(job)) {
             let code = code.to_owned();
             self.tell(&Progress::Parked { job, upn: person.upn.to_string(), port, code });
         }

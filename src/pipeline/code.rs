@@ -54,11 +54,7 @@ pub const CODES: &[Meaning] = &[
         "The key makes no credentials by PIN (noMcGaPermissionsWithClientPin): it wants its owner's fingerprint.",
         "Let the person register this key themselves with a Temporary Access Pass.",
     ),
-    key(
-        "no-hmac-secret",
-        "The key lacks hmac-secret, which Windows needs to unlock offline.",
-        "Use another model, or allow it with `[keys] require_hmac_secret = false`.",
-    ),
+    key("no-hmac-secret", "The key lacks hmac-secret, which Windows needs to unlock offline.", "Use another model."),
     key("no-es256", "The key offers none of the algorithms that the tenant accepts.", "Use another model."),
     key("key-full", "The key has no room for another passkey.", RESET),
     key("pin-blocked", "The key's PIN is blocked: all its tries are used up.", RESET),

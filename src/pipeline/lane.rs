@@ -409,6 +409,9 @@ impl<'b, 'w> Lane<'b, 'w> {
                 drop(hand);
                 let place = if journey.state.is_open() { Place::KeyAway } else { Place::Waiting };
                 give_back(journey.state.clone(), place);
+                // "Not now" has the reason for which all lanes wait.
+                let paused = bench.gate.paused().filter(|_| code == "tenant-down");
+                let code = paused.map_or(code, |pause| pause.code);
                 bench.tell(&Progress::Parked { job, upn, port: Some(self.port.clone()), code });
                 self.wait_until_out(stay);
             }

@@ -106,11 +106,12 @@ struct Release<'a> {
 
 impl Release<'_> {
     fn one(&self, job: &JobId, parcel: &Parcel, args: &ReleaseArgs) -> Result<(), CliError> {
-        let person = match self.ledger.job(job)? {
+        let line = self.ledger.job(job)?;
+        let person = match &line {
             Some(line) => self.ledger.person(&line.user)?,
             None => None,
         };
-        let rules = self.rules(person.as_ref());
+        let rules = self.rules(person.as_ref(), line.map_or(1, |line| line.ordinal));
         let operator = who::operator();
         let by_letter = args.channel == Channel::Letter;
         may_release(parcel, &rules, &[self.by, &operator], by_letter, SystemClock::new().now())
@@ -144,9 +145,10 @@ impl Release<'_> {
     }
 
     /// A letter's life depends on where it goes.
-    fn rules(&self, person: Option<&Person>) -> Rules {
+    fn rules(&self, person: Option<&Person>, ordinal: u32) -> Rules {
         let settings = &self.settings.handover;
-        let country = person.and_then(|person| person.address.as_ref()).and_then(|address| address.country.as_deref());
+        let address = person.and_then(|person| person.address_for(ordinal));
+        let country = address.and_then(|address| address.country.as_deref());
         let abroad = match (&settings.country, country) {
             (Some(ours), Some(theirs)) => !ours.eq_ignore_ascii_case(theirs),
             _ => false,

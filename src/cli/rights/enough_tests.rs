@@ -20,6 +20,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("whoami", "tells what is missing instead of needing it"),
     ("tenant app", "prints, or runs Microsoft's tool"),
     ("tenant first-contact", "takes a key in a port"),
+    ("activate", "the walk from bench to hand plays it"),
     ("lost", "the walk from bench to hand plays it"),
     ("replace", "the walk from bench to hand plays it"),
     ("return", "the walk from bench to hand plays it"),

@@ -35,7 +35,7 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pin", &["length", "alphabet", "force_change", "minimum", "first_device"]),
-    ("escrow", &["recipients", "second_recipients", "dual"]),
+    ("escrow", &["recipients", "second_recipients", "dual", "show_seconds"]),
     ("ledger", &["url", "mirror"]),
     ("bench", &["name", "never", "only_expected", "touch_gap_ms", "label", "key_name", "mds"]),
     (
@@ -46,6 +46,8 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
             "letter_days",
             "letter_days_abroad",
             "hook",
+            "mail_from",
+            "pin_to_manager",
             "template",
             "printer",
             "label_printer",

@@ -150,6 +150,7 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
         TenantEntry::PersonCreated { tenant, user, sent: None, by: by.clone(), request },
         TenantEntry::KeyUsed { job: job.clone(), at },
     ];
+    let someone = super::super::conformance::user(2);
     let handover_entries = [
         HandoverEntry::LetterClaimed {
             job: job.clone(),
@@ -179,6 +180,60 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
         HandoverEntry::KeyReturned { job: job.clone(), attempt: 1, blank: true, by: "op".into() },
         HandoverEntry::ReplacementWanted { job: job.clone(), attempt: 2, code: "lost".into() },
         HandoverEntry::StockExpected { list: document, count: 1, by: "op".into() },
+        HandoverEntry::StockReceived { list: document, count: 1, by: "op".into() },
+        HandoverEntry::NoticeIntended {
+            job: job.clone(),
+            attempt: 1,
+            channel: "mail".into(),
+            reason: String::new(),
+            by: "op".into(),
+        },
+        HandoverEntry::NoticeSent {
+            job: job.clone(),
+            attempt: 1,
+            channel: "mail".into(),
+            request: Some("request".into()),
+        },
+        HandoverEntry::NoticeFailed { job: job.clone(), attempt: 1, code: "graph-forbidden".into() },
+        HandoverEntry::ReleaseIntended {
+            job: job.clone(),
+            attempt: 1,
+            channel: "manager".into(),
+            to: someone.clone(),
+            by: "op".into(),
+        },
+        HandoverEntry::ReleaseFailed { job: job.clone(), attempt: 1, code: "graph-forbidden".into() },
+        HandoverEntry::SelfPacked {
+            parcel: "7H2KQ".into(),
+            tenant: TenantId::new("tenant"),
+            user: someone.clone(),
+            what: crate::ledger::SelfParcel::Token { serial: "1234567".into() },
+            seen_by: "serial".into(),
+            tracking: None,
+            by: "op".into(),
+        },
+        HandoverEntry::SelfRegistered {
+            parcel: "7H2KQ".into(),
+            user: someone.clone(),
+            method: MethodId::new("method"),
+            created: at,
+            named: false,
+            by: "op".into(),
+        },
+        HandoverEntry::SelfActivated {
+            parcel: "7H2KQ".into(),
+            user: someone.clone(),
+            method: MethodId::new("method"),
+            by: "op".into(),
+        },
+        HandoverEntry::SelfEnded {
+            parcel: "7H2KQ".into(),
+            user: someone,
+            method: Some(MethodId::new("method")),
+            code: "lost".into(),
+            reason: "post".into(),
+            by: "op".into(),
+        },
         HandoverEntry::CustodyGiven { file: document, jobs: 1, by: "op".into() },
         HandoverEntry::CustodyPartner { desk: desk.clone(), signer: "0123456789abcdef".into(), by: "op".into() },
         HandoverEntry::CustodyTaken { job: job.clone(), desk: desk.clone(), upto: 7, entries: 2 },
@@ -264,11 +319,21 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::ReplacementWanted { .. } => 55,
             HandoverEntry::StockExpected { .. } => 56,
             HandoverEntry::AddressesImported { .. } => 60,
+            HandoverEntry::StockReceived { .. } => 61,
+            HandoverEntry::NoticeIntended { .. } => 62,
+            HandoverEntry::NoticeSent { .. } => 63,
+            HandoverEntry::NoticeFailed { .. } => 64,
+            HandoverEntry::ReleaseIntended { .. } => 65,
+            HandoverEntry::ReleaseFailed { .. } => 66,
+            HandoverEntry::SelfPacked { .. } => 67,
+            HandoverEntry::SelfRegistered { .. } => 68,
+            HandoverEntry::SelfActivated { .. } => 69,
+            HandoverEntry::SelfEnded { .. } => 70,
         },
     }
 }
 
-const KINDS: usize = 61;
+const KINDS: usize = 71;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 

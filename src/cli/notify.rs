@@ -28,6 +28,7 @@ use crate::model::{BatchId, JobId, Person, Secret, UserId};
   keybench notify                                    everybody who was not told yet, by mail
   keybench notify --batch spring --dry-run
   keybench notify kim@contoso.com --text             the text on stdout, to send it yourself
+  keybench notify kim@contoso.com --text --dry-run   the same, only to be looked at
   keybench notify kim@contoso.com --again --reason \"bounced\"
 
 The text is the letter template's (`notice`), in the person's language. A person's mail leaves from
@@ -74,6 +75,14 @@ struct Due {
     notice: Notice,
 }
 
+impl Due {
+    /// As somebody would send it.
+    fn in_words(&self) -> String {
+        let (person, notice) = (&self.person, &self.notice);
+        format!("To: {} <{}>\nSubject: {}\n\n{}", person.display_name, person.upn, notice.subject, notice.text)
+    }
+}
+
 /// Everybody who was looked at.
 #[derive(Default)]
 struct Looked {
@@ -112,7 +121,10 @@ pub(super) fn run(context: &Context<'_>, args: &NotifyArgs) -> Result<Exit, CliE
     if args.dry_run {
         for one in &looked.due {
             context.output.answer(&format!("would tell {} of job {} ({})", one.person.upn, one.job, one.language));
-            shown(context, one, "due", args, None);
+            if args.text {
+                context.output.answer(&one.in_words());
+            }
+            shown(context, one, "due", args, args.text.then_some(&one.notice));
         }
     } else if !looked.due.is_empty() {
         let post = Post { context, ledger: &ledger, by: &by, reason };
@@ -223,10 +235,7 @@ impl Post<'_> {
         let mut sent = 0;
         for one in due {
             self.ledger.append(Append::entries([self.intended(one, "text"), self.sent(one, "text", None)]))?;
-            self.context.output.answer(&format!(
-                "To: {} <{}>\nSubject: {}\n\n{}",
-                one.person.display_name, one.person.upn, one.notice.subject, one.notice.text
-            ));
+            self.context.output.answer(&one.in_words());
             shown(self.context, one, "told", args, Some(&one.notice));
             sent += 1;
         }

@@ -152,8 +152,8 @@ pub struct LeaverArgs {
   keybench return --not-wiped --what kim@contoso.com --reason \"broken\"
 
 The passkey is deleted from the tenant, then the key is wiped (a re-plug and a touch) and shown to
-be blank. A key that tells no serial number is asked for a signature, without a touch; one that signs
-for nobody is named with --what.")]
+be blank. A key that tells no serial number is asked for a signature, without a touch; one that
+signs for nobody is named with --what.")]
 pub struct ReturnArgs {
     /// Which key, in a port
     #[command(flatten)]

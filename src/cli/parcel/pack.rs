@@ -312,7 +312,7 @@ mod tests {
 
         let pinned =
             |unit| SimKey::born(&Model::usual(), unit, &Birth { pin: Some("123456".into()), ..Birth::default() });
-        let (kims, strange, wiped) = (pinned(1), pinned(2), SimKey::new(&Model::usual(), 3));
+        let (kims, strange, wiped) = (pinned(1), pinned(2), SimKey::new(&model, 3));
         let serial = |key: &SimKey| key.serial().expect("a serial number").to_string();
         let bench = Bench::new(1);
         let jobs = [("kim", serial(&kims)), ("sam", serial(&wiped))].map(|(name, serial)| {

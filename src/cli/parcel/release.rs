@@ -55,8 +55,8 @@ impl Channel {
   keybench release kim@contoso.com --as \"Sam Roe\" --by hook --identity sam.txt
   keybench release kim@contoso.com --as \"Sam Roe\" --by manager --identity sam.txt
 
-The hook ([handover] hook) gets one line of JSON on stdin: upn, job, attempt, pin. The manager is the
-one that the directory names; [handover] pin_to_manager must allow it.")]
+The hook ([handover] hook) gets one line of JSON on stdin: upn, job, attempt, pin. The manager is
+the one that the directory names; [handover] pin_to_manager must allow it.")]
 pub struct ReleaseArgs {
     /// Persons, jobs, serial numbers, carrier's numbers or codes
     #[arg(value_name = "WHAT", required = true)]

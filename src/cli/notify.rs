@@ -135,10 +135,8 @@ pub(super) fn run(context: &Context<'_>, args: &NotifyArgs) -> Result<Exit, CliE
     let head = ledger.head()?;
     let count = if args.dry_run { format!("{due} would be told") } else { format!("{sent} told, {failed} not") };
     let unknown = looked.unknown.len();
-    context.output.answer(&format!(
-        "{count}; {} were told before, of {unknown} nobody knows. The ledger's head is {head}.",
-        looked.told
-    ));
+    let doubt = if unknown == 0 { String::new() } else { format!(", of {unknown} nobody knows") };
+    context.output.answer(&format!("{count}; {} were told before{doubt}. The ledger's head is {head}.", looked.told));
     context.output.json(&json!({
         "event": "notices", "due": due, "sent": sent, "failed": failed, "already": looked.told, "unknown": unknown,
         "dry_run": args.dry_run, "head": head.to_string(),

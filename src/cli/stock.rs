@@ -181,7 +181,8 @@ fn expect(context: &Context<'_>, settings: &Settings, args: &ExpectArgs) -> Resu
     if serials.is_empty() {
         return Err(wrong("there is no serial number in it"));
     }
-    let ledger = ledger::to_write(settings)?;
+    // Deliveries come before the first run.
+    let ledger = ledger::to_begin(settings)?;
     let stock = stock(&ledger)?;
     let known = stock.keys().filter(|(serial, _)| serials.contains(*serial)).count();
     let (count, new) = (serials.len(), serials.len().saturating_sub(known));

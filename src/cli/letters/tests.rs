@@ -126,12 +126,8 @@ fn a_letter_past_its_day_is_listed_for_replacement() {
     assert!(listed.contains("EXPIRED 2020-01-02: to be replaced") && listed.contains("1 of them expired"), "{listed}");
     let lines = desk.run(&["letters", "list", "--json"]).lines();
     assert_eq!(lines.iter().find(|line| line["event"] == "letters").expect("a sum")["expired"].as_u64(), Some(1));
-    let released = HandoverEntry::PinReleased {
-        job: jobs[0].clone(),
-        attempt: 1,
-        channel: "letter".into(),
-        by: "kim".into(),
-    };
+    let released =
+        HandoverEntry::PinReleased { job: jobs[0].clone(), attempt: 1, channel: "letter".into(), by: "kim".into() };
     desk.ledger().append(Append::entry(Entry::Handover(released))).expect("kept");
     assert!(!desk.run(&["letters", "list"]).out.contains("EXPIRED"), "its person has the PIN");
 }

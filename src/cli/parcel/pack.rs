@@ -310,8 +310,9 @@ mod tests {
         use crate::sim::key::{Birth, Model, SimKey};
         use crate::sim::ports::SimPorts;
 
-        let pinned =
-            |unit| SimKey::born(&Model::usual(), unit, &Birth { pin: Some("123456".into()), ..Birth::default() });
+        // The model of the story's keys.
+        let model = Model::by_id("yubikey-5-nfc-5.2").expect("a model");
+        let pinned = |unit| SimKey::born(&model, unit, &Birth { pin: Some("123456".into()), ..Birth::default() });
         let (kims, strange, wiped) = (pinned(1), pinned(2), SimKey::new(&model, 3));
         let serial = |key: &SimKey| key.serial().expect("a serial number").to_string();
         let bench = Bench::new(1);

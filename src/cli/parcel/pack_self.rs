@@ -20,6 +20,15 @@ use crate::ledger::{Append, BlobHash, Entry, HandoverEntry, JobFilter, Ledger, S
 use crate::model::{Aaguid, KeyRef, Person, PortName, Serial, TenantId, Upn};
 use crate::world::{KeyPorts, PluggedKey};
 
+/// What the packer came to.
+enum Choice {
+    Made(Chosen),
+    /// Stopped; after something was refused, or without.
+    None {
+        refused: bool,
+    },
+}
+
 /// What is to go, and how it was recognised.
 struct Chosen {
     what: SelfParcel,
@@ -41,9 +50,12 @@ pub(super) fn run(
     let shown = format!("{} <{}>", person.display_name, person.upn);
     let how = if args.plug { "Put the blank key into a port, or scan" } else { "Scan" };
     output.progress(&format!("For {shown}. {how} its serial number or label (`end` to stop):"));
-    let Some(chosen) = desk.choose(ears)? else {
-        output.answer("Nothing was packed.");
-        return Ok(Exit::Done);
+    let chosen = match desk.choose(ears)? {
+        Choice::Made(chosen) => chosen,
+        Choice::None { refused } => {
+            output.answer("Nothing was packed.");
+            return Ok(if refused { Exit::SomeFailed } else { Exit::Done });
+        }
     };
     let shipments = shipments(&ledger)?;
     free_of(&shipments, &chosen.what)?;
@@ -154,22 +166,24 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Asks until something fits. `None`: the packer stopped.
-    fn choose(&self, ears: &Ears) -> Result<Option<Chosen>, CliError> {
+    /// Asks until something fits.
+    fn choose(&self, ears: &Ears) -> Result<Choice, CliError> {
+        let mut refused = false;
         loop {
             let chosen = match ears.hear() {
-                Heard::End => return Ok(None),
+                Heard::End => return Ok(Choice::None { refused }),
                 Heard::Line(line) => match line.trim() {
                     "" => continue,
-                    "end" => return Ok(None),
+                    "end" => return Ok(Choice::None { refused }),
                     text => self.named(text),
                 },
                 Heard::Plugged(plugged) => self.plugged(&plugged),
             };
             match chosen {
-                Ok(chosen) => return Ok(Some(chosen)),
+                Ok(chosen) => return Ok(Choice::Made(chosen)),
                 Err(error) if error.exit == Exit::Ledger => return Err(error),
                 Err(error) => {
+                    refused = true;
                     self.context.output.error(&error);
                     self.context.output.progress("Scan another, or `end`:");
                 }

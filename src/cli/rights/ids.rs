@@ -37,6 +37,7 @@ const IDS: [(&str, &str, &str); 31] = [
         "ad902697-1014-4ef5-81ef-2b4301988e8c",
         "01c0a623-fc9b-48e9-b794-0756f8e8f067",
     ),
+    ("Policy.ReadWrite.DeviceConfiguration", "40b534c3-9552-4550-901b-23879c90bcf9", ""),
     (
         "Policy.ReadWrite.SecurityDefaults",
         "0b2a744c-2abf-4f1e-ad7e-17a087e2be99",

@@ -5,6 +5,7 @@ mod directory;
 mod insight;
 mod mail;
 mod passkeys;
+mod refusals;
 mod signing_in;
 mod token_maker;
 mod trouble;

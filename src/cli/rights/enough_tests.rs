@@ -20,6 +20,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("whoami", "tells what is missing instead of needing it"),
     ("tenant app", "prints, or runs Microsoft's tool"),
     ("tenant first-contact", "takes a key in a port"),
+    ("pack", "reads scans: the walk from bench to hand plays it"),
+    ("release", "needs a parcel that was received: the tests of mails to managers play it"),
+    ("handover watch", "needs a parcel on its way: its own tests play it"),
     ("lost", "the walk from bench to hand plays it"),
     ("replace", "the walk from bench to hand plays it"),
     ("return", "the walk from bench to hand plays it"),
@@ -144,6 +147,8 @@ fn each_command_works_with_exactly_what_its_row_names() {
     stage.done("sign-ins", &[KIM]);
     stage.done("report adoption", &["--group", "Keys"]);
     stage.done("reconcile", &[]);
+    stage.desk.more_settings(&format!("[handover]\nmail_from = \"{GLASS}\"\n"));
+    stage.done("notify", &["--phone", "+49 30 1234567"]);
 
     let elsewhere: BTreeSet<&str> = ELSEWHERE.iter().map(|(command, _)| *command).collect();
     let unplayed: Vec<&str> = all()

@@ -225,6 +225,14 @@ fn a_batch_goes_from_bench_to_hand() {
     assert!(said.contains("of an earlier key") && answers.last().expect("a summary")["packed"] == 0, "{said}");
     let again = format!("{}\n{}\nnone\n", code(CodeKind::Key, lost, 2), code(CodeKind::Parcel, lost, 2));
     assert_eq!(desk.scanning(&["pack", "--as", "Robin Roe"], &again).0, 0);
+    // Everybody who has a key is told of it, once; who left is not.
+    let told = |sent: u64, already: u64| {
+        let answers = desk.ok(&["notify", "--text", "--phone", "+49 30 1234567"]);
+        let sum = answers.last().expect("a summary");
+        assert_eq!((sum["sent"].as_u64(), sum["already"].as_u64()), (Some(sent), Some(already)), "{sum}");
+    };
+    told(PEOPLE as u64 - 1, 0);
+    told(0, PEOPLE as u64 - 1);
     desk.ok(&["ledger", "verify"]);
     let agreed = desk.ok(&["reconcile"]);
     assert_eq!(agreed.last().expect("a summary")["differences"].as_u64(), Some(0));

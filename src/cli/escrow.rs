@@ -1,7 +1,7 @@
 //! `keybench escrow`: the custodian's commands.
 //!
-//! Promise: a PIN is shown only after the ledger, and its mirror, hold who opened it and why; it goes to stdout alone, and to a
-//! pipe or a file only where that was asked for.
+//! Promise: a PIN is shown only after the ledger, and its mirror, hold who opened it and why; it goes to a terminal's second screen
+//! for a bounded time ([`super::screen`]), and to a pipe or a file only where that was asked for.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::prompt::Custodian;
-use super::{CliError, Context, Exit, ledger};
+use super::{CliError, Context, Exit, ledger, screen};
 use crate::ledger::openings::{self, PinOpening};
 use crate::ledger::{Append, Attempt, Entry, Ledger, LedgerError};
 use crate::model::JobId;
@@ -29,7 +29,8 @@ pub enum EscrowCommand {
     Keygen(KeygenArgs),
     /// Open one person's PIN; this is written to the ledger
     ///
-    /// Prints the PIN and only the PIN. Who opened it and why is in the ledger before it is shown.
+    /// Shows it on a cleared screen and clears that again; with --to-stdout it prints the PIN and only the PIN. Who opened it and
+    /// why is in the ledger before it is shown.
     Open(OpenArgs),
 }
 
@@ -65,7 +66,10 @@ pub struct OpenArgs {
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
-    /// Print it even where stdout is not a terminal
+    /// How long it stays on the screen [else escrow.show_seconds]; any key clears it sooner
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(5..=600), conflicts_with = "to_stdout")]
+    pub seconds: Option<u32>,
+    /// Print it, into a pipe or a file
     #[arg(long)]
     pub to_stdout: bool,
 }
@@ -145,6 +149,12 @@ fn open_pin(context: &Context<'_>, args: &OpenArgs) -> Result<Exit, CliError> {
         context.output.progress(
             "Another keybench writes this ledger. Who opened the PIN is kept beside it and stands in it as soon as that one ends.",
         );
+    }
+    if !args.to_stdout {
+        let seconds = args.seconds.unwrap_or(settings.escrow.show_seconds);
+        screen::show(context.output, &opened.pin, job.as_str(), seconds)?;
+        context.output.progress("The PIN is off the screen.");
+        return Ok(Exit::Done);
     }
     let pin = opened.pin.expose();
     // One allocation of the full size: growing would leave a copy behind.

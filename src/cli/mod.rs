@@ -16,6 +16,9 @@ pub mod escrow;
 pub mod events;
 pub mod exit;
 pub mod export;
+pub mod handover;
+#[cfg(all(test, unix, feature = "sim"))]
+mod handover_tests;
 pub mod interrupt;
 pub mod key;
 pub mod labels;
@@ -27,6 +30,9 @@ pub mod live;
 pub mod login;
 pub mod man;
 pub mod methods;
+pub mod notify;
+#[cfg(all(test, unix, feature = "sim"))]
+mod notify_tests;
 pub mod oath;
 pub mod output;
 pub mod parcel;
@@ -37,6 +43,7 @@ pub mod record;
 pub mod report;
 pub mod rights;
 pub mod run;
+mod screen;
 pub mod show;
 pub mod sign_ins;
 #[cfg(feature = "sim")]
@@ -212,6 +219,13 @@ pub enum Command {
     ///
     /// Not by whoever packed the key, and not a letter that lay too long.
     Release(parcel::release::ReleaseArgs),
+    /// Tell people that a key was bound to their account, and how to object
+    ///
+    /// By mail or as text, in the person's language, once a key. Never with a PIN.
+    Notify(notify::NotifyArgs),
+    /// Blank keys and tokens for people who register them themselves
+    #[command(subcommand)]
+    Handover(handover::HandoverCommand),
     /// A key is lost: it opens nothing any more, and the person gets another
     Lost(parcel::gone::LostArgs),
     /// A key is replaced: it opens nothing any more, and the person gets another
@@ -386,6 +400,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Receipt(command) => parcel::receipt::run(context, command),
         Command::Activate(args) => parcel::activate::run(context, args),
         Command::Release(args) => parcel::release::run(context, args),
+        Command::Notify(args) => notify::run(context, args),
+        Command::Handover(command) => handover::run(context, command),
         Command::Lost(args) => parcel::gone::lost(context, args),
         Command::Replace(args) => parcel::gone::replace(context, args),
         Command::Return(args) => parcel::gone::return_(context, args),
@@ -449,6 +465,14 @@ mod tests {
             "letters make autumn --identity a --out d --lang nl --template t.toml",
             "letters make --identity a --identity b --printer ipp://localhost/printers/l --after 74",
             "letters confirm --all",
+            "notify --batch autumn --dry-run",
+            "notify kim@a.b --again --reason bounced",
+            "pack --to kim@a.b --plug --no-tracking",
+            "handover watch --once",
+            "handover watch --of 19283746 --method M",
+            "handover end 19283746 --returned --reason moved",
+            "lost --serial 19283746 --reason stolen",
+            "stock receive",
             "labels make autumn --for parcel --format zpl --size 100x150 --out l.zpl",
             "addresses import hr.csv --batch autumn",
             "sim tenant --listen 127.0.0.1:0 --people 12 --latency-ms 40 --faults f.toml",
@@ -470,6 +494,10 @@ mod tests {
             "letters make --out d",
             "letters make --identity a --reprint kim@a.b",
             "letters confirm",
+            "notify kim@a.b --again",
+            "handover watch --method M",
+            "handover end 19283746 --reason moved",
+            "lost --reason stolen",
             "escrow open --identity a --job J",
             "sim tenant --listen 0.0.0.0:80",
         ] {

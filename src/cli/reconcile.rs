@@ -7,18 +7,22 @@ use clap::Args;
 use serde_json::json;
 
 use super::connect::connect;
+use super::key::{self, look::Look, recognise::Recognised};
+use super::parcel::shipments;
 use super::{CliError, Context, Exit, ledger};
+use crate::ctap2::hid::usb::UsbPorts;
 use crate::graph::{Cancel, ErrorKind, Fido2Method, GraphEvent};
 use crate::handover::reconcile::{Account, Difference, InTenant, Job, Shown, compare};
 use crate::ledger::{JobFilter, Ledger};
 use crate::model::{BatchId, UserId};
-use crate::world::{Clock, SystemClock};
+use crate::world::{Clock, KeyPorts, SystemClock, SystemEntropy};
 
 /// `keybench reconcile`
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench reconcile
   keybench reconcile --batch spring --json
+  keybench reconcile --plug              the keys in the ports as well
 
 Asks the tenant for the passkeys of everybody in the ledger, one request a person, and tells every
 difference with the command that settles it. Changes nothing. Ends with 1 where there is one.")]
@@ -26,6 +30,9 @@ pub struct ReconcileArgs {
     /// Only this batch
     #[arg(long, value_name = "BATCH")]
     pub batch: Option<String>,
+    /// Also look at the keys in the ports: whose each is, and whether it is as the ledger says
+    #[arg(long)]
+    pub plug: bool,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, CliError> {
@@ -51,6 +58,7 @@ pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, C
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let silent = Arc::new(|_: GraphEvent| {});
     let graph = connect(context, &settings, &settings.tenant()?, &clock, silent, Cancel::new())?;
+    let shipped = shipments(&ledger)?;
     let mut tenant: BTreeMap<UserId, InTenant> = BTreeMap::new();
     let mut users: Vec<&UserId> = jobs.iter().map(|job| &job.user).collect();
     users.sort_unstable();
@@ -62,7 +70,12 @@ pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, C
         }
         let shown = match graph.passkeys(user) {
             Ok(methods) => InTenant::Passkeys(
-                methods.into_iter().map(|method| shown(method, jobs.iter().filter(|job| job.user == *user))).collect(),
+                methods
+                    .into_iter()
+                    // A shipped key that its person registered is ours, and no job's.
+                    .filter(|method| !shipped.all().iter().any(|one| one.method() == Some(&method.id)))
+                    .map(|method| shown(method, jobs.iter().filter(|job| job.user == *user)))
+                    .collect(),
             ),
             Err(error) if error.kind() == ErrorKind::NotFound => InTenant::Nobody,
             Err(error) => return Err(error.into()),
@@ -73,15 +86,51 @@ pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, C
     for difference in &differences {
         tell(context, &jobs, difference);
     }
+    let on_keys = if args.plug { at_ports(context, &ledger, &UsbPorts::new()?)? } else { 0 };
+    let count = differences.len().saturating_add(on_keys);
     let head = ledger.head()?;
-    context.output.answer(&match differences.len() {
+    context.output.answer(&match count {
         0 => format!("Ledger and tenant agree on {all} people. The ledger's head is {head}."),
         n => format!("{n} differences on {all} people. The ledger's head is {head}."),
     });
     context.output.json(&json!({
-        "event": "reconciled", "people": all, "differences": differences.len(), "head": head.to_string(),
+        "event": "reconciled", "people": all, "differences": count, "head": head.to_string(),
     }));
-    Ok(if differences.is_empty() { Exit::Done } else { Exit::SomeFailed })
+    Ok(if count == 0 { Exit::Done } else { Exit::SomeFailed })
+}
+
+/// The keys in the ports against the ledger; how many are not as it says. Nothing on them changes.
+fn at_ports(context: &Context<'_>, ledger: &dyn Ledger, ports: &dyn KeyPorts) -> Result<usize, CliError> {
+    let mut differences = 0;
+    for plugged in ports.list()? {
+        let port = plugged.port.as_str();
+        let mut look = Look::at(ports, &plugged, &key::tools());
+        let (code, fact, next) = match key::recognise::recognise(ledger, &SystemEntropy, &plugged, &mut look) {
+            Ok(Recognised::Job { job, key, wiped: true }) => (
+                Some("key-wiped"),
+                format!("{} is the key of job {job}, and it has no PIN: it was wiped", key.for_people()),
+                format!("`keybench replace {job} --reason wiped` gives the person another."),
+            ),
+            Ok(Recognised::Job { job, key, .. }) => {
+                (None, format!("{} is the key of job {job}, with a PIN", key.for_people()), String::new())
+            }
+            Ok(Recognised::Nobodys { key, blank: true }) => {
+                (None, format!("{} is blank, and nobody's", key.for_people()), String::new())
+            }
+            Ok(Recognised::Nobodys { key, blank: false }) => (
+                Some("strange-key"),
+                format!("{} has a PIN, and is nobody's that the ledger knows", key.for_people()),
+                format!("ask whose it is; if it is yours to wipe: `keybench key reset --port {port}`."),
+            ),
+            Err(error) if error.exit == Exit::Ledger => return Err(error),
+            Err(error) => (Some(error.code), error.fact, error.next),
+        };
+        differences += usize::from(code.is_some());
+        let next_line = if next.is_empty() { String::new() } else { format!("\n  Next: {next}") };
+        context.output.answer(&format!("Port {port}: {fact}.{next_line}"));
+        context.output.json(&json!({ "event": "key-in-port", "port": port, "code": code, "fact": fact, "next": next }));
+    }
+    Ok(differences)
 }
 
 /// Entra writes one id in several ways: what is of our credential is known by the id that we keep.

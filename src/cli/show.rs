@@ -91,6 +91,8 @@ fn about_account(ledger: &dyn Ledger, user: &UserId) -> Result<Vec<Recorded>, Cl
                 changes.contains(change)
             }
             Entry::Tenant(entry) => entry.user() == Some(user),
+            // Parcels for people who register themselves have no job.
+            Entry::Handover(entry) => entry.job().is_none() && entry.user() == Some(user),
             _ => false,
         };
         if theirs {

@@ -119,13 +119,20 @@ impl Desk {
     #[cfg(feature = "sim")]
     pub(super) fn at(tenant: &crate::sim::tenant::RunningTenant) -> Self {
         let desk = Self::new(1);
+        desk.point_at(tenant);
+        desk
+    }
+
+    /// Settings that point at a simulated tenant.
+    #[cfg(feature = "sim")]
+    pub(super) fn point_at(&self, tenant: &crate::sim::tenant::RunningTenant) {
+        let desk = self;
         desk.write("client-secret", &tenant.client_secret);
         desk.settings(&format!(
             "[tenant]\nid = \"{}\"\nclient_id = \"{}\"\nauth = \"secret\"\nclient_secret_file = \"client-secret\"\ngraph_url = \"{}\"\nlogin_url = \"{}\"\n\
              [escrow]\nrecipients = [\"{}\"]\n",
             tenant.tenant_id, tenant.client_id, tenant.graph_url, tenant.login_url, desk.custodians[0].recipient()
         ));
-        desk
     }
 
     /// Runs `keybench` here; stdout and stderr are no terminals.
@@ -212,6 +219,33 @@ impl Desk {
             ]))
             .expect("ended");
         jobs
+    }
+
+    /// A finished key of one person, as [`Self::story`] has Kim's; gives its job.
+    #[cfg(feature = "sim")]
+    pub(super) fn finished_key(&self, person: Person, serial: &str) -> JobId {
+        let ledger = self.ledger();
+        let tenant = TenantId::new("72f988bf-86f1-41af-91ab-2d7cd011db47");
+        let job = JobId::derive(&tenant, &person.id, 1);
+        let (first, second) = self.recipients().fingerprints();
+        let planned = Entry::JobPlanned {
+            job: job.clone(),
+            tenant,
+            user: person.id.clone(),
+            ordinal: 1,
+            batch: BatchId::new("batch-1"),
+        };
+        let entries = vec![Entry::CustodiansSet { first, second, by: "config".into() }, planned];
+        ledger.append(Append { entries, people: vec![person], ..Append::default() }).expect("planned");
+        self.begin(&ledger, &job, serial, true);
+        job
+    }
+
+    /// Adds to the settings that are there.
+    #[cfg(feature = "sim")]
+    pub(super) fn more_settings(&self, text: &str) {
+        let now = std::fs::read_to_string(self.path("config.toml")).expect("settings");
+        self.write("config.toml", &format!("{now}{text}"));
     }
 
     fn begin(&self, ledger: &SqliteLedger, job: &JobId, serial: &str, finished: bool) {

@@ -150,12 +150,14 @@ pub struct PinSettings {
 }
 
 /// `[escrow]`: whom PINs are sealed to. The texts are age recipients that parsed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EscrowSettings {
     /// Any one of these opens a PIN; under dual control any one of these and one of `second`.
     pub first: Vec<String>,
     /// Empty unless under dual control.
     pub second: Vec<String>,
+    /// How long an opened PIN stays on a screen. Default: 30.
+    pub show_seconds: u32,
 }
 
 impl EscrowSettings {
@@ -214,6 +216,10 @@ pub struct HandoverSettings {
     pub activation: ActivationSettings,
     /// The command that hands a PIN over: program and arguments. Empty where there is none.
     pub hook: Vec<String>,
+    /// The mailbox that mail leaves from when keybench is signed in as the application; a person's leaves from their own.
+    pub mail_from: Option<String>,
+    /// A PIN may go to the person's manager by mail. Default: no.
+    pub pin_to_manager: bool,
     /// The letters' template; else the built-in one.
     pub template: Option<PathBuf>,
     /// Where letters are printed.

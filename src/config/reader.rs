@@ -35,7 +35,7 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pin", &["length", "alphabet", "force_change", "minimum", "first_device"]),
-    ("escrow", &["recipients", "second_recipients", "dual"]),
+    ("escrow", &["recipients", "second_recipients", "dual", "show_seconds"]),
     ("ledger", &["url", "mirror"]),
     ("bench", &["name", "never", "only_expected", "touch_gap_ms", "bell", "key_name", "mds"]),
     (
@@ -49,6 +49,8 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
             "activation_recipients",
             "activation_days",
             "hook",
+            "mail_from",
+            "pin_to_manager",
             "template",
             "printer",
             "label_printer",

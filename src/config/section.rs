@@ -11,7 +11,7 @@ use super::{
     ActivationSettings, Alphabet, ApiVersion, Auth, BenchSettings, EscrowSettings, FirstDevicePolicy, ForceChange,
     HandoverSettings, KEY_NAME, LedgerSettings, PinSettings, TenantSettings,
 };
-use crate::model::{Serial, TenantId};
+use crate::model::{Serial, TenantId, Upn};
 use crate::pin::PinPolicy;
 
 /// The cloud pairs, Graph and sign-in; see <https://learn.microsoft.com/graph/deployments>.
@@ -175,6 +175,13 @@ pub(super) fn pin(reader: &mut Reader<'_>) -> PinSettings {
 }
 
 pub(super) fn escrow(reader: &mut Reader<'_>) -> EscrowSettings {
+    let show_seconds = reader.number("escrow", "show_seconds", 5..=600).map_or(30, |found| found.value);
+    let (first, second) = groups(reader);
+    EscrowSettings { first, second, show_seconds }
+}
+
+/// The custodians' groups; the second is empty unless under dual control.
+fn groups(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>) {
     let first = recipients(reader, "escrow", "recipients");
     let second = recipients(reader, "escrow", "second_recipients");
     let dual = reader.boolean("escrow", "dual");
@@ -184,26 +191,26 @@ pub(super) fn escrow(reader: &mut Reader<'_>) -> EscrowSettings {
             if let [a, b] = first.as_slice()
                 && a.value != b.value
             {
-                return EscrowSettings { first: vec![a.value.clone()], second: vec![b.value.clone()] };
+                return (vec![a.value.clone()], vec![b.value.clone()]);
             }
             let what = "dual control needs two groups: list the second in escrow.second_recipients, or give exactly two \
                         different recipients, one a group";
             reader.note(origin, "escrow.dual", what);
-            EscrowSettings::default()
+            Default::default()
         }
         Some(Found { value: true, .. }) => {
             if let Some(both) = second.iter().find(|found| first.iter().any(|other| other.value == found.value)) {
                 let what = "this recipient is in both groups, and could open PINs alone";
                 reader.note(both.origin.clone(), "escrow.second_recipients", what);
             }
-            EscrowSettings { first: texts(&first), second: texts(&second) }
+            (texts(&first), texts(&second))
         }
         Some(_) | None => {
             if let Some(found) = second.first() {
                 let what = "this has an effect only with escrow.dual = true";
                 reader.note(found.origin.clone(), "escrow.second_recipients", what);
             }
-            EscrowSettings { first: texts(&first), second: Vec::new() }
+            (texts(&first), Vec::new())
         }
     }
 }
@@ -303,6 +310,13 @@ pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings
     };
     let (letter_days, letter_days_abroad) = (days("letter_days", 21), days("letter_days_abroad", 30));
     let hook = reader.texts("handover", "hook").unwrap_or_default();
+    let mail_from = reader.text("handover", "mail_from").and_then(|found| match Upn::parse(&found.value) {
+        Some(address) => Some(address.to_string()),
+        None => {
+            reader.note(found.origin, "handover.mail_from", "this must be a mailbox, like it-desk@example.com");
+            None
+        }
+    });
     let text = |reader: &mut Reader<'_>, key: &'static str| {
         reader.text("handover", key).map(|found| found.value.trim().to_owned()).filter(|text| !text.is_empty())
     };
@@ -318,6 +332,8 @@ pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings
         letter_days,
         letter_days_abroad,
         hook: hook.into_iter().map(|found| found.value).collect(),
+        mail_from,
+        pin_to_manager: reader.boolean("handover", "pin_to_manager").is_some_and(|found| found.value),
     }
 }
 

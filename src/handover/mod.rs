@@ -12,8 +12,10 @@
 //! | [`printer`] | straight to a printer |
 //! | [`address`] | is an address fit for a carrier? |
 //! | [`carrier`] | a carrier's CSV and the packing list |
+//! | [`notice`] | who is still to be told of a new key |
 //! | [`parcel`] | packing, receipt, release: what may happen when |
 //! | [`custody`] | signed bundles for another desk |
+//! | [`shipment`] | blank keys and tokens for people who register themselves |
 //! | [`stock`] | keys by state, and which were expected |
 //! | [`reconcile`] | ledger, tenant and key side by side |
 
@@ -23,10 +25,12 @@ pub mod code;
 pub mod custody;
 pub mod label;
 pub mod letter;
+pub mod notice;
 pub mod paper;
 pub mod parcel;
 pub mod printer;
 pub mod reconcile;
 #[cfg(test)]
 mod scan_tests;
+pub mod shipment;
 pub mod stock;

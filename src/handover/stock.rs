@@ -4,14 +4,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ledger::{BlobHash, Entry, HandoverEntry, Recorded};
-use crate::model::{KeyRef, Serial};
+use super::code::Code;
+use crate::ledger::{Attempt, BlobHash, Entry, HandoverEntry, Recorded, SelfParcel, TenantEntry};
+use crate::model::{JobId, KeyRef, Serial};
 
 /// Where a key is, as far as the ledger knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyState {
     /// On a supplier's list, never seen.
     Expected,
+    /// Scanned in, and in nobody's hand since.
+    InStock,
     /// Wiped and blank, back in stock.
     Blank,
     /// Begun for somebody.
@@ -30,8 +33,9 @@ pub enum KeyState {
 
 impl KeyState {
     /// All, in the order of a key's life.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Expected,
+        Self::InStock,
         Self::Blank,
         Self::Begun,
         Self::Finished,
@@ -41,10 +45,16 @@ impl KeyState {
         Self::Lost,
     ];
 
+    /// It is blank, as far as the ledger knows, and nobody's.
+    pub fn is_free(self) -> bool {
+        matches!(self, Self::Expected | Self::InStock | Self::Blank)
+    }
+
     /// In lists and in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::Expected => "expected",
+            Self::InStock => "in-stock",
             Self::Blank => "blank",
             Self::Begun => "begun",
             Self::Finished => "finished",
@@ -65,29 +75,36 @@ pub struct Stocked {
     pub key: Option<KeyRef>,
 }
 
-/// Every key with a serial number. Keys without one are counted only while somebody holds them: they can't be told apart.
+/// Every key with a serial number, and every key without one that has a label of ours: nothing else tells those apart.
 #[derive(Debug, Clone, Default)]
 pub struct Stock {
     keys: BTreeMap<Serial, Stocked>,
+    labelled: BTreeMap<(JobId, Attempt), Stocked>,
     /// Whose key each job's last try was.
-    of_job: BTreeMap<crate::model::JobId, KeyRef>,
+    of_job: BTreeMap<JobId, (Attempt, KeyRef)>,
+    /// What is in each parcel for somebody who registers themselves.
+    of_parcel: BTreeMap<String, SelfParcel>,
+    /// Serial numbers of hardware tokens that were put into the tenant's inventory.
+    tokens: BTreeSet<String>,
     lists: Vec<BlobHash>,
+    received: Vec<BlobHash>,
 }
 
 impl Stock {
     /// Takes the next entry in.
     pub fn add(&mut self, recorded: &Recorded) {
         match recorded.entry.act() {
-            Entry::AttemptStarted { job, key, .. } => {
-                self.of_job.insert(job.clone(), key.clone());
-                self.put(key, KeyState::Begun);
+            Entry::AttemptStarted { job, attempt, key } => {
+                self.of_job.insert(job.clone(), (*attempt, key.clone()));
+                self.of(job, KeyState::Begun);
+            }
+            Entry::Tenant(TenantEntry::TokenImported { serial, .. }) => {
+                self.tokens.insert(serial.clone());
             }
             Entry::KeyRefused { key, .. } => {
                 // A key that is somebody's is refused when it is put in again; that changes nothing.
                 let known = key.serial.as_ref().and_then(|serial| self.keys.get(serial));
-                if known
-                    .is_none_or(|known| matches!(known.state, KeyState::Expected | KeyState::Blank | KeyState::Refused))
-                {
+                if known.is_none_or(|known| known.state.is_free() || known.state == KeyState::Refused) {
                     self.put(key, KeyState::Refused);
                 }
             }
@@ -103,6 +120,17 @@ impl Stock {
                     self.of(job, if *blank { KeyState::Blank } else { KeyState::NotWiped });
                 }
                 HandoverEntry::StockExpected { list, .. } => self.lists.push(*list),
+                HandoverEntry::StockReceived { list, .. } => self.received.push(*list),
+                HandoverEntry::SelfPacked { parcel, what, .. } => {
+                    self.of_parcel.insert(parcel.clone(), what.clone());
+                    self.shipped(parcel, KeyState::Out);
+                }
+                HandoverEntry::SelfEnded { parcel, code, .. } => match code.as_str() {
+                    "returned" | "not-wanted" => self.shipped(parcel, KeyState::Blank),
+                    "not-wiped" => self.shipped(parcel, KeyState::NotWiped),
+                    "lost" => self.shipped(parcel, KeyState::Lost),
+                    _ => {}
+                },
                 _ => {}
             },
             _ => {}
@@ -115,14 +143,53 @@ impl Stock {
         }
     }
 
-    fn is_out(&self, job: &crate::model::JobId) -> bool {
-        let serial = self.of_job.get(job).and_then(|key| key.serial.as_ref());
+    fn is_out(&self, job: &JobId) -> bool {
+        let serial = self.of_job.get(job).and_then(|(_, key)| key.serial.as_ref());
         serial.and_then(|serial| self.keys.get(serial)).is_some_and(|known| known.state == KeyState::Out)
     }
 
-    fn of(&mut self, job: &crate::model::JobId, state: KeyState) {
-        if let Some(key) = self.of_job.get(job).cloned() {
+    fn of(&mut self, job: &JobId, state: KeyState) {
+        if let Some((attempt, key)) = self.of_job.get(job).cloned() {
+            if key.serial.is_none() {
+                self.labelled.insert((job.clone(), attempt), Stocked { state, key: Some(key.clone()) });
+            }
             self.put(&key, state);
+        }
+    }
+
+    fn shipped(&mut self, parcel: &str, state: KeyState) {
+        let Some(SelfParcel::Key { key, label }) = self.of_parcel.get(parcel).cloned() else { return };
+        let label = label.and_then(|digits| Code::parse(&digits).ok());
+        if let Some(known) = label.and_then(|code| self.labelled.get_mut(&(code.job().clone(), code.attempt()))) {
+            known.state = state;
+        }
+        self.put(&key, state);
+    }
+
+    /// The key with this serial number.
+    pub fn with_serial(&self, serial: &Serial) -> Option<&Stocked> {
+        self.keys.get(serial)
+    }
+
+    /// The key with this label, where it tells no serial number.
+    pub fn with_label(&self, code: &Code) -> Option<&Stocked> {
+        self.labelled.get(&(code.job().clone(), code.attempt()))
+    }
+
+    /// Whether a hardware token with this serial number was put into the tenant's inventory from here.
+    pub fn has_token(&self, serial: &str) -> bool {
+        self.tokens.contains(serial.trim())
+    }
+
+    /// What was scanned in, oldest first: documents of the ledger, which [`Stock::take_received`] takes.
+    pub fn received(&self) -> &[BlobHash] {
+        &self.received
+    }
+
+    /// Takes what was scanned in, after all entries and before the suppliers' lists.
+    pub fn take_received(&mut self, serials: impl IntoIterator<Item = Serial>) {
+        for serial in serials {
+            self.keys.entry(serial).or_insert(Stocked { state: KeyState::InStock, key: None });
         }
     }
 
@@ -218,7 +285,7 @@ pub fn read_list(bytes: &[u8], column: &str) -> Result<BTreeSet<Serial>, WrongLi
 mod tests {
     use super::*;
     use crate::ledger::{Append, Ledger as _, MemoryStore};
-    use crate::model::{Aaguid, BatchId, BenchId, JobId, PortName, TenantId, UserId};
+    use crate::model::{Aaguid, BatchId, BenchId, PortName, TenantId, UserId};
     use crate::world::SystemClock;
 
     fn key(serial: &str) -> KeyRef {

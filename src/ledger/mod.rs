@@ -45,7 +45,7 @@ use jiff::Timestamp;
 
 pub use chain::{ChainFault, Head, SeenHead};
 pub use claim::Claim;
-pub use entry::{Act, Attempt, BlobHash, Counts, Entry, ForcedChange, HandoverEntry, RunEnd, TenantEntry};
+pub use entry::{Act, Attempt, BlobHash, Counts, Entry, ForcedChange, HandoverEntry, RunEnd, SelfParcel, TenantEntry};
 pub use error::LedgerError;
 pub use faulty::{Faulty, When};
 pub use jobs::{JobFilter, JobLine};
@@ -69,6 +69,16 @@ pub struct Recorded {
     pub entry: Entry,
     /// Its link in the chain: see [`chain::link`].
     pub hash: [u8; 32],
+}
+
+impl Recorded {
+    /// When it was done: what came home in another desk's log was done before it came.
+    pub fn done_at(&self) -> Timestamp {
+        match &self.entry {
+            Entry::Handover(HandoverEntry::Elsewhere { at, .. }) => *at,
+            _ => self.at,
+        }
+    }
 }
 
 /// What is to be kept in one go: all of it or nothing.

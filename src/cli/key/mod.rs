@@ -3,6 +3,7 @@
 mod blink;
 mod info;
 pub(super) mod look;
+pub(super) mod recognise;
 mod reset;
 
 use std::sync::Arc;

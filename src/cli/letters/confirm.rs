@@ -1,5 +1,6 @@
 //! `keybench letters confirm` and `list`: what became of the paper.
 
+use jiff::Zoned;
 use serde_json::json;
 
 use super::{ConfirmArgs, ListArgs, facts_of_keys};
@@ -135,7 +136,7 @@ pub(super) fn list(context: &Context<'_>, args: &ListArgs) -> Result<Exit, CliEr
     let ledger = ledger::to_read(&settings)?;
     let known = facts_of_keys(&ledger)?;
     let all = super::finished(&ledger, args.batch.as_deref(), &known)?;
-    let mut counts = [0_u64; 5];
+    let (mut counts, mut overdue, today) = ([0_u64; 5], 0_u64, Zoned::now().date());
     for one in &all {
         let letter = known.letters.last(&one.line.job, one.facts.attempt);
         let (at, state) = match letter.map(|letter| letter.state) {
@@ -150,12 +151,18 @@ pub(super) fn list(context: &Context<'_>, args: &ListArgs) -> Result<Exit, CliEr
         }
         let code = letter.map(|letter| letter.sheet.clone()).unwrap_or_default();
         let shown = Code::parse(&code).map(|code| code.for_people()).unwrap_or_default();
-        let expires = letter.and_then(|letter| letter.expires).map(|day| day.to_string()).unwrap_or_default();
+        let last_day = letter.and_then(|letter| letter.expires);
+        // Paper that was never handed over and is past its day: the letter says so itself, and `release` refuses it.
+        let expired = !one.facts.released && at != 4 && last_day.is_some_and(|day| day < today);
+        overdue += u64::from(expired);
+        let expires = last_day.map(|day| day.to_string()).unwrap_or_default();
         let reference = key_reference(&one.line.job, one.facts.attempt);
-        context.output.answer(format!("{state:<8}  {reference:<13}  {:<32}  {shown}", one.person.upn).trim_end());
+        let past = if expired { format!("  EXPIRED {expires}: to be replaced") } else { String::new() };
+        let line = format!("{state:<8}  {reference:<13}  {:<32}  {shown}{past}", one.person.upn);
+        context.output.answer(line.trim_end());
         context.output.json(&json!({
             "event": "letter", "job": one.line.job, "upn": one.person.upn, "key": reference, "state": state,
-            "sheet": code, "issue": letter.map(|letter| letter.issue), "expires": expires,
+            "sheet": code, "issue": letter.map(|letter| letter.issue), "expires": expires, "expired": expired,
         }));
     }
     let [due, claimed, printed, good, spoiled] = counts;
@@ -163,8 +170,14 @@ pub(super) fn list(context: &Context<'_>, args: &ListArgs) -> Result<Exit, CliEr
         "{} finished keys: {due} letters due, {claimed} begun and in doubt, {printed} printed and not confirmed, {good} good, {spoiled} spoiled",
         all.len()
     )));
+    if overdue > 0 {
+        context.output.answer(&format!(
+            "{overdue} of them expired before the PIN was released: destroy them, and print new ones with \
+             `keybench letters make --reprint JOB --reason expired`, or replace the key."
+        ));
+    }
     context.output.json(&json!({
-        "event": "letters", "due": due, "claimed": claimed, "printed": printed, "good": good, "spoiled": spoiled,
+        "event": "letters", "expired": overdue, "due": due, "claimed": claimed, "printed": printed, "good": good, "spoiled": spoiled,
         "head": ledger.head()?.to_string(),
     }));
     Ok(Exit::Done)

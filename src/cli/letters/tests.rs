@@ -107,6 +107,32 @@ fn a_letter_that_was_begun_is_asked_for() {
 }
 
 #[test]
+fn a_letter_past_its_day_is_listed_for_replacement() {
+    let desk = Desk::new(1);
+    let jobs = desk.story();
+    let code = sheet(&jobs[0], 1);
+    let claimed = HandoverEntry::LetterClaimed {
+        job: jobs[0].clone(),
+        attempt: 1,
+        sheet: code.clone(),
+        reason: String::new(),
+        by: "kim".into(),
+        run: None,
+        expires: Some(jiff::civil::date(2020, 1, 2)),
+    };
+    let good = HandoverEntry::LetterConfirmed { job: jobs[0].clone(), sheet: code, good: true };
+    desk.ledger().append(Append::entries([claimed, good].map(Entry::Handover))).expect("kept");
+    let listed = desk.run(&["letters", "list"]).out;
+    assert!(listed.contains("EXPIRED 2020-01-02: to be replaced") && listed.contains("1 of them expired"), "{listed}");
+    let lines = desk.run(&["letters", "list", "--json"]).lines();
+    assert_eq!(lines.iter().find(|line| line["event"] == "letters").expect("a sum")["expired"].as_u64(), Some(1));
+    let released =
+        HandoverEntry::PinReleased { job: jobs[0].clone(), attempt: 1, channel: "letter".into(), by: "kim".into() };
+    desk.ledger().append(Append::entry(Entry::Handover(released))).expect("kept");
+    assert!(!desk.run(&["letters", "list"]).out.contains("EXPIRED"), "its person has the PIN");
+}
+
+#[test]
 fn after_a_jam_the_last_good_sheet_goes_on() {
     let desk = Desk::new(1);
     let jobs = desk.story();

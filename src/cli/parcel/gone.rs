@@ -10,18 +10,24 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::{Found, acting, find, not_now, parcels};
+use super::{Found, acting, find, not_now, parcels, shipments};
 use crate::cli::connect::connect;
+use crate::cli::handover::ended;
+use crate::cli::key::recognise::Recognised;
 use crate::cli::key::{self, Which};
 use crate::cli::prompt::Terminal;
 use crate::cli::{CliError, Context, Exit, escrow, ledger};
 use crate::config::Settings;
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::graph::{Cancel, Graph, GraphEvent};
-use crate::handover::parcel::{NotNow, Parcel, Place};
-use crate::ledger::{Act, Append, Attempt, BlobHash, Entry, HandoverEntry, JobFilter, JobLine, Ledger, SqliteLedger};
-use crate::model::{CredentialId, JobId, JobStatus, MethodId, Upn, UserId};
-use crate::world::{Clock, KeyPorts, Operator as _, SystemClock};
+use crate::handover::code::Code;
+use crate::handover::parcel::{NotNow, Parcel, Parcels, Place};
+use crate::handover::shipment::{Shipment, ShipmentState, Shipments};
+use crate::ledger::{
+    Act, Append, Attempt, BlobHash, Entry, HandoverEntry, JobFilter, JobLine, Ledger, SelfParcel, SqliteLedger,
+};
+use crate::model::{CredentialId, JobId, JobStatus, MethodId, Serial, Upn, UserId};
+use crate::world::{Clock, KeyPorts, Operator as _, SystemClock, SystemEntropy};
 
 /// How often and how long the tenant is asked whether a deleted method is gone.
 const LOOKS: [u64; 6] = [0, 1, 2, 4, 8, 15];
@@ -46,18 +52,62 @@ pub struct Asked {
     pub yes: bool,
 }
 
+/// Which key: by whatever is known of it.
+#[derive(Debug, Clone, Args)]
+#[group(id = "key", required = true, multiple = false)]
+pub struct Named {
+    /// The person, job, serial number, carrier's number or code
+    #[arg(value_name = "WHAT", group = "key")]
+    pub what: Option<String>,
+    /// By its serial number
+    #[arg(long, value_name = "SERIAL", group = "key")]
+    pub serial: Option<String>,
+    /// By the code on its label
+    #[arg(long, value_name = "CODE", group = "key")]
+    pub label: Option<String>,
+    /// By the carrier's number of its parcel
+    #[arg(long, value_name = "NUMBER", group = "key")]
+    pub tracking: Option<String>,
+    /// By its person
+    #[arg(long, value_name = "UPN", group = "key")]
+    pub user: Option<String>,
+}
+
+impl Named {
+    /// What was given, if it is what its option says.
+    fn text(&self) -> Result<&str, CliError> {
+        let wrong = |option: &str, text: &str, next: &str| {
+            let fact = format!("{option} {} is none.", text.trim());
+            Err(CliError::new(Exit::Usage, "usage", fact, next).because("Nothing was done."))
+        };
+        match self {
+            Self { label: Some(text), .. } if Code::parse(text).is_err() => {
+                wrong("--label", text, "scan the label again, or type its 24 digits.")
+            }
+            Self { user: Some(text), .. } if Upn::parse(text).is_none() => {
+                wrong("--user", text, "name the person as name@domain.")
+            }
+            Self { what, serial, label, tracking, user } => {
+                let given = [what, serial, label, tracking, user].into_iter().flatten().next();
+                Ok(given.map_or("", String::as_str))
+            }
+        }
+    }
+}
+
 /// `keybench lost`
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench lost kim@contoso.com --reason \"parcel stolen\" --revoke-sessions
-  keybench lost JD0146 --reason \"carrier lost it\" --as \"Sam Roe\"
+  keybench lost --serial 19283746 --reason \"left on a train\"
+  keybench lost --tracking JD0146 --reason \"carrier lost it\" --as \"Sam Roe\"
 
 The passkey is deleted from the tenant first, and seen to be gone. The letter is void: destroy it.
 The person waits for another key, unless --no-replacement is given.")]
 pub struct LostArgs {
-    /// The person, job, serial number, carrier's number or code
-    #[arg(value_name = "WHAT")]
-    pub what: String,
+    /// Which key
+    #[command(flatten)]
+    pub named: Named,
     /// They get no other key
     #[arg(long)]
     pub no_replacement: bool,
@@ -74,9 +124,9 @@ pub struct LostArgs {
 The passkey is deleted from the tenant first, and seen to be gone. The next run gives the person
 another key.")]
 pub struct ReplaceArgs {
-    /// The person, job, serial number, carrier's number or code
-    #[arg(value_name = "WHAT")]
-    pub what: String,
+    /// Which key
+    #[command(flatten)]
+    pub named: Named,
     /// Who, and why
     #[command(flatten)]
     pub asked: Asked,
@@ -105,7 +155,8 @@ pub struct LeaverArgs {
   keybench return --not-wiped --what kim@contoso.com --reason \"broken\"
 
 The passkey is deleted from the tenant, then the key is wiped (a re-plug and a touch) and shown to
-be blank. A key that tells no serial number is named with --what.")]
+be blank. A key that tells no serial number is asked for a signature, without a touch; one that
+signs for nobody is named with --what.")]
 pub struct ReturnArgs {
     /// Which key, in a port
     #[command(flatten)]
@@ -126,8 +177,12 @@ pub struct ReturnArgs {
 
 pub(in crate::cli) fn lost(context: &Context<'_>, args: &LostArgs) -> Result<Exit, CliError> {
     let desk = Desk::open(context, &args.asked)?;
-    let parcels = parcels(&desk.ledger)?;
-    let Found { job, parcel } = find(&desk.ledger, &parcels, &args.what)?;
+    let text = args.named.text()?;
+    let (parcels, shipped) = (parcels(&desk.ledger)?, shipments(&desk.ledger)?);
+    if let Some(one) = shipped_by(&desk.ledger, &parcels, &shipped, text)? {
+        return desk.take_back(one, "lost");
+    }
+    let Found { job, parcel } = find(&desk.ledger, &parcels, text)?;
     if parcel.place() == Place::Lost {
         return Err(not_now("is noted already", &job, &NotNow::Lost));
     }
@@ -142,7 +197,7 @@ pub(in crate::cli) fn lost(context: &Context<'_>, args: &LostArgs) -> Result<Exi
 pub(in crate::cli) fn replace(context: &Context<'_>, args: &ReplaceArgs) -> Result<Exit, CliError> {
     let desk = Desk::open(context, &args.asked)?;
     let parcels = parcels(&desk.ledger)?;
-    let Found { job, parcel } = find(&desk.ledger, &parcels, &args.what)?;
+    let Found { job, parcel } = find(&desk.ledger, &parcels, args.named.text()?)?;
     let code = "replaced".to_owned();
     desk.take_out(
         "replaced",
@@ -161,7 +216,7 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
         return Err(CliError::new(Exit::Usage, "unknown-job", fact, "`keybench status` lists everybody it knows."));
     };
     let parcels = parcels(&desk.ledger)?;
-    let lines = desk.ledger.jobs(&JobFilter { user: Some(person.id), ..JobFilter::all() })?;
+    let lines = desk.ledger.jobs(&JobFilter { user: Some(person.id.clone()), ..JobFilter::all() })?;
     let mut worst = Exit::Done;
     for line in &lines {
         // Parked for good: a roster that names them again is asked about by nobody, so it says `left` in the list.
@@ -177,6 +232,17 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
             desk.ledger.append(Append::entry(parked))?;
         }
     }
+    for one in shipments(&desk.ledger)?.all().iter().filter(|one| one.is_out() && one.user == person.id) {
+        match desk.take_back(one, "left") {
+            Ok(exit) => worst = worst.max(exit),
+            // A token is taken from its person by a command of its own; it hides nothing else.
+            Err(error) if error.code == "registered-already" => {
+                context.output.error(&error);
+                worst = worst.max(Exit::SomeFailed);
+            }
+            Err(error) => return Err(error),
+        }
+    }
     let open = lines.iter().filter(|line| line.in_flight && line.status != JobStatus::Held).count();
     if open > 0 {
         context.output.warning(&format!(
@@ -190,20 +256,45 @@ pub(in crate::cli) fn return_(context: &Context<'_>, args: &ReturnArgs) -> Resul
     let desk = Desk::open(context, &args.asked)?;
     let parcels = parcels(&desk.ledger)?;
     let ports = if args.not_wiped { None } else { Some(UsbPorts::new()?) };
-    let serial = match &ports {
-        Some(ports) => key::choose(ports as &dyn KeyPorts, &args.which, &key::tools())?.1.serial(),
+    // The key is let go again before it is wiped.
+    let seen = match &ports {
+        Some(ports) => {
+            let (plugged, mut look) = key::choose(ports as &dyn KeyPorts, &args.which, &key::tools())?;
+            Some(key::recognise::recognise(&desk.ledger, &SystemEntropy, &plugged, &mut look)?)
+        }
         None => None,
     };
-    let named = args.what.as_deref().or(serial.as_ref().map(|serial| serial.as_str()));
-    let Some(named) = named else {
-        let fact = "This key tells no serial number.";
+    let (serial, whose) = match seen {
+        Some(Recognised::Job { job, key, .. }) => (key.serial, Some(job)),
+        Some(Recognised::Nobodys { key, .. }) => (key.serial, None),
+        None => (None, None),
+    };
+    let by_itself = whose.as_ref().map(JobId::as_str).or(serial.as_ref().map(Serial::as_str));
+    let shipped = shipments(&desk.ledger)?;
+    if let Some(one) = args.what.as_deref().or(serial.as_ref().map(Serial::as_str)).and_then(|text| shipped.named(text))
+    {
+        let exit = desk.take_back(one, "not-wiped")?;
+        if args.asked.dry_run || exit != Exit::Done {
+            return Ok(exit);
+        }
+        let Some(ports) = &ports else { return Ok(exit) };
+        key::reset(context, &desk.settings, ports as &dyn KeyPorts, &exactly(&args.which, serial.as_ref()))?;
+        desk.ledger.append(Append::entry(ended(one, None, "returned", &desk.reason, &desk.by)))?;
+        context.output.answer(&format!("returned  {}: wiped and blank: back to stock.", one.parcel));
+        return Ok(Exit::Done);
+    }
+    let Some(named) = args.what.as_deref().or(by_itself) else {
+        let fact = "This key tells no serial number, and signs for no key that the ledger knows.";
         return Err(CliError::new(Exit::Usage, "which-key", fact, "say whose it is, with --what."));
     };
     let Found { job, parcel } = find(&desk.ledger, &parcels, named)?;
-    if let (Some(found), Some(known)) = (&serial, &parcel.serial)
-        && found != known
-    {
-        let fact = format!("The key in the port has serial number {found}; that of job {job} has {known}.");
+    let other = whose.as_ref().filter(|whose| **whose != job).map(|whose| format!("is that of job {whose}"));
+    let other = other.or_else(|| match (&serial, &parcel.serial) {
+        (Some(found), Some(known)) if found != known => Some(format!("has serial number {found}, not {known}")),
+        _ => None,
+    });
+    if let Some(other) = other {
+        let fact = format!("The key in the port {other}; what was named is job {job}.");
         return Err(CliError::new(Exit::Usage, "which-key", fact, "put that key in, or name the right job.")
             .because("Nothing was done."));
     }
@@ -216,10 +307,7 @@ pub(in crate::cli) fn return_(context: &Context<'_>, args: &ReturnArgs) -> Resul
     }
     let blank = match &ports {
         Some(ports) => {
-            let which = match &serial {
-                Some(serial) => Which { serial: Some(serial.to_string()), port: None },
-                None => args.which.clone(),
-            };
+            let which = exactly(&args.which, serial.as_ref());
             key::reset(context, &desk.settings, ports as &dyn KeyPorts, &which)?;
             true
         }
@@ -259,6 +347,43 @@ impl Held {
         let code = if word == "leaver" { "left" } else { word }.to_owned();
         entries.push(Entry::Handover(HandoverEntry::HoldEnded { job: job.clone(), attempt, sealed, code }));
         entries
+    }
+}
+
+/// What was sent to somebody who registers themselves: by its own name, or by its person where they have nothing else.
+fn shipped_by<'s>(
+    ledger: &dyn Ledger,
+    parcels: &Parcels,
+    shipped: &'s Shipments,
+    text: &str,
+) -> Result<Option<&'s Shipment>, CliError> {
+    if let Some(one) = shipped.named(text) {
+        return Ok(Some(one));
+    }
+    let upn = Upn::parse(text);
+    let person = ledger.people()?.into_iter().find(|person| Some(&person.upn) == upn.as_ref());
+    let Some(person) = person else { return Ok(None) };
+    let jobs = ledger.jobs(&JobFilter { user: Some(person.id.clone()), ..JobFilter::all() })?;
+    if jobs.iter().any(|line| parcels.get(&line.job).is_some()) {
+        return Ok(None);
+    }
+    let theirs: Vec<&Shipment> = shipped.all().iter().filter(|one| one.is_out() && one.user == person.id).collect();
+    match theirs.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        several => {
+            let named: Vec<&str> = several.iter().map(|one| one.parcel.as_str()).collect();
+            let fact = format!("{} was sent several keys: parcels {}.", person.upn, named.join(", "));
+            Err(CliError::new(Exit::Usage, "which-key", fact, "name one of them by its parcel or serial number."))
+        }
+    }
+}
+
+/// The key that was looked at, and no other.
+fn exactly(which: &Which, serial: Option<&Serial>) -> Which {
+    match serial {
+        Some(serial) => Which { serial: Some(serial.to_string()), port: None },
+        None => which.clone(),
     }
 }
 
@@ -367,7 +492,7 @@ impl<'a> Desk<'a> {
         }
         let mut entries = Vec::new();
         if let Some(method) = &method {
-            self.delete(&line, method)?;
+            self.delete(&line.user, method)?;
             let (job, method, reason) = (job.clone(), method.clone(), self.reason.clone());
             entries.push(Entry::Revoked { job, method, reason });
         } else if self.asked.revoke_sessions {
@@ -392,24 +517,66 @@ impl<'a> Desk<'a> {
         Ok(Exit::Done)
     }
 
+    /// The same for a key that its person registered themselves, or was to.
+    fn take_back(&self, one: &Shipment, code: &str) -> Result<Exit, CliError> {
+        let output = self.context.output;
+        let person =
+            self.ledger.person(&one.user)?.map_or_else(|| one.user.to_string(), |person| person.upn.to_string());
+        let what = one.for_people();
+        if let (ShipmentState::Activated { .. }, SelfParcel::Token { serial }) = (&one.state, &one.what) {
+            let fact = format!("{what} works for {person}.");
+            let next =
+                format!("`keybench oath remove {serial} --reason …` takes it from them; that settles it here too.");
+            return Err(CliError::new(Exit::SomeFailed, "registered-already", fact, next).because("Nothing was noted."));
+        }
+        let method = one.method().cloned();
+        let done = match &method {
+            Some(method) => format!("{what} of {person}: its passkey {method} is deleted from the tenant"),
+            None => format!("{what} for {person} was never registered: it opens nothing"),
+        };
+        if self.asked.dry_run {
+            output.answer(&format!("{code}  {}: {done}. Nothing was done.", one.parcel));
+            return Ok(Exit::Done);
+        }
+        if method.is_some() && !self.asked.yes {
+            let question = format!("{done}. Type `delete`");
+            if !Terminal::new(output).confirm(&question, "delete") {
+                let next = "type the word at a terminal, or add --yes where nobody can answer.";
+                return Err(CliError::new(Exit::Usage, "not-confirmed", "Nothing was done.", next));
+            }
+        }
+        if let Some(method) = &method {
+            self.delete(&one.user, method)?;
+        } else if self.asked.revoke_sessions {
+            self.graph()?.revoke_sessions(&one.user)?;
+        }
+        let head = self.ledger.append(Append::entry(ended(one, method.clone(), code, &self.reason, &self.by)))?;
+        output.answer(&format!("{code}  {}: {done}. The ledger's head is {head}.", one.parcel));
+        output.json(&json!({
+            "event": "shipment-ended", "parcel": one.parcel, "upn": person, "code": code, "method": method,
+            "sessions_revoked": self.asked.revoke_sessions, "head": head.to_string(),
+        }));
+        Ok(Exit::Done)
+    }
+
     fn graph(&self) -> Result<Graph, CliError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let silent = Arc::new(|_: GraphEvent| {});
         connect(self.context, &self.settings, &self.settings.tenant()?, &clock, silent, Cancel::new())
     }
 
-    fn delete(&self, line: &JobLine, method: &MethodId) -> Result<(), CliError> {
+    fn delete(&self, user: &UserId, method: &MethodId) -> Result<(), CliError> {
         let graph = self.graph()?;
-        graph.remove_passkey(&line.user, method)?;
+        graph.remove_passkey(user, method)?;
         let clock = SystemClock::new();
         for pause in LOOKS {
             if pause > 0 {
                 self.context.output.progress(&format!("The tenant still shows it; looking again in {pause} s."));
                 clock.sleep(Duration::from_secs(pause));
             }
-            if graph.passkey(&line.user, method)?.is_none() {
+            if graph.passkey(user, method)?.is_none() {
                 if self.asked.revoke_sessions {
-                    graph.revoke_sessions(&line.user)?;
+                    graph.revoke_sessions(user)?;
                 }
                 return Ok(());
             }

@@ -1,14 +1,20 @@
 //! What packing, receipt and release share: which key is meant, who acts, and how "not now" is said.
 
 pub mod activate;
+mod ears;
 pub mod gone;
+mod manager;
 pub mod pack;
+mod pack_self;
 pub mod receipt;
 pub mod release;
 
+use std::io::Write as _;
 use std::ops::ControlFlow;
 
-use super::{CliError, Exit};
+pub(in crate::cli) use self::pack_self::shipments;
+
+use super::{CliError, Exit, Output};
 use crate::handover::code::Code;
 use crate::handover::parcel::{NotNow, Parcel, Parcels};
 use crate::ledger::{Ledger, LedgerError};
@@ -32,6 +38,20 @@ pub(in crate::cli) fn acting(named: Option<&str>) -> Result<String, CliError> {
         Some(name) => Ok(super::escrow::line("--as", name)?.to_owned()),
         None => Ok(who::operator()),
     }
+}
+
+/// A stop that nobody overlooks: on a terminal the screen is cleared, red, and it rings.
+pub(in crate::cli) fn alarm(output: &Output) {
+    let style = output.style();
+    if !style.stderr_is_terminal || style.json {
+        return;
+    }
+    let mut screen = std::io::stderr().lock();
+    let (on, off) = if style.color { ("\x1b[1;37;41m", "\x1b[0m") } else { ("", "") };
+    let bar = format!("{on}{:^60}{off}", "");
+    let title = format!("{on}{:^60}{off}", "S T O P");
+    // A terminal that can't be written to shows the error below neither.
+    let _ = write!(screen, "\x1b[2J\x1b[H\x07{bar}\n{title}\n{bar}\n\n");
 }
 
 /// A job and the parcel of its last key.
@@ -146,6 +166,12 @@ pub(in crate::cli) fn not_now(what: &str, job: &JobId, why: &NotNow) -> CliError
         NotNow::ReleasedAlready(_) => {
             ("released-already", "if the person never got it, `keybench replace` starts anew.".to_owned())
         }
+        NotNow::ReleaseUnknown(_) => (
+            "release-unknown",
+            "ask the manager whether they have it. `keybench release … --by manager --again` sends it once more; if nobody \
+             has it, `keybench replace` starts anew."
+                .to_owned(),
+        ),
         NotNow::NoLetter => ("no-letter", "`keybench letters make` prints it.".to_owned()),
         NotNow::LetterExpired { .. } => {
             ("letter-expired", "destroy it and print a new one, or replace the key: `keybench replace`.".to_owned())

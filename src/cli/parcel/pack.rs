@@ -1,26 +1,33 @@
 //! `keybench pack`: the packing table.
 //!
 //! Promise: what is noted as packed was compared; a mismatch is loud, is written down, and starts anew. Reads lines from
-//! stdin, because a scanner types as a keyboard does.
+//! stdin, because a scanner types as a keyboard does; with `--plug` a key may be put into a port in place of scanning it.
 
-use std::io::{BufRead, Write as _};
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{Found, acting, find, not_now, parcels};
+use super::ears::{Ears, Heard};
+use super::{Found, acting, alarm, find, not_now, pack_self, parcels};
+use crate::cli::key::{self, look::Look, recognise::Recognised};
 use crate::cli::output::Output;
 use crate::cli::{CliError, Context, Exit, ledger};
+use crate::ctap2::hid::usb::UsbPorts;
 use crate::handover::code::{Code, CodeKind};
 use crate::handover::parcel::{Asks, Scanned, Table, Verdict, may_pack};
 use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
 use crate::model::JobId;
+use crate::world::{KeyPorts, PluggedKey, SystemEntropy};
 
 /// `keybench pack`
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   keybench pack --as \"Robin Roe\"    scan key label, parcel label, number; and again
+  keybench pack --plug                put the key into a port instead of scanning its label
   keybench pack --no-tracking --json < scans.txt
+  keybench pack --to kim@contoso.com  a blank key, or a token, for somebody who registers it
+                                      themselves; `keybench handover watch` waits for that
 
 Words to type instead of a scan: `none` (no tracking number), `back` (start this parcel anew),
 `end` (or Ctrl-D). A key without a label is named by its serial number.")]
@@ -31,6 +38,15 @@ pub struct PackArgs {
     /// Don't ask for the carrier's number
     #[arg(long)]
     pub no_tracking: bool,
+    /// Take a key in a port as scanned: by its serial number, or by a signature without a touch
+    #[arg(long)]
+    pub plug: bool,
+    /// Pack a blank key or a token of the stock for this person, who registers it themselves
+    #[arg(long, value_name = "UPN")]
+    pub to: Option<String>,
+    /// The model of a blank key that was never in a port here
+    #[arg(long, value_name = "AAGUID", requires = "to")]
+    pub aaguid: Option<String>,
     /// Compare and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -38,10 +54,16 @@ pub struct PackArgs {
 
 pub(in crate::cli) fn run(context: &Context<'_>, args: &PackArgs) -> Result<Exit, CliError> {
     let by = acting(args.by.as_deref())?;
-    let ledger = ledger::to_write(&context.settings()?)?;
-    let stdin = std::io::stdin();
-    let mut desk = Desk { ledger: &ledger, output: context.output, by, dry_run: args.dry_run, packed: 0, stopped: 0 };
-    desk.work(&mut stdin.lock(), Table::new(!args.no_tracking))?;
+    let settings = context.settings()?;
+    let ports: Option<Arc<dyn KeyPorts>> = if args.plug { Some(Arc::new(UsbPorts::new()?)) } else { None };
+    let ears = Ears::open(ports.as_deref())?;
+    if let Some(to) = &args.to {
+        return pack_self::run(context, &settings, args, &by, to, (&ears, ports.as_deref()));
+    }
+    let ledger = ledger::to_write(&settings)?;
+    let (output, dry_run, ports) = (context.output, args.dry_run, ports.as_deref());
+    let mut desk = Desk { ledger: &ledger, output, by, dry_run, ports, packed: 0, stopped: 0 };
+    desk.work(&mut || ears.hear(), Table::new(!args.no_tracking))?;
     let Desk { packed, stopped, .. } = desk;
     let head = ledger.head()?;
     context.output.answer(&format!("{packed} packed, {stopped} stopped. The ledger's head is {head}."));
@@ -56,35 +78,52 @@ struct Desk<'a> {
     output: &'a Output,
     by: String,
     dry_run: bool,
+    ports: Option<&'a dyn KeyPorts>,
     packed: u64,
     stopped: u64,
 }
 
 impl Desk<'_> {
-    fn work(&mut self, lines: &mut dyn BufRead, mut table: Table) -> Result<(), CliError> {
+    fn work(&mut self, hear: &mut dyn FnMut() -> Heard, mut table: Table) -> Result<(), CliError> {
         loop {
-            self.output.progress(&ask(table.asks()));
-            let mut line = String::new();
-            match lines.read_line(&mut line) {
-                Ok(0) | Err(_) => return Ok(()),
-                Ok(_) => {}
-            }
-            match line.trim() {
-                "" => continue,
-                "end" => return Ok(()),
-                "back" => {
-                    table.clear();
-                    continue;
-                }
-                text => match self.understand(table.asks(), text) {
-                    Ok(scanned) => self.judge(&mut table, scanned)?,
-                    Err(error) => {
-                        self.output.error(&error);
-                        self.stopped += 1;
+            self.output.progress(&ask(table.asks(), self.ports.is_some()));
+            let understood = match hear() {
+                Heard::End => return Ok(()),
+                Heard::Line(line) => match line.trim() {
+                    "" => continue,
+                    "end" => return Ok(()),
+                    "back" => {
                         table.clear();
+                        continue;
                     }
+                    text => self.understand(table.asks(), text),
                 },
+                Heard::Plugged(plugged) => self.look_at(&plugged),
+            };
+            match understood {
+                Ok(scanned) => self.judge(&mut table, scanned)?,
+                Err(error) if error.exit == Exit::Ledger => return Err(error),
+                Err(error) => {
+                    self.output.error(&error);
+                    self.stopped += 1;
+                    table.clear();
+                }
             }
+        }
+    }
+
+    /// Whose key was put into a port.
+    fn look_at(&self, plugged: &PluggedKey) -> Result<Scanned, CliError> {
+        let Some(ports) = self.ports else { return Err(strange("No key is looked at here.")) };
+        let mut look = Look::at(ports, plugged, &key::tools());
+        match key::recognise::recognise(self.ledger, &SystemEntropy, plugged, &mut look)? {
+            Recognised::Job { job, key, wiped: true } => {
+                let fact = format!("{} is the key of job {job}, and it has no PIN: it was wiped.", key.for_people());
+                let next = "put it aside: `keybench replace` gives the person another.";
+                Err(CliError::new(Exit::SomeFailed, "key-wiped", fact, next).because("It opens nothing any more."))
+            }
+            Recognised::Job { job, .. } => self.key(job, "plugged"),
+            Recognised::Nobodys { key, .. } => Err(strange(&format!("{} is nobody's key here.", key.for_people()))),
         }
     }
 
@@ -178,29 +217,27 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Loud on a terminal: cleared, with a bell, and in the way until somebody reads it.
+    /// Loud, written down, and in the way until somebody reads it.
     fn stop(&mut self, job: &JobId, code: &'static str, what: &str, next: &str) -> Result<(), CliError> {
         self.stopped += 1;
         if !self.dry_run {
             let stopped = HandoverEntry::PackingStopped { job: job.clone(), code: code.into(), by: self.by.clone() };
             self.ledger.append(Append::entry(Entry::Handover(stopped)))?;
         }
-        let style = self.output.style();
-        if style.stderr_is_terminal && !style.json {
-            let mut screen = std::io::stderr().lock();
-            let (on, off) = if style.color { ("\x1b[1;37;41m", "\x1b[0m") } else { ("", "") };
-            let bar = format!("{on}{:^60}{off}", "");
-            let title = format!("{on}{:^60}{off}", "S T O P");
-            // A terminal that can't be written to shows the error below neither.
-            let _ = write!(screen, "\x1b[2J\x1b[H\x07{bar}\n{title}\n{bar}\n\n");
-        }
+        alarm(self.output);
         self.output.error(&CliError::new(Exit::SomeFailed, code, what, next));
         Ok(())
     }
 }
 
-fn ask(asks: &Asks) -> String {
+fn strange(fact: &str) -> CliError {
+    let next = "put it aside; `keybench receipt list` lists the keys that there are.";
+    CliError::new(Exit::SomeFailed, "strange-key", fact, next)
+}
+
+fn ask(asks: &Asks, plug: bool) -> String {
     match asks {
+        Asks::Key if plug => "Put a key into a port, or scan its label (`end` to stop):".into(),
         Asks::Key => "Scan the label of a key (or type its serial number; `end` to stop):".into(),
         Asks::Parcel { job, .. } => format!("Key of job {job}. Scan the label of its parcel:"),
         Asks::Number { job, .. } => format!("Parcel of job {job}. Scan the carrier's number (or type `none`):"),
@@ -214,9 +251,19 @@ mod tests {
     use crate::handover::parcel::Place;
 
     fn pack(ledger: &dyn Ledger, lines: &str) -> (u64, u64, String, String) {
+        let heard = lines.lines().map(|line| Heard::Line(line.to_owned()));
+        packing(ledger, None, heard)
+    }
+
+    fn packing(
+        ledger: &dyn Ledger,
+        ports: Option<&dyn KeyPorts>,
+        mut heard: impl Iterator<Item = Heard>,
+    ) -> (u64, u64, String, String) {
         let (output, out, err) = output(false);
-        let mut desk = Desk { ledger, output: &output, by: "Robin".into(), dry_run: false, packed: 0, stopped: 0 };
-        desk.work(&mut lines.as_bytes(), Table::new(true)).expect("worked");
+        let (by, dry_run) = ("Robin".to_owned(), false);
+        let mut desk = Desk { ledger, output: &output, by, dry_run, ports, packed: 0, stopped: 0 };
+        desk.work(&mut || heard.next().unwrap_or(Heard::End), Table::new(true)).expect("worked");
         let (packed, stopped) = (desk.packed, desk.stopped);
         (packed, stopped, out.text(), err.text())
     }
@@ -254,5 +301,65 @@ mod tests {
         assert_eq!((found.place(), found.tracking.as_deref()), (Place::OnTheWay, Some("JD0146")));
         let (packed, stopped, _, err) = pack(&ledger, &format!("{key}\n"));
         assert!((packed, stopped) == (0, 1) && err.contains("was packed on"), "{err}");
+    }
+
+    #[cfg(feature = "sim")]
+    #[test]
+    fn a_plugged_key_counts_as_scanned_and_a_strange_one_stops() {
+        use crate::model::{Person, PortName, Upn, UserId};
+        use crate::sim::key::{Birth, Model, SimKey};
+        use crate::sim::ports::SimPorts;
+
+        // The model of the story's keys.
+        let model = Model::by_id("yubikey-5-nfc-5.2").expect("a model");
+        let pinned = |unit| SimKey::born(&model, unit, &Birth { pin: Some("123456".into()), ..Birth::default() });
+        let (kims, strange, wiped) = (pinned(1), pinned(2), SimKey::new(&model, 3));
+        let serial = |key: &SimKey| key.serial().expect("a serial number").to_string();
+        let bench = Bench::new(1);
+        let jobs = [("kim", serial(&kims)), ("sam", serial(&wiped))].map(|(name, serial)| {
+            let person = Person {
+                id: UserId::new(name),
+                upn: Upn::parse(&format!("{name}@contoso.example")).expect("a UPN"),
+                display_name: name.into(),
+                address: None,
+                first_device: None,
+                key_kind: None,
+                serial: None,
+                language: None,
+            };
+            bench.finished_key(person, &serial)
+        });
+        let ports = SimPorts::numbered(3);
+        for (port, key) in [("sim-1", kims), ("sim-2", strange), ("sim-3", wiped)] {
+            ports.plug(&PortName::new(port), key).expect("plugged");
+        }
+        let plugged = |port: &str| {
+            let keys = ports.list().expect("keys");
+            Heard::Plugged(keys.into_iter().find(|key| key.port.as_str() == port).expect("a key"))
+        };
+        let scan = |kind, job: &JobId| Heard::Line(code(kind, job));
+        let ledger = bench.ledger();
+        let (packed, stopped, _, err) = packing(
+            &ledger,
+            Some(&ports),
+            [plugged("sim-2"), plugged("sim-3"), plugged("sim-1"), scan(CodeKind::Parcel, &jobs[1])].into_iter(),
+        );
+        assert_eq!((packed, stopped), (0, 3), "{err}");
+        for part in ["is nobody's key here", "it was wiped", "the other label is of job"] {
+            assert!(err.contains(part), "{part}: {err}");
+        }
+        let good = [plugged("sim-1"), scan(CodeKind::Parcel, &jobs[0]), Heard::Line("JD1".into())];
+        let (packed, stopped, out, err) = packing(&ledger, Some(&ports), good.into_iter());
+        assert_eq!((packed, stopped), (1, 0), "{out}{err}");
+        let mut seen = Vec::new();
+        ledger
+            .visit(1, &mut |recorded| {
+                if let Entry::Handover(HandoverEntry::Packed { seen_by, .. }) = recorded.entry {
+                    seen.push(seen_by);
+                }
+                std::ops::ControlFlow::Continue(())
+            })
+            .expect("read");
+        assert_eq!(seen, ["plugged"]);
     }
 }

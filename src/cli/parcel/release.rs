@@ -1,7 +1,8 @@
 //! `keybench release`: the PIN goes to its person.
 //!
 //! Promise: not before receipt, where the settings ask for it; not by whoever packed the key; not a letter that lay too long;
-//! and what was released stands in the ledger. A PIN for the hook goes to the hook's stdin and nowhere else.
+//! and what was released stands in the ledger. A PIN for the hook goes to the hook's stdin and nowhere else, one for the manager into
+//! one mail ([`super::manager`]).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +11,13 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::manager::{Delivery, ManagerDesk};
 use super::{acting, find, not_now, parcels};
 use crate::cli::causes::told;
 use crate::cli::prompt::Custodian;
 use crate::cli::{CliError, Context, Exit, escrow, ledger};
 use crate::config::Settings;
+use crate::graph::ErrorKind;
 use crate::handover::parcel::{Parcel, Settings as Rules, may_release};
 use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
 use crate::model::{JobId, Person};
@@ -29,6 +32,19 @@ pub enum Channel {
     Letter,
     /// The settings' command is given it.
     Hook,
+    /// The person's manager gets it by mail, where the settings allow that.
+    Manager,
+}
+
+impl Channel {
+    /// In the ledger and in JSON.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Letter => "letter",
+            Self::Hook => "hook",
+            Self::Manager => "manager",
+        }
+    }
 }
 
 /// `keybench release`
@@ -37,8 +53,10 @@ pub enum Channel {
   keybench release kim@contoso.com --as \"Sam Roe\"            the letter leaves
   keybench release 7H2KQ0M4XA 19283746 --as \"Sam Roe\"
   keybench release kim@contoso.com --as \"Sam Roe\" --by hook --identity sam.txt
+  keybench release kim@contoso.com --as \"Sam Roe\" --by manager --identity sam.txt
 
-The hook ([handover] hook) gets one line of JSON on stdin: upn, job, attempt, pin.")]
+The hook ([handover] hook) gets one line of JSON on stdin: upn, job, attempt, pin. The manager is
+the one that the directory names; [handover] pin_to_manager must allow it.")]
 pub struct ReleaseArgs {
     /// Persons, jobs, serial numbers, carrier's numbers or codes
     #[arg(value_name = "WHAT", required = true)]
@@ -49,9 +67,15 @@ pub struct ReleaseArgs {
     /// How the PIN goes
     #[arg(long = "by", value_enum, default_value_t = Channel::Letter)]
     pub channel: Channel,
-    /// A custodian's identity, for the hook; under dual control give two
+    /// A custodian's identity, for the hook and the manager; under dual control give two
     #[arg(long, value_name = "FILE", action = clap::ArgAction::Append)]
     pub identity: Vec<PathBuf>,
+    /// The language of the mail to a manager [else the person's own, else en]
+    #[arg(long, value_name = "CODE")]
+    pub lang: Option<String>,
+    /// An earlier mail to the manager was cut off, and they don't have it: send it once more
+    #[arg(long)]
+    pub again: bool,
     /// Check and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -60,15 +84,23 @@ pub struct ReleaseArgs {
 pub(in crate::cli) fn run(context: &Context<'_>, args: &ReleaseArgs) -> Result<Exit, CliError> {
     let by = acting(Some(&args.by))?;
     let settings = context.settings()?;
-    if args.channel == Channel::Hook {
-        if settings.handover.hook.is_empty() {
-            let fact = "There is no hook: [handover] hook names no command.";
-            return Err(CliError::new(Exit::Usage, "no-hook", fact, "set it, or release the letter."));
-        }
-        if args.identity.is_empty() {
-            let fact = "The hook is given the PIN, which a custodian has to open.";
-            return Err(CliError::new(Exit::Usage, "usage", fact, "add --identity FILE."));
-        }
+    if args.again && args.channel != Channel::Manager {
+        let fact = "--again is for a mail to the manager that was cut off.";
+        return Err(CliError::new(Exit::Usage, "usage", fact, "add --by manager, or leave it out."));
+    }
+    if args.channel == Channel::Hook && settings.handover.hook.is_empty() {
+        let fact = "There is no hook: [handover] hook names no command.";
+        return Err(CliError::new(Exit::Usage, "no-hook", fact, "set it, or release the letter."));
+    }
+    if args.channel == Channel::Manager && !settings.handover.pin_to_manager {
+        let fact = "The settings don't allow a PIN to be mailed to a manager.";
+        let next = "release the letter or by the hook; or set [handover] pin_to_manager = true.";
+        return Err(CliError::new(Exit::Usage, "no-pin-by-mail", fact, next)
+            .because("Whoever can read the manager's mailbox reads the PIN; docs/SECURITY.md weighs it."));
+    }
+    if args.channel != Channel::Letter && args.identity.is_empty() {
+        let fact = format!("The {} is given the PIN, which a custodian has to open.", args.channel.word());
+        return Err(CliError::new(Exit::Usage, "usage", fact, "add --identity FILE."));
     }
     let ledger = ledger::to_write(&settings)?;
     let mut identities = Identities::new();
@@ -76,12 +108,17 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &ReleaseArgs) -> Result<E
     for path in &args.identity {
         identities.add_file(path, Arc::clone(&prompts))?;
     }
+    let desk = match args.channel {
+        Channel::Manager => Some(ManagerDesk::open(context, &settings, args.lang.as_deref())?),
+        Channel::Letter | Channel::Hook => None,
+    };
     let mut refused = 0;
     for what in &args.what {
         // Read again for each: the same person may be named twice.
         let parcels = parcels(&ledger)?;
         let done = find(&ledger, &parcels, what).and_then(|found| {
-            let release = Release { context, settings: &settings, ledger: &ledger, identities: &identities, by: &by };
+            let (ledger, desk) = (&ledger, desk.as_ref());
+            let release = Release { context, settings: &settings, ledger, identities: &identities, by: &by, desk };
             release.one(&found.job, found.parcel, args)
         });
         if let Err(error) = done {
@@ -102,6 +139,7 @@ struct Release<'a> {
     ledger: &'a dyn Ledger,
     identities: &'a Identities,
     by: &'a str,
+    desk: Option<&'a ManagerDesk<'a>>,
 }
 
 impl Release<'_> {
@@ -114,16 +152,34 @@ impl Release<'_> {
         let rules = self.rules(person.as_ref(), line.map_or(1, |line| line.ordinal));
         let operator = who::operator();
         let by_letter = args.channel == Channel::Letter;
-        may_release(parcel, &rules, &[self.by, &operator], by_letter, SystemClock::new().now())
-            .map_err(|why| not_now("can't be released", job, &why))?;
+        let mut parcel = parcel.clone();
+        if args.again {
+            parcel.releasing = None;
+        }
+        let may = |by: &[&str]| {
+            may_release(&parcel, &rules, by, by_letter, SystemClock::new().now())
+                .map_err(|why| not_now("can't be released", job, &why))
+        };
+        may(&[self.by, &operator])?;
         let output = self.context.output;
-        let channel = if by_letter { "letter" } else { "hook" };
+        let channel = args.channel.word();
+        let delivery = match self.desk {
+            Some(desk) => Some(desk.prepare(self.ledger, job, person.as_ref())?),
+            None => None,
+        };
+        // Whoever packed the key gets no PIN, by whatever way.
+        if let Some(delivery) = &delivery {
+            may(&delivery.manager_is())?;
+        }
         if args.dry_run {
-            output.answer(&format!("{job} may be released. Nothing was written."));
+            let to = delivery.as_ref().map_or(String::new(), |delivery| format!(", to {}", delivery.address()));
+            output.answer(&format!("{job} may be released{to}. Nothing was written."));
             return Ok(());
         }
-        if !by_letter {
-            self.hand_over(job, parcel, person.as_ref())?;
+        match (self.desk, &delivery) {
+            (Some(desk), Some(delivery)) => self.mail(desk, delivery, job, &parcel)?,
+            _ if by_letter => {}
+            _ => self.hand_over(job, &parcel, person.as_ref())?,
         }
         let released = HandoverEntry::PinReleased {
             job: job.clone(),
@@ -132,10 +188,14 @@ impl Release<'_> {
             by: self.by.to_owned(),
         };
         let head = self.ledger.append(Append::entry(Entry::Handover(released)))?;
-        output.answer(&match (by_letter, &person) {
-            (true, Some(person)) => format!("released  {job}: the letter of {} may leave", person.upn),
-            (true, None) => format!("released  {job}: its letter may leave"),
-            (false, _) => format!("released  {job}: the hook has it"),
+        output.answer(&match (args.channel, &person) {
+            (Channel::Letter, Some(person)) => format!("released  {job}: the letter of {} may leave", person.upn),
+            (Channel::Letter, None) => format!("released  {job}: its letter may leave"),
+            (Channel::Hook, _) => format!("released  {job}: the hook has it"),
+            (Channel::Manager, _) => {
+                let to = delivery.as_ref().map_or("the manager", |delivery| delivery.address());
+                format!("released  {job}: the mail to {to} has left")
+            }
         });
         output.json(&json!({
             "event": "released", "job": job, "attempt": parcel.attempt, "channel": channel, "by": self.by,
@@ -155,6 +215,35 @@ impl Release<'_> {
         };
         let letter_days = if abroad { settings.letter_days_abroad } else { settings.letter_days };
         Rules { after_receipt: settings.after_receipt, letter_days }
+    }
+
+    /// Opens the PIN and mails it, once: that it is about to leave stands in the ledger before it does.
+    fn mail(&self, desk: &ManagerDesk<'_>, delivery: &Delivery, job: &JobId, parcel: &Parcel) -> Result<(), CliError> {
+        let opened = escrow::open_recorded(
+            self.ledger,
+            job,
+            Some(parcel.attempt),
+            self.identities,
+            self.by,
+            "released to the manager by mail",
+            &|opening| self.ledger.append(Append::entry(opening.entry(None))).map(|_| ()),
+        )?;
+        let (attempt, channel, to) = (parcel.attempt, "manager".to_owned(), delivery.manager_id().clone());
+        let intended =
+            HandoverEntry::ReleaseIntended { job: job.clone(), attempt, channel, to, by: self.by.to_owned() };
+        self.ledger.append(Append::entry(Entry::Handover(intended)))?;
+        desk.send(delivery, job, &opened.pin).or_else(|error| {
+            if error.kind() == ErrorKind::Unknown {
+                let next = format!(
+                    "ask the manager whether they have it; `keybench release {job} --by manager --again` sends it once more."
+                );
+                return Err(CliError { next, ..CliError::from(error) }
+                    .because("The PIN may have left. It is not noted as released."));
+            }
+            let failed = HandoverEntry::ReleaseFailed { job: job.clone(), attempt, code: error.kind().word().to_owned() };
+            self.ledger.append(Append::entry(Entry::Handover(failed)))?;
+            Err(CliError::from(error).because("The PIN did not leave. That it was opened stands in the ledger."))
+        })
     }
 
     fn hand_over(&self, job: &JobId, parcel: &Parcel, person: Option<&Person>) -> Result<(), CliError> {

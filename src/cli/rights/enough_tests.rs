@@ -21,6 +21,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("tenant app", "prints, or runs Microsoft's tool"),
     ("tenant first-contact", "takes a key in a port"),
     ("activate", "the walk from bench to hand plays it"),
+    ("pack", "reads scans: the walk from bench to hand plays it"),
+    ("release", "needs a parcel that was received: the tests of mails to managers play it"),
+    ("handover watch", "needs a parcel on its way: its own tests play it"),
     ("lost", "the walk from bench to hand plays it"),
     ("replace", "the walk from bench to hand plays it"),
     ("return", "the walk from bench to hand plays it"),
@@ -145,6 +148,8 @@ fn each_command_works_with_exactly_what_its_row_names() {
     stage.done("sign-ins", &[KIM]);
     stage.done("report adoption", &["--group", "Keys"]);
     stage.done("reconcile", &[]);
+    stage.desk.more_settings(&format!("[handover]\nmail_from = \"{GLASS}\"\n"));
+    stage.done("notify", &["--phone", "+49 30 1234567"]);
 
     let elsewhere: BTreeSet<&str> = ELSEWHERE.iter().map(|(command, _)| *command).collect();
     let unplayed: Vec<&str> = all()

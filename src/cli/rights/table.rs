@@ -281,6 +281,35 @@ pub(super) const TABLE: &[Rights] = &[
         note: "The second only with `--revoke-sessions`.",
         ..NONE
     },
+    Rights {
+        command: "notify",
+        scopes: &["Mail.Send", "User.Read.All"],
+        note: "With `--text` it asks nobody. As the application `Mail.Send` sends from every mailbox: restrict it to one in Exchange.",
+        ..NONE
+    },
+    Rights {
+        command: "release",
+        scopes: &["Mail.Send", "User.Read.All"],
+        note: "With `--by manager` only; the rest asks nobody.",
+        ..NONE
+    },
+    Rights {
+        command: "pack",
+        scopes: &["User.Read.All"],
+        note: "With `--to` only, for somebody whom the ledger does not know; the rest asks nobody.",
+        ..NONE
+    },
+    Rights {
+        command: "handover watch",
+        scopes: &[
+            "UserAuthMethod-Passkey.Read.All",
+            "UserAuthMethod-HardwareOATH.Read.All",
+            "UserAuthMethod-TAP.ReadWrite.All",
+        ],
+        roles: &[METHODS],
+        note: "Hardware tokens are beta; without their permission only keys are watched.",
+        ..NONE
+    },
     Rights { command: "reconcile", scopes: &["UserAuthMethod-Passkey.Read.All"], roles: &[METHODS_READ], ..NONE },
     Rights {
         command: "sign-ins",
@@ -320,14 +349,15 @@ pub(super) const OFFLINE: &[&str] = &[
     "custody log",
     "custody import",
     "custody fingerprint",
-    "pack",
+    "handover list",
+    "handover end",
     "receipt list",
     "receipt carrier",
     "receipt card",
     "receipt verify",
-    "release",
     "stock list",
     "stock expect",
+    "stock receive",
     "tenant preset pilot",
     "tenant confirm",
     "key blink",

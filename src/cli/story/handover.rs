@@ -1,5 +1,6 @@
 //! What happened between bench and hand, in words.
 
+use crate::handover::shipment::for_people;
 use crate::ledger::HandoverEntry;
 
 pub(super) fn in_words(entry: &HandoverEntry) -> String {
@@ -62,6 +63,45 @@ pub(super) fn in_words(entry: &HandoverEntry) -> String {
         }
         HandoverEntry::StockExpected { count, by, .. } => {
             format!("{by} took in a supplier's list of {count} serial numbers.")
+        }
+        HandoverEntry::StockReceived { count, by, .. } => format!("{by} scanned {count} keys into the stock."),
+        HandoverEntry::NoticeIntended { channel, reason, by, .. } if reason.is_empty() => {
+            format!("The person is about to be told of the key, by {channel}; {by} asked for it.")
+        }
+        HandoverEntry::NoticeIntended { channel, reason, by, .. } => {
+            format!(
+                "The person is about to be told of the key again, by {channel}; {by} asked for it. Reason: {reason}."
+            )
+        }
+        HandoverEntry::NoticeSent { channel, request, .. } => {
+            let request = request.as_ref().map_or(String::new(), |request| format!(" (request {request})"));
+            format!("The person was told of the key, by {channel}{request}.")
+        }
+        HandoverEntry::NoticeFailed { code, .. } => format!("The notice did not leave. {}", super::meaning(code)),
+        HandoverEntry::ReleaseIntended { to, by, .. } => {
+            format!("A mail with the PIN is about to leave to the manager {to}, by {by}.")
+        }
+        HandoverEntry::ReleaseFailed { code, .. } => {
+            format!("The mail with the PIN did not leave. {}", super::meaning(code))
+        }
+        HandoverEntry::SelfPacked { parcel, what, seen_by, tracking, by, .. } => {
+            let number = tracking.as_ref().map_or(String::new(), |number| format!(", number {number}"));
+            let what = for_people(what);
+            format!(
+                "{by} packed {what}, to be registered by the person: parcel {parcel}, known by its {seen_by}{number}."
+            )
+        }
+        HandoverEntry::SelfRegistered { parcel, method, created, named, by, .. } => {
+            let how = if *named { "named by a person" } else { "by model and time" };
+            format!("The key of parcel {parcel} was registered on {created} as {method}: {how}, watched by {by}.")
+        }
+        HandoverEntry::SelfActivated { parcel, method, by, .. } => {
+            format!("The token of parcel {parcel} works, as {method}; watched by {by}.")
+        }
+        HandoverEntry::SelfEnded { parcel, method, code, reason, by, .. } => {
+            let gone =
+                method.as_ref().map_or(String::new(), |method| format!(" Its method {method} is out of the tenant."));
+            format!("Nobody waits for parcel {parcel} any more ({code}), {by} said.{gone} Reason: {reason}.")
         }
         HandoverEntry::CustodyGiven { jobs, by, .. } => format!("{by} wrote a file with {jobs} jobs for another desk."),
         HandoverEntry::CustodyPartner { desk, signer, by } => {

@@ -102,7 +102,7 @@ impl Whose {
 }
 
 /// Deletes a pass and writes it down: the intention before, the fact after.
-fn delete(
+pub(super) fn delete(
     at: &AtTenant,
     journal: &AccountJournal<'_>,
     user: &UserId,

@@ -279,6 +279,31 @@ impl<S> Session<S> {
         self.silent(rp_id, vec![credential.clone()], client_data_hash)
     }
 
+    /// The same for whichever of these the key has: the first that it signs for. Ids longer than the key's own can not be on it,
+    /// and a list longer than it takes is asked in parts.
+    ///
+    /// # Errors
+    /// [`CtapError`].
+    pub fn silent_of(
+        &mut self,
+        rp_id: &str,
+        credentials: &[CredentialId],
+        client_data_hash: [u8; 32],
+    ) -> Result<Option<Assertion>, CtapError> {
+        let longest = self.core.info.max_credential_id_length.and_then(|bytes| usize::try_from(bytes).ok());
+        let mine: Vec<CredentialId> = credentials
+            .iter()
+            .filter(|id| longest.is_none_or(|longest| id.as_bytes().len() <= longest))
+            .cloned()
+            .collect();
+        for part in mine.chunks(self.max_list()) {
+            if let Some(found) = self.silent(rp_id, part.to_vec(), client_data_hash)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     fn silent(
         &mut self,
         rp_id: &str,
@@ -303,16 +328,12 @@ impl<S> Session<S> {
         if let Some(longest) = self.core.info.max_credential_id_length.and_then(|bytes| usize::try_from(bytes).ok()) {
             request.exclude.retain(|id| id.as_bytes().len() <= longest);
         }
-        let most = self.max_list();
-        if request.exclude.len() <= most {
+        if request.exclude.len() <= self.max_list() {
             return Ok(());
         }
         let all = std::mem::take(&mut request.exclude);
-        for part in all.chunks(most) {
-            if let Some(found) = self.silent(&request.rp.id, part.to_vec(), [0; 32])? {
-                request.exclude = vec![found.credential];
-                break;
-            }
+        if let Some(found) = self.silent_of(&request.rp.id, &all, [0; 32])? {
+            request.exclude = vec![found.credential];
         }
         Ok(())
     }

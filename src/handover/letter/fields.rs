@@ -3,7 +3,7 @@
 //! Promise: the PIN is no field: it has its own place, and no text can carry it elsewhere. The PIN sheet knows no name and
 //! no company: name and company give the account.
 
-/// The sheet a text is printed on.
+/// Where a text stands: on a sheet of the letter, or in a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum On {
     /// The sheet with the address.
@@ -12,6 +12,19 @@ pub enum On {
     Pin,
     /// Either.
     Both,
+    /// In a mail.
+    Mail,
+}
+
+impl On {
+    /// What may stand there.
+    fn takes(self, field: &Field) -> bool {
+        match self {
+            Self::Address => field.on_letter,
+            Self::Pin | Self::Both => field.on_pin_sheet,
+            Self::Mail => field.in_mail,
+        }
+    }
 }
 
 /// One text of a language.
@@ -34,6 +47,7 @@ const fn key(name: &'static str, on: On, what: &'static str) -> TextKey {
 pub const TEXTS: &[TextKey] = &[
     key("date", On::Both, "how dates are written, in strftime's signs (`%d.%m.%Y`)"),
     key("no_phone", On::Both, "what stands for the phone number where the template has none"),
+    key("no_model", On::Both, "what stands for the key's model where it tells none"),
     key("subject", On::Address, "the line in bold above the text"),
     key("opening", On::Address, "greeting and what this is; a line is a paragraph"),
     key("steps_title", On::Address, "heading"),
@@ -58,6 +72,12 @@ pub const TEXTS: &[TextKey] = &[
     key("pin_valid", On::Pin, "how long the letter is good"),
     key("fold", On::Both, "at the folds"),
     key("sheet_of", On::Both, "at the foot of each sheet"),
+    key("notice_subject", On::Mail, "subject of the notice that a key was registered"),
+    key("notice", On::Mail, "the notice; a line is a paragraph"),
+    key("manager_subject", On::Mail, "subject of the mail that brings a PIN to the person's manager"),
+    key("manager", On::Mail, "that mail; a line is a paragraph, and the PIN stands below it"),
+    key("manager_forced", On::Mail, "below the PIN, where the key makes its user change it"),
+    key("manager_not_me", On::Mail, "its end: what to do if one did not expect this"),
 ];
 
 /// One field.
@@ -65,34 +85,53 @@ pub const TEXTS: &[TextKey] = &[
 pub struct Field {
     /// As it is written between braces.
     pub name: &'static str,
+    /// May stand on the address sheet.
+    pub on_letter: bool,
     /// May stand on the PIN sheet.
     pub on_pin_sheet: bool,
+    /// May stand in a mail.
+    pub in_mail: bool,
     /// For docs/LETTERS.md.
     pub what: &'static str,
 }
 
-const fn field(name: &'static str, on_pin_sheet: bool, what: &'static str) -> Field {
-    Field { name, on_pin_sheet, what }
+/// Of whom it tells: not on the PIN sheet.
+const fn whose(name: &'static str, what: &'static str) -> Field {
+    Field { name, on_letter: true, on_pin_sheet: false, in_mail: true, what }
+}
+
+const fn anywhere(name: &'static str, what: &'static str) -> Field {
+    Field { name, on_letter: true, on_pin_sheet: true, in_mail: true, what }
+}
+
+const fn on_paper(name: &'static str, what: &'static str) -> Field {
+    Field { name, on_letter: true, on_pin_sheet: true, in_mail: false, what }
+}
+
+const fn in_mail(name: &'static str, what: &'static str) -> Field {
+    Field { name, on_letter: false, on_pin_sheet: false, in_mail: true, what }
 }
 
 /// Every field.
 #[rustfmt::skip]
 pub const FIELDS: &[Field] = &[
-    field("name", false, "the person's display name"),
-    field("company", false, "`company` of `[sender]`"),
-    field("contact", false, "`contact` of `[help]`"),
-    field("key_ref", true, "the key's reference, as its label has it: `7H2KQ-0M4XA`"),
-    field("key_model", true, "the key's model; `security key` where it tells none"),
-    field("key_serial", true, "the key's serial number, or nothing"),
-    field("phone", true, "`phone` of `[help]`"),
-    field("hours", true, "`hours` of `[help]`"),
-    field("help", true, "the phone number, with the hours in brackets if there are any"),
-    field("pin_min", true, "the fewest characters that the key takes for a new PIN"),
-    field("date", true, "the day of printing"),
-    field("expires", true, "the last day on which the letter is to be used"),
-    field("letter", true, "the letter's code, in groups of four digits"),
-    field("sheet", true, "number of this sheet"),
-    field("sheets", true, "number of sheets"),
+    whose("name", "the person's display name"),
+    whose("company", "`company` of `[sender]`"),
+    whose("contact", "`contact` of `[help]`"),
+    anywhere("key_ref", "the key's reference, as its label has it: `7H2KQ-0M4XA`"),
+    anywhere("key_model", "the key's model; `no_model` where it tells none"),
+    anywhere("key_serial", "the key's serial number, or nothing"),
+    anywhere("phone", "`phone` of `[help]`"),
+    anywhere("hours", "`hours` of `[help]`"),
+    anywhere("help", "the phone number, with the hours in brackets if there are any"),
+    anywhere("pin_min", "the fewest characters that the key takes for a new PIN"),
+    anywhere("date", "the day of printing, or of the mail"),
+    on_paper("expires", "the last day on which the letter is to be used"),
+    on_paper("letter", "the letter's code, in groups of four digits"),
+    on_paper("sheet", "number of this sheet"),
+    on_paper("sheets", "number of sheets"),
+    in_mail("when", "when the key was registered"),
+    in_mail("manager", "the manager's display name, in the mail to them"),
 ];
 
 /// A piece of a text.
@@ -155,10 +194,14 @@ pub fn wrong(name: &str, on: On) -> Option<String> {
         return Some("{pin} is no field: the PIN is printed in its own place, [pin], and nowhere else".into());
     }
     match FIELDS.iter().find(|field| field.name == name) {
-        Some(field) if on != On::Address && !field.on_pin_sheet => {
+        Some(field) if on.takes(field) => None,
+        Some(field) if on == On::Mail => {
+            Some(format!("{{{}}} is of a printed letter, and can't stand in a mail", field.name))
+        }
+        Some(field) if !field.on_letter => Some(format!("{{{}}} is of a mail, and can't stand on paper", field.name)),
+        Some(_) => {
             Some(format!("{{{name}}} can't stand on the PIN sheet: whoever finds it must not learn whose PIN it is"))
         }
-        Some(_) => None,
         None => {
             let near = FIELDS
                 .iter()
@@ -198,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_pin_has_its_own_place_and_its_sheet_no_name() {
-        for on in [On::Address, On::Pin, On::Both] {
+        for on in [On::Address, On::Pin, On::Both, On::Mail] {
             assert!(wrong("pin", on).is_some_and(|why| why.contains("own place")));
         }
         assert_eq!(wrong("name", On::Address), None);
@@ -206,6 +249,9 @@ mod tests {
             assert!(wrong(name, On::Pin).is_some() && wrong(name, On::Both).is_some(), "{name}");
         }
         assert_eq!(wrong("key_ref", On::Pin), None);
+        assert_eq!((wrong("name", On::Mail), wrong("when", On::Mail)), (None, None));
+        assert!(wrong("sheet", On::Mail).is_some_and(|why| why.contains("printed letter")));
+        assert!(wrong("when", On::Address).is_some_and(|why| why.contains("of a mail")));
         assert!(wrong("key_reff", On::Pin).is_some_and(|why| why.contains("did you mean {key_ref}?")));
         assert!(wrong("shoe size", On::Address).is_some_and(|why| !why.contains("did you mean")));
     }

@@ -6,6 +6,7 @@
 
 pub mod fields;
 mod lay_out;
+pub mod mail;
 pub mod state;
 pub mod template;
 
@@ -127,13 +128,13 @@ impl Letter {
 
     /// What a field stands for; `None` for a field that doesn't exist.
     fn field(&self, template: &Template, texts: &Texts, name: &str, sheet: usize, sheets: usize) -> Option<String> {
-        let phone = if template.phone.is_empty() { texts.get("no_phone") } else { &template.phone };
+        let phone = phone_of(template, texts);
         Some(match name {
             "name" => self.name.clone(),
             "company" => template.company.clone(),
             "contact" => template.contact.clone(),
             "key_ref" => key_reference(&self.job, self.attempt),
-            "key_model" => self.key.model.clone().unwrap_or_else(|| "security key".into()),
+            "key_model" => model_of(&self.key, texts),
             "key_serial" => self.key.serial.as_ref().map(ToString::to_string).unwrap_or_default(),
             "phone" => unbroken(phone),
             "hours" => unbroken(&template.hours),
@@ -156,6 +157,14 @@ pub fn expires(template: &Template, address: &PostalAddress, date: Date) -> Date
     let inland = country.is_empty() || template.home.is_empty() || same(country, &template.home);
     let days = if inland { template.inland_days } else { template.abroad_days };
     date.saturating_add(jiff::Span::new().days(i64::from(days)))
+}
+
+fn phone_of<'a>(template: &'a Template, texts: &'a Texts) -> &'a str {
+    if template.phone.is_empty() { texts.get("no_phone") } else { &template.phone }
+}
+
+fn model_of(key: &KeyRef, texts: &Texts) -> String {
+    key.model.clone().unwrap_or_else(|| texts.get("no_model").to_owned())
 }
 
 /// A phone number is not broken over two lines. One in words is.

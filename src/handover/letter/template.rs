@@ -530,7 +530,7 @@ mod tests {
             ("[logo]\nfile = \"gone.png\"", 2, "gone.png can't be read"),
             ("[fonts]\nregular = \"gone.ttf\"", 2, "gone.ttf can't be read"),
             ("[text.en]\nsubjct = \"x\"", 2, "did you mean subject?"),
-            ("[text.it]\nsubject = \"x\"", 1, "[text.it] lacks date, no_phone, opening"),
+            ("[text.it]\nsubject = \"x\"", 1, "[text.it] lacks date, no_phone, no_model, opening"),
             ("[text.en]\ndate = \"today\"", 2, "%d.%m.%Y"),
             ("a = ", 1, ""),
         ] {

@@ -49,6 +49,9 @@ pub enum NotNow {
     /// The PIN is out.
     #[error("its PIN was released on {0}")]
     ReleasedAlready(Timestamp),
+    /// A mail with it may have left.
+    #[error("a mail with its PIN was about to leave on {0}, and nobody knows whether it did")]
+    ReleaseUnknown(Timestamp),
     /// No good letter.
     #[error("there is no good PIN letter for it")]
     NoLetter,
@@ -163,6 +166,9 @@ pub fn may_release(
     if let Some(when) = parcel.released {
         return Err(NotNow::ReleasedAlready(when));
     }
+    if let Some(when) = parcel.releasing {
+        return Err(NotNow::ReleaseUnknown(when));
+    }
     if settings.after_receipt {
         may_be_verified(parcel)?;
         if parcel.verified.is_none() {
@@ -234,6 +240,8 @@ mod tests {
         assert_eq!(may_release(&verified, &SETTINGS, &["Kim"], false, at(40)), Ok(()), "no letter, no age");
         let released = Parcel { released: Some(at(5)), ..verified };
         assert_eq!(release(&released, "Kim", 6), Err(NotNow::ReleasedAlready(at(5))));
+        let in_doubt = Parcel { released: None, releasing: Some(at(5)), ..released };
+        assert_eq!(release(&in_doubt, "Kim", 6), Err(NotNow::ReleaseUnknown(at(5))), "never twice by chance");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Parcel {
     pub verified: Option<(Timestamp, String)>,
     /// The PIN was handed over.
     pub released: Option<Timestamp>,
+    /// A mail with the PIN was about to leave, and nobody knows whether it did.
+    pub releasing: Option<Timestamp>,
     /// The last good PIN letter was printed.
     pub letter: Option<Timestamp>,
     /// Gone.
@@ -138,11 +140,7 @@ pub struct Parcels {
 impl Parcels {
     /// Takes the next entry of the ledger in, wherever it was written first.
     pub fn add(&mut self, recorded: &Recorded) {
-        // What came home in a log happened when it was done, not when it came.
-        let at = match &recorded.entry {
-            Entry::Handover(HandoverEntry::Elsewhere { at, .. }) => *at,
-            _ => recorded.at,
-        };
+        let at = recorded.done_at();
         match recorded.entry.act() {
             Entry::AttemptStarted { job, attempt, key } => {
                 let fresh = Parcel { attempt: *attempt, serial: key.serial.clone(), ..Parcel::default() };
@@ -173,7 +171,16 @@ impl Parcels {
                 self.of(job, *attempt, |parcel| parcel.verified = Some((at, by.clone())));
             }
             HandoverEntry::PinReleased { job, attempt, .. } => {
-                self.of(job, *attempt, |parcel| parcel.released = Some(at));
+                self.of(job, *attempt, |parcel| {
+                    parcel.released = Some(at);
+                    parcel.releasing = None;
+                });
+            }
+            HandoverEntry::ReleaseIntended { job, attempt, .. } => {
+                self.of(job, *attempt, |parcel| parcel.releasing = Some(at));
+            }
+            HandoverEntry::ReleaseFailed { job, attempt, .. } => {
+                self.of(job, *attempt, |parcel| parcel.releasing = None);
             }
             HandoverEntry::KeyLost { job, attempt, .. } => self.of(job, *attempt, |parcel| parcel.lost = Some(at)),
             HandoverEntry::Held { job, attempt, expires, .. } => self.of(job, *attempt, |parcel| {

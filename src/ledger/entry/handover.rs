@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, BlobHash, Entry};
-use crate::model::{Aaguid, BenchId, CredentialId, JobId, RunId, UserId};
+use crate::model::{Aaguid, BenchId, CredentialId, JobId, KeyRef, MethodId, RunId, TenantId, UserId};
 
 /// One act of the hand-over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +119,7 @@ pub enum HandoverEntry {
         job: JobId,
         /// Whose try's PIN.
         attempt: Attempt,
-        /// `letter` or `hook`.
+        /// `letter`, `hook` or `manager`.
         channel: String,
         /// Who released it.
         by: String,
@@ -233,6 +233,129 @@ pub enum HandoverEntry {
         /// Who took the list in.
         by: String,
     },
+    /// These keys were scanned in: a document with one serial number a line.
+    StockReceived {
+        /// SHA-256 of the document.
+        list: BlobHash,
+        /// How many.
+        count: u64,
+        /// Who scanned them.
+        by: String,
+    },
+    /// The person is about to be told that a key was bound to their account. Until the next entry about it, nobody knows
+    /// whether they were.
+    NoticeIntended {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// `mail` or `text`.
+        channel: String,
+        /// Why it is sent again; empty for the first.
+        reason: String,
+        /// Who sends it.
+        by: String,
+    },
+    /// The notice left: the tenant took the mail, or the text was given out.
+    NoticeSent {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// `mail` or `text`.
+        channel: String,
+        /// client-request-id of a mail.
+        request: Option<String>,
+    },
+    /// The notice did not leave; it is due as before.
+    NoticeFailed {
+        /// The job.
+        job: JobId,
+        /// Whose try's key.
+        attempt: Attempt,
+        /// A short code.
+        code: String,
+    },
+    /// The PIN is about to go out by mail. `PinReleased` or `ReleaseFailed` tells how it went; where neither follows, nobody knows.
+    ReleaseIntended {
+        /// The job.
+        job: JobId,
+        /// Whose try's PIN.
+        attempt: Attempt,
+        /// `manager`.
+        channel: String,
+        /// Who is to get it.
+        to: UserId,
+        /// Who releases it.
+        by: String,
+    },
+    /// The PIN certainly did not go out.
+    ReleaseFailed {
+        /// The job.
+        job: JobId,
+        /// Whose try's PIN.
+        attempt: Attempt,
+        /// A short code.
+        code: String,
+    },
+    /// A blank key or a token was put into a parcel, for a person who registers it themselves.
+    SelfPacked {
+        /// This parcel.
+        parcel: String,
+        /// Tenant.
+        tenant: TenantId,
+        /// Whom for.
+        user: UserId,
+        /// What is in it.
+        what: SelfParcel,
+        /// How it was recognised: `label`, `serial`, `plugged`.
+        seen_by: String,
+        /// The carrier's number, if it was told.
+        tracking: Option<String>,
+        /// Who packed it.
+        by: String,
+    },
+    /// The person registered the key that was in the parcel.
+    SelfRegistered {
+        /// The parcel.
+        parcel: String,
+        /// Whose.
+        user: UserId,
+        /// Its id in the tenant.
+        method: MethodId,
+        /// When it was registered, by the tenant's word.
+        created: Timestamp,
+        /// A person said which of several it is; else model and time left one.
+        named: bool,
+        /// Who watched.
+        by: String,
+    },
+    /// The token that was in the parcel works for its person.
+    SelfActivated {
+        /// The parcel.
+        parcel: String,
+        /// Whose.
+        user: UserId,
+        /// Its id in the tenant.
+        method: MethodId,
+        /// Who watched.
+        by: String,
+    },
+    /// Nobody waits for this parcel any more.
+    SelfEnded {
+        /// The parcel.
+        parcel: String,
+        /// Whose it was.
+        user: UserId,
+        /// Its method, which was taken out of the tenant and seen to be gone.
+        method: Option<MethodId>,
+        /// `lost`, `returned` (wiped and blank), `not-wiped`, `left` or `not-wanted`.
+        code: String,
+        /// Why.
+        reason: String,
+        /// Who said so.
+        by: String,
+    },
     /// A signed bundle, or a log of what was done with one, was written for another desk.
     CustodyGiven {
         /// SHA-256 of the file.
@@ -275,6 +398,24 @@ pub enum HandoverEntry {
     },
 }
 
+/// What a parcel holds for a person who registers themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum SelfParcel {
+    /// A blank key.
+    Key {
+        /// Which.
+        key: KeyRef,
+        /// Our own label on it, where it tells no serial number.
+        label: Option<String>,
+    },
+    /// A hardware token of the tenant's inventory.
+    Token {
+        /// As printed on it.
+        serial: String,
+    },
+}
+
 impl HandoverEntry {
     /// The job it is about, if it is about one.
     pub fn job(&self) -> Option<&JobId> {
@@ -291,14 +432,26 @@ impl HandoverEntry {
             | Self::PinReleased { job, .. }
             | Self::KeyLost { job, .. }
             | Self::KeyReturned { job, .. }
-            | Self::ReplacementWanted { job, .. } => Some(job),
-            Self::HoldChosen { job, .. }
+            | Self::ReplacementWanted { job, .. }
+            | Self::HoldChosen { job, .. }
             | Self::Held { job, .. }
             | Self::HoldResealed { job, .. }
             | Self::ActivationBegun { job, .. }
-            | Self::HoldEnded { job, .. } => Some(job),
-            Self::ActivationKeysSet { .. } => None,
-            Self::StockExpected { .. } | Self::CustodyGiven { .. } | Self::CustodyPartner { .. } => None,
+            | Self::HoldEnded { job, .. }
+            | Self::NoticeIntended { job, .. }
+            | Self::NoticeSent { job, .. }
+            | Self::NoticeFailed { job, .. }
+            | Self::ReleaseIntended { job, .. }
+            | Self::ReleaseFailed { job, .. } => Some(job),
+            Self::SelfPacked { .. }
+            | Self::SelfRegistered { .. }
+            | Self::SelfActivated { .. }
+            | Self::SelfEnded { .. } => None,
+            Self::ActivationKeysSet { .. }
+            | Self::StockReceived { .. }
+            | Self::StockExpected { .. }
+            | Self::CustodyGiven { .. }
+            | Self::CustodyPartner { .. } => None,
             Self::CustodyTaken { job, .. } => Some(job),
             Self::Elsewhere { done, .. } => done.job(),
         }
@@ -308,6 +461,10 @@ impl HandoverEntry {
     pub fn user(&self) -> Option<&UserId> {
         match self {
             Self::Elsewhere { done, .. } => done.user(),
+            Self::SelfPacked { user, .. }
+            | Self::SelfRegistered { user, .. }
+            | Self::SelfActivated { user, .. }
+            | Self::SelfEnded { user, .. } => Some(user),
             _ => None,
         }
     }
@@ -315,7 +472,7 @@ impl HandoverEntry {
     /// Documents in the side table that it names.
     pub fn documents(&self) -> Vec<BlobHash> {
         match self {
-            Self::StockExpected { list, .. } => vec![*list],
+            Self::StockExpected { list, .. } | Self::StockReceived { list, .. } => vec![*list],
             Self::Held { sealed, witness, .. } => vec![*sealed, *witness],
             Self::HoldResealed { sealed, .. } => vec![*sealed],
             _ => Vec::new(),

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use handover::HandoverEntry;
+pub use handover::{HandoverEntry, SelfParcel};
 pub use tenant::TenantEntry;
 
 use crate::model::{BatchId, CredentialId, JobId, KeyRef, MethodId, RunId, TenantId, UserId};

@@ -150,6 +150,7 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
         TenantEntry::PersonCreated { tenant, user, sent: None, by: by.clone(), request },
         TenantEntry::KeyUsed { job: job.clone(), at },
     ];
+    let someone = super::super::conformance::user(2);
     let handover_entries = [
         HandoverEntry::LetterClaimed {
             job: job.clone(),
@@ -201,6 +202,60 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
         HandoverEntry::ActivationBegun { job: job.clone(), attempt: 1, by: "Sam".into() },
         HandoverEntry::HoldEnded { job: job.clone(), attempt: 1, sealed: BlobHash([6; 32]), code: "activated".into() },
         HandoverEntry::ActivationKeysSet { keys: vec!["0123456789abcdef".into()], by: "config".into() },
+        HandoverEntry::StockReceived { list: document, count: 1, by: "op".into() },
+        HandoverEntry::NoticeIntended {
+            job: job.clone(),
+            attempt: 1,
+            channel: "mail".into(),
+            reason: String::new(),
+            by: "op".into(),
+        },
+        HandoverEntry::NoticeSent {
+            job: job.clone(),
+            attempt: 1,
+            channel: "mail".into(),
+            request: Some("request".into()),
+        },
+        HandoverEntry::NoticeFailed { job: job.clone(), attempt: 1, code: "graph-forbidden".into() },
+        HandoverEntry::ReleaseIntended {
+            job: job.clone(),
+            attempt: 1,
+            channel: "manager".into(),
+            to: someone.clone(),
+            by: "op".into(),
+        },
+        HandoverEntry::ReleaseFailed { job: job.clone(), attempt: 1, code: "graph-forbidden".into() },
+        HandoverEntry::SelfPacked {
+            parcel: "7H2KQ".into(),
+            tenant: TenantId::new("tenant"),
+            user: someone.clone(),
+            what: crate::ledger::SelfParcel::Token { serial: "1234567".into() },
+            seen_by: "serial".into(),
+            tracking: None,
+            by: "op".into(),
+        },
+        HandoverEntry::SelfRegistered {
+            parcel: "7H2KQ".into(),
+            user: someone.clone(),
+            method: MethodId::new("method"),
+            created: at,
+            named: false,
+            by: "op".into(),
+        },
+        HandoverEntry::SelfActivated {
+            parcel: "7H2KQ".into(),
+            user: someone.clone(),
+            method: MethodId::new("method"),
+            by: "op".into(),
+        },
+        HandoverEntry::SelfEnded {
+            parcel: "7H2KQ".into(),
+            user: someone,
+            method: Some(MethodId::new("method")),
+            code: "lost".into(),
+            reason: "post".into(),
+            by: "op".into(),
+        },
         HandoverEntry::CustodyGiven { file: document, jobs: 1, by: "op".into() },
         HandoverEntry::CustodyPartner { desk: desk.clone(), signer: "0123456789abcdef".into(), by: "op".into() },
         HandoverEntry::CustodyTaken { job: job.clone(), desk: desk.clone(), upto: 7, entries: 2 },
@@ -294,11 +349,21 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::ActivationBegun { .. } => 64,
             HandoverEntry::HoldEnded { .. } => 65,
             HandoverEntry::ActivationKeysSet { .. } => 66,
+            HandoverEntry::StockReceived { .. } => 67,
+            HandoverEntry::NoticeIntended { .. } => 68,
+            HandoverEntry::NoticeSent { .. } => 69,
+            HandoverEntry::NoticeFailed { .. } => 70,
+            HandoverEntry::ReleaseIntended { .. } => 71,
+            HandoverEntry::ReleaseFailed { .. } => 72,
+            HandoverEntry::SelfPacked { .. } => 73,
+            HandoverEntry::SelfRegistered { .. } => 74,
+            HandoverEntry::SelfActivated { .. } => 75,
+            HandoverEntry::SelfEnded { .. } => 76,
         },
     }
 }
 
-const KINDS: usize = 67;
+const KINDS: usize = 77;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 

@@ -29,6 +29,7 @@ mod hardware_oath;
 mod http;
 mod insight;
 mod log_filter;
+mod mail;
 mod members;
 mod newcomers;
 mod oauth;

@@ -153,6 +153,8 @@ pub(super) fn create(store: &mut Store, version: Version, caller: &Caller, call:
         eligible_roles: Vec::new(),
         registered: Vec::new(),
         sspr: false,
+        manager: None,
+        mailbox: true,
     });
     let person = store.person(&id).ok_or_else(|| errors::no_such_resource(&id))?;
     let mut shown = users::shown(person, &users::DEFAULT, users::Sight::Full);

@@ -52,6 +52,10 @@ pub enum Kind {
     Methods,
     /// `POST /users/{id}/revokeSignInSessions`
     RevokeSessions,
+    /// `POST …/sendMail`
+    SendMail,
+    /// `GET /users/{id}/manager`
+    Manager,
     /// `GET /policies/authenticationMethodsPolicy…`
     Policy,
     /// `PATCH` and `DELETE /policies/authenticationMethodsPolicy…`
@@ -140,6 +144,8 @@ impl Kind {
             Self::Delete => "delete",
             Self::Methods => "methods",
             Self::RevokeSessions => "revokeSessions",
+            Self::SendMail => "sendMail",
+            Self::Manager => "manager",
             Self::Policy => "policy",
             Self::PolicyChange => "policyChange",
             Self::Strengths => "strengths",
@@ -213,6 +219,8 @@ pub(super) enum GraphCall {
     Methods(Who),
     Setting(Place, Act),
     RevokeSessions(Who),
+    SendMail(Who),
+    Manager(Who),
     Account(AccountCall),
     Insight(InsightCall),
     App(AppCall),
@@ -286,6 +294,8 @@ impl Route {
             | GraphCall::Get { who, .. }
             | GraphCall::Delete { who, .. }
             | GraphCall::RevokeSessions(who)
+            | GraphCall::SendMail(who)
+            | GraphCall::Manager(who)
             | GraphCall::Methods(who) => who.name(),
             GraphCall::Setting(place, _) => place.who()?.name(),
             GraphCall::Account(call) => call.person(),
@@ -314,6 +324,8 @@ impl GraphCall {
             Self::Delete { .. } => Kind::Delete,
             Self::Methods(_) => Kind::Methods,
             Self::RevokeSessions(_) => Kind::RevokeSessions,
+            Self::SendMail(_) => Kind::SendMail,
+            Self::Manager(_) => Kind::Manager,
             Self::Setting(place, act) => place.kind(*act),
             Self::Account(call) => call.kind(),
             Self::Insight(call) => call.kind(),
@@ -406,6 +418,8 @@ fn person_call(method: &str, who: Who, rest: &[&str], path: &[&str]) -> Option<(
         }
         ["authentication", "fido2methods", _] => ("GET", GraphCall::Get { who, method: last() }),
         ["revokesigninsessions"] => ("POST", GraphCall::RevokeSessions(who)),
+        ["sendmail" | "microsoft.graph.sendmail"] => ("POST", GraphCall::SendMail(who)),
+        ["manager"] => ("GET", GraphCall::Manager(who)),
         ["checkmembergroups"] => ("POST", GraphCall::CheckMemberGroups(who)),
         ["getmembergroups"] => ("POST", GraphCall::GetMemberGroups(who)),
         [list @ ("memberof" | "transitivememberof"), cast @ ..] if cast.len() <= 1 => {

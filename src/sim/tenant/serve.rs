@@ -29,7 +29,9 @@ use super::http::{Answer, Body, Call, Version};
 use super::route::{GraphCall, Kind, Route};
 use super::spec::{SpecError, TenantSpec};
 use super::store::{Store, seconds};
-use super::{accounts, applications, batch, control, fido2, groups, insight, oauth, policies, policy, sessions, users};
+use super::{
+    accounts, applications, batch, control, fido2, groups, insight, mail, oauth, policies, policy, sessions, users,
+};
 
 /// Largest request that is read.
 const MOST_BYTES: usize = 4 << 20;
@@ -488,6 +490,8 @@ fn graph_answer(
         GraphCall::Get { who, method } => fido2::get(store, version, caller, who, method),
         GraphCall::Delete { who, method } => fido2::delete(store, version, caller, who, method),
         GraphCall::RevokeSessions(who) => sessions::revoke(store, version, caller, who),
+        GraphCall::SendMail(who) => mail::send(store, caller, who, call),
+        GraphCall::Manager(who) => mail::manager(store, version, caller, who, call),
         GraphCall::Setting(place, act) => policies::answer(store, version, caller, (place, *act), call),
         GraphCall::Account(what) => accounts::answer(store, version, caller, what, call),
         GraphCall::App(what) => applications::answer(store, version, caller, what, call),

@@ -120,6 +120,12 @@ pub struct PersonSpec {
     /// Self-service password reset is on for them.
     #[serde(default)]
     pub sspr: bool,
+    /// Their manager's user principal name.
+    #[serde(default)]
+    pub manager: Option<String>,
+    /// They have a mailbox in Exchange Online.
+    #[serde(default = "yes")]
+    pub mailbox: bool,
 }
 
 // A default of serde's needs the member's own type.
@@ -145,6 +151,8 @@ impl PersonSpec {
             eligible_roles: Vec::new(),
             registered: Vec::new(),
             sspr: false,
+            manager: None,
+            mailbox: true,
         }
     }
 }
@@ -247,6 +255,7 @@ impl Default for AppSpec {
             "UserAuthMethod-Passkey.Read.All",
             "UserAuthenticationMethod.Read.All",
             "AuditLog.Read.All",
+            "Mail.Send",
         ]
         .map(String::from)
         .to_vec();

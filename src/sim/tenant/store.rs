@@ -34,6 +34,10 @@ pub(super) struct Person {
     pub(super) registered: Vec<String>,
     /// Self-service password reset is on for them.
     pub(super) sspr: bool,
+    /// Their manager's user principal name.
+    pub(super) manager: Option<String>,
+    /// They have one in Exchange Online.
+    pub(super) mailbox: bool,
     /// Direct memberships, by group id.
     pub(super) groups: Vec<String>,
     /// Shown in `upns` and `/sim/state`; the signing-in admin need not be.
@@ -99,6 +103,8 @@ pub(super) struct Store {
     pub(super) secrets: Vec<String>,
     /// Whose sessions were revoked, in order.
     pub(super) signed_out: Vec<String>,
+    /// Mails that were taken, in order.
+    pub(super) mails: Vec<Value>,
     pub(super) log: Vec<Value>,
     /// App registrations that were made.
     pub(super) applications: Vec<Value>,
@@ -146,6 +152,7 @@ impl Store {
             rejected: Vec::new(),
             secrets: Vec::new(),
             signed_out: Vec::new(),
+            mails: Vec::new(),
             log: Vec::new(),
             applications: Vec::new(),
             sign_ins: Vec::new(),
@@ -204,6 +211,8 @@ impl Store {
                 eligible_roles: person.eligible_roles,
                 registered: person.registered,
                 sspr: person.sspr,
+                manager: person.manager,
+                mailbox: person.mailbox,
                 groups,
                 listed: index < listed,
                 methods,
@@ -379,6 +388,7 @@ impl Store {
             "rejected": rejected.collect::<Vec<_>>(),
             "policies": policies::state(self),
             "signed_out": self.signed_out,
+            "mails": self.mails,
         })
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod directory;
 mod insight;
+mod mail;
 mod passkeys;
 mod refusals;
 mod signing_in;

@@ -1,0 +1,315 @@
+//! `keybench notify`: people are told that a key was bound to their account, and how to object (NIST SP 800-63B-4 §4).
+//!
+//! Promise: once a key, unless it is asked for again with a reason; what is about to be sent stands in the ledger before it is sent. A
+//! notice holds no PIN: it is made from what is no secret.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::{Timestamp, Zoned};
+use serde_json::json;
+
+use super::at_tenant::AtTenant;
+use super::parcel::{acting, find, parcels};
+use super::{CliError, Context, Exit, escrow, ledger, letters};
+use crate::config::Settings;
+use crate::graph::{ErrorKind, Mail, Sender};
+use crate::handover::letter::Template;
+use crate::handover::letter::mail::{About, Notice};
+use crate::handover::notice::{Bound, NoticeState, Notices};
+use crate::ledger::{Append, Entry, HandoverEntry, JobFilter, Ledger};
+use crate::model::{BatchId, JobId, Person, Secret, UserId};
+
+/// `keybench notify`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  keybench notify                                    everybody who was not told yet, by mail
+  keybench notify --batch spring --dry-run
+  keybench notify kim@contoso.com --text             the text on stdout, to send it yourself
+  keybench notify kim@contoso.com --text --dry-run   the same, only to be looked at
+  keybench notify kim@contoso.com --again --reason \"bounced\"
+
+The text is the letter template's (`notice`), in the person's language. A person's mail leaves from
+their own mailbox; signed in as the application it leaves from [handover] mail_from.")]
+pub struct NotifyArgs {
+    /// Persons, jobs, serial numbers or codes [else everybody who was not told yet]
+    #[arg(value_name = "WHAT", conflicts_with = "batch")]
+    pub what: Vec<String>,
+    /// Only this batch's people
+    #[arg(long, value_name = "BATCH")]
+    pub batch: Option<String>,
+    /// Print the text in place of sending it; it counts as told
+    #[arg(long)]
+    pub text: bool,
+    /// Those who are named were told before, or may have been: tell them again
+    #[arg(long, requires_all = ["what", "reason"])]
+    pub again: bool,
+    /// Why again; stands in the ledger for good, so name nobody in it
+    #[arg(long, value_name = "TEXT", requires = "again")]
+    pub reason: Option<String>,
+    /// The language of people whose own is not known
+    #[arg(long, value_name = "CODE", default_value = "en")]
+    pub lang: String,
+    /// The letters' template [else handover.template]
+    #[arg(long, value_name = "FILE")]
+    pub template: Option<PathBuf>,
+    /// Whom to call, in place of the template's help.phone
+    #[arg(long, value_name = "NUMBER")]
+    pub phone: Option<String>,
+    /// Who sends it [else the system's name for you]
+    #[arg(long = "as", value_name = "NAME")]
+    pub by: Option<String>,
+    /// Show who would be told, and tell nobody
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A notice that is to leave.
+struct Due {
+    job: JobId,
+    bound: Bound,
+    person: Person,
+    language: String,
+    notice: Notice,
+}
+
+impl Due {
+    /// As somebody would send it.
+    fn in_words(&self) -> String {
+        let (person, notice) = (&self.person, &self.notice);
+        format!("To: {} <{}>\nSubject: {}\n\n{}", person.display_name, person.upn, notice.subject, notice.text)
+    }
+}
+
+/// Everybody who was looked at.
+#[derive(Default)]
+struct Looked {
+    due: Vec<Due>,
+    told: u64,
+    unknown: Vec<(JobId, Timestamp)>,
+}
+
+pub(super) fn run(context: &Context<'_>, args: &NotifyArgs) -> Result<Exit, CliError> {
+    let by = acting(args.by.as_deref())?;
+    let reason = args.reason.as_deref().map(|text| escrow::line("--reason", text)).transpose()?.unwrap_or_default();
+    let settings = context.settings()?;
+    let (mut template, _) = letters::load_template(Some(&settings), args.template.as_deref())?;
+    if let Some(phone) = &args.phone {
+        template.phone = phone.trim().to_owned();
+    }
+    if template.texts(&args.lang).is_none() {
+        let fact = format!("The letter template has no texts in the language {}.", args.lang);
+        return Err(CliError::new(Exit::Usage, "usage", fact, "choose another, or add its texts to a template."));
+    }
+    let ledger = if args.dry_run { ledger::to_read(&settings)? } else { ledger::to_write(&settings)? };
+    let looked = look(&ledger, &template, args)?;
+    if template.phone.is_empty() && !looked.due.is_empty() {
+        context.output.warning(
+            "the notice names no phone number to object at. Set help.phone in a template (`keybench letters template`), or --phone.",
+        );
+    }
+    for (job, since) in &looked.unknown {
+        context.output.warning(&format!(
+            "nobody knows whether the notice of job {job} left on {since}. Ask the person; \
+             `keybench notify {job} --again --reason …` sends another."
+        ));
+        context.output.json(&json!({ "event": "notice", "job": job, "state": "unknown", "since": since }));
+    }
+    let (mut sent, mut failed) = (0u64, 0u64);
+    if args.dry_run {
+        for one in &looked.due {
+            context.output.answer(&format!("would tell {} of job {} ({})", one.person.upn, one.job, one.language));
+            if args.text {
+                context.output.answer(&one.in_words());
+            }
+            shown(context, one, "due", args, args.text.then_some(&one.notice));
+        }
+    } else if !looked.due.is_empty() {
+        let post = Post { context, ledger: &ledger, by: &by, reason };
+        (sent, failed) =
+            if args.text { post.print(&looked.due, args)? } else { post.mail(&settings, &looked.due, args)? };
+    }
+    let due = looked.due.len() as u64;
+    let head = ledger.head()?;
+    let count = if args.dry_run { format!("{due} would be told") } else { format!("{sent} told, {failed} not") };
+    let unknown = looked.unknown.len();
+    let doubt = if unknown == 0 { String::new() } else { format!(", of {unknown} nobody knows") };
+    context.output.answer(&format!("{count}; {} were told before{doubt}. The ledger's head is {head}.", looked.told));
+    context.output.json(&json!({
+        "event": "notices", "due": due, "sent": sent, "failed": failed, "already": looked.told, "unknown": unknown,
+        "dry_run": args.dry_run, "head": head.to_string(),
+    }));
+    Ok(if failed == 0 && unknown == 0 { Exit::Done } else { Exit::SomeFailed })
+}
+
+/// Who is to be told: those who are named, or whoever was not told yet.
+fn look(ledger: &dyn Ledger, template: &Template, args: &NotifyArgs) -> Result<Looked, CliError> {
+    let mut notices = Notices::default();
+    ledger.visit(1, &mut |recorded| {
+        notices.add(&recorded);
+        ControlFlow::Continue(())
+    })?;
+    let people: HashMap<UserId, Person> =
+        ledger.people()?.into_iter().map(|person| (person.id.clone(), person)).collect();
+    let named = args.what.iter().map(|what| named(ledger, what)).collect::<Result<Vec<JobId>, CliError>>()?;
+    let filter = JobFilter { batch: args.batch.as_deref().map(BatchId::new), ..JobFilter::all() };
+    let mut looked = Looked::default();
+    for line in ledger.jobs(&filter)? {
+        let is_named = named.contains(&line.job);
+        if !named.is_empty() && !is_named {
+            continue;
+        }
+        let bound = notices.get(&line.job).and_then(|bound| bound.since().map(|since| (bound, since)));
+        let Some((bound, registered)) = bound else {
+            if is_named {
+                let fact = format!("Job {} has no key in the tenant that its person is to know of.", line.job);
+                let next = format!("`keybench show {}` tells how far it is.", line.job);
+                return Err(CliError::new(Exit::Usage, "nothing-to-tell", fact, next));
+            }
+            continue;
+        };
+        match bound.state {
+            NoticeState::Told(_) if !args.again => {
+                looked.told += 1;
+                continue;
+            }
+            NoticeState::Unknown(since) if !args.again => {
+                looked.unknown.push((line.job, since));
+                continue;
+            }
+            _ => {}
+        }
+        // Who was forgotten can't be told.
+        let Some(person) = people.get(&line.user) else { continue };
+        let own = person.language.as_deref().filter(|language| template.texts(language).is_some());
+        let language = own.unwrap_or(&args.lang).to_owned();
+        let about = About {
+            job: &line.job,
+            attempt: bound.attempt,
+            name: &person.display_name,
+            key: &bound.key,
+            pin_minimum: bound.pin_minimum,
+            registered,
+            today: Zoned::now().date(),
+        };
+        let Some(notice) = about.notice(template, &language) else { continue };
+        looked.due.push(Due { job: line.job, bound: bound.clone(), person: person.clone(), language, notice });
+    }
+    Ok(looked)
+}
+
+fn named(ledger: &dyn Ledger, what: &str) -> Result<JobId, CliError> {
+    let parcels = parcels(ledger)?;
+    Ok(find(ledger, &parcels, what)?.job)
+}
+
+struct Post<'a> {
+    context: &'a Context<'a>,
+    ledger: &'a dyn Ledger,
+    by: &'a str,
+    reason: &'a str,
+}
+
+impl Post<'_> {
+    fn intended(&self, one: &Due, channel: &str) -> Entry {
+        Entry::Handover(HandoverEntry::NoticeIntended {
+            job: one.job.clone(),
+            attempt: one.bound.attempt,
+            channel: channel.to_owned(),
+            reason: self.reason.to_owned(),
+            by: self.by.to_owned(),
+        })
+    }
+
+    fn sent(&self, one: &Due, channel: &str, request: Option<String>) -> Entry {
+        let (job, attempt, channel) = (one.job.clone(), one.bound.attempt, channel.to_owned());
+        Entry::Handover(HandoverEntry::NoticeSent { job, attempt, channel, request })
+    }
+
+    /// Gives the texts out: whoever asked for them sends them.
+    fn print(&self, due: &[Due], args: &NotifyArgs) -> Result<(u64, u64), CliError> {
+        let mut sent = 0;
+        for one in due {
+            self.ledger.append(Append::entries([self.intended(one, "text"), self.sent(one, "text", None)]))?;
+            self.context.output.answer(&one.in_words());
+            shown(self.context, one, "told", args, Some(&one.notice));
+            sent += 1;
+        }
+        Ok((sent, 0))
+    }
+
+    /// Sends them, one after the other.
+    fn mail(&self, settings: &Settings, due: &[Due], args: &NotifyArgs) -> Result<(u64, u64), CliError> {
+        let at = AtTenant::sign_in(self.context)?;
+        let from = sender(&at, settings)?;
+        let ids: Vec<&str> = due.iter().map(|one| one.person.id.as_str()).collect();
+        let users = at.graph.find_users(&ids)?;
+        let (mut sent, mut failed) = (0u64, 0u64);
+        for (one, user) in due.iter().zip(users) {
+            at.go_on()?;
+            let Some(to) = user.and_then(|user| user.mail) else {
+                let fact = format!("The tenant knows no mail address of {}.", one.person.upn);
+                let next = format!("`keybench notify {} --text` prints the notice to send it another way.", one.job);
+                self.context.output.error(&CliError::new(Exit::SomeFailed, "no-mail-address", fact, next));
+                failed += 1;
+                continue;
+            };
+            self.ledger.append(Append::entry(self.intended(one, "mail")))?;
+            let mail = Mail {
+                to,
+                subject: one.notice.subject.clone(),
+                text: Secret::new(one.notice.text.clone()),
+                keep: true,
+            };
+            match at.graph.send_mail(&from, &mail) {
+                Ok(request) => {
+                    self.ledger.append(Append::entry(self.sent(one, "mail", Some(request))))?;
+                    self.context
+                        .output
+                        .answer(&format!("told  {} of job {} ({})", one.person.upn, one.job, one.language));
+                    shown(self.context, one, "told", args, None);
+                    sent += 1;
+                }
+                Err(error) => {
+                    let lost = error.kind() == ErrorKind::Unknown;
+                    if !lost {
+                        let (job, attempt, code) = (one.job.clone(), one.bound.attempt, error.kind().word().to_owned());
+                        let failed = HandoverEntry::NoticeFailed { job, attempt, code };
+                        self.ledger.append(Append::entry(Entry::Handover(failed)))?;
+                    }
+                    // What would meet the next mail as well is no reason to try it.
+                    if error.kind().pauses_bench() || error.kind() == ErrorKind::NotFound {
+                        return Err(CliError::from(error).because(format!("{sent} were told; the others stay due.")));
+                    }
+                    failed += 1;
+                    self.context
+                        .output
+                        .error(&CliError::from(error).because(format!("The notice was for {}.", one.person.upn)));
+                }
+            }
+        }
+        Ok((sent, failed))
+    }
+}
+
+/// Whose mailbox mail leaves from: a person's own, else the one that the settings name.
+pub(super) fn sender(at: &AtTenant<'_>, settings: &Settings) -> Result<Sender, CliError> {
+    if !at.account.app_only {
+        return Ok(Sender::Me);
+    }
+    settings.handover.mail_from.clone().map(Sender::Mailbox).ok_or_else(|| {
+        let fact = "Signed in as the application, which has no mailbox of its own.";
+        let next = "name a mailbox in [handover] mail_from, or sign in as a person ([tenant] auth).";
+        CliError::new(Exit::Usage, "no-sender", fact, next).because("Nothing was sent.")
+    })
+}
+
+fn shown(context: &Context<'_>, one: &Due, state: &str, args: &NotifyArgs, notice: Option<&Notice>) {
+    context.output.json(&json!({
+        "event": "notice", "job": one.job, "attempt": one.bound.attempt, "upn": one.person.upn, "language": one.language,
+        "state": state, "channel": if args.text { "text" } else { "mail" },
+        "subject": notice.map(|notice| &notice.subject), "text": notice.map(|notice| &notice.text),
+    }));
+}

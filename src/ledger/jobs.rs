@@ -91,7 +91,8 @@ pub(super) fn advance(line: Option<JobLine>, recorded: &Recorded) -> Option<JobL
     }
     let mut line = line?;
     line.at = recorded.at;
-    match &recorded.entry {
+    // What came home from another desk counts as what it is.
+    match recorded.entry.act() {
         Entry::JobParked { code, .. } => line.stand(JobStatus::Parked, Some(code)),
         Entry::JobRefused { code, .. } => line.stand(JobStatus::Refused, Some(code)),
         // A try that was under way when the job was parked is still to be settled.

@@ -28,7 +28,8 @@ pub fn recover<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<State
 /// [`BrokenAccount`] when the entry can't follow.
 pub fn apply(state: State, entry: &Entry) -> Result<State, BrokenAccount> {
     let broken = |state: &State| BrokenAccount { before: name_of(state), found: kind_of(entry) };
-    Ok(match (state, entry) {
+    // What came home from another desk counts as what it is.
+    Ok(match (state, entry.act()) {
         // About the job, not about its journey.
         (
             state,

@@ -206,10 +206,14 @@ fn story(ledger: &dyn Ledger, desk: &BenchId, part: &JobPart) -> Result<usize, L
     let Some(last) = part.entries.iter().map(|happened| happened.seq).max().filter(|last| *last > upto) else {
         return Ok(0);
     };
-    // Holds and seals are this ledger's own to write.
+    // Holds and seals are this ledger's own to write, and what was done here stands here already.
+    let wanted = |entry: &&Entry| match entry {
+        Entry::Claimed { .. } | Entry::PinSealed { .. } => false,
+        Entry::Handover(HandoverEntry::Elsewhere { desk, .. }) => desk != ledger.bench(),
+        _ => true,
+    };
     let new = part.entries.iter().filter(|happened| happened.seq > upto).map(|happened| &happened.entry);
-    let mut entries: Vec<Entry> =
-        new.filter(|entry| !matches!(entry, Entry::Claimed { .. } | Entry::PinSealed { .. })).cloned().collect();
+    let mut entries: Vec<Entry> = new.filter(wanted).cloned().collect();
     let count = entries.len();
     entries.push(Entry::Handover(HandoverEntry::CustodyTaken {
         job: part.job.clone(),

@@ -166,9 +166,12 @@ impl Parcels {
         self.all.iter()
     }
 
-    /// The job whose last key has this serial number.
+    /// The job whose last key has this serial number. A key that came back may be somebody else's by now: who still has it
+    /// goes before who had it.
     pub fn by_serial(&self, serial: &Serial) -> Option<&JobId> {
-        self.all.iter().find(|(_, parcel)| parcel.serial.as_ref() == Some(serial)).map(|(job, _)| job)
+        let had_it = |parcel: &Parcel| matches!(parcel.place(), Place::Lost | Place::Returned);
+        let same = self.all.iter().filter(|(_, parcel)| parcel.serial.as_ref() == Some(serial));
+        same.min_by_key(|(_, parcel)| had_it(parcel)).map(|(job, _)| job)
     }
 
     /// The job whose parcel has this number.
@@ -176,5 +179,30 @@ impl Parcels {
         let same =
             |parcel: &Parcel| parcel.tracking.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(number.trim()));
         self.all.iter().find(|(_, parcel)| same(parcel)).map(|(job, _)| job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_came_back_is_its_next_persons() {
+        let serial = Serial::new("19283746");
+        let parcel = |returned: Option<i64>| Parcel {
+            attempt: 1,
+            serial: Some(serial.clone()),
+            finished: Some(Timestamp::UNIX_EPOCH),
+            returned: returned.map(|at| Timestamp::from_second(at).expect("a time")),
+            ..Parcel::default()
+        };
+        // In either order of ids.
+        for (first, second) in [(Some(1), None), (None, Some(1))] {
+            let all = BTreeMap::from([(JobId::new("A"), parcel(first)), (JobId::new("B"), parcel(second))]);
+            let wanted = JobId::new(if first.is_none() { "A" } else { "B" });
+            assert_eq!(Parcels { all }.by_serial(&serial), Some(&wanted));
+        }
+        let all = BTreeMap::from([(JobId::new("A"), parcel(Some(1)))]);
+        assert_eq!(Parcels { all }.by_serial(&serial), Some(&JobId::new("A")), "still known");
     }
 }

@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::graph::{ErrorKind, Graph, GraphError};
+use crate::ledger::entry::ENDS_AND_WATCHES;
 use crate::ledger::entry::{Attempt, Entry};
 use crate::ledger::{Append, Ledger, LedgerError};
 use crate::model::{CredentialId, JobId, MethodId, UserId};
@@ -58,11 +59,10 @@ struct Left {
 
 impl Left {
     fn read(ledger: &dyn Ledger, on_disk: &BTreeSet<(JobId, Attempt)>) -> Result<Self, LedgerError> {
-        // Of a hundred thousand jobs' entries these few kinds matter, and reading an entry is what takes time.
-        const KINDS: [&str; 5] = ["finished", "attempt-failed", "resume-key-destroyed", "watched", "unwatched"];
+        // Of a hundred thousand jobs' entries few kinds matter, and reading an entry is what takes time.
         let (mut left, mut unread) = (Self::default(), None);
         ledger.visit_rows(&mut |row| {
-            if !KINDS.contains(&row.kind()) {
+            if !ENDS_AND_WATCHES.contains(&row.kind()) {
                 return ControlFlow::Continue(());
             }
             let recorded = match row.understand() {

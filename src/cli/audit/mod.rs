@@ -144,7 +144,7 @@ pub(super) fn export(
     context.output.answer(&format!("{}: {count}; the ledger's head is {head}.", out.display()));
     context.output.answer(&format!("SHA-256 of the file: {sha256}"));
     context.output.json(&json!({
-        "event": "exported", "file": out.display().to_string(), "lines": entries, "head": head.to_string(),
+        "event": "audit-exported", "file": out.display().to_string(), "lines": entries, "head": head.to_string(),
         "sha256": sha256,
     }));
     Ok(Exit::Done)

@@ -6,6 +6,6 @@ UPDATE jobs SET used = (
     WHERE entries.job = jobs.job AND body ->> '$.kind' = 'tenant' AND body ->> '$.act' = 'key-used'
       AND entries.seq > coalesce((
           SELECT max(other.seq) FROM entries AS other
-          WHERE other.job = jobs.job AND other.body ->> '$.kind' IN ('attempt-started', 'revoked')), 0)
+          WHERE other.job = jobs.job AND coalesce(other.body ->> '$.done.kind', other.body ->> '$.kind') IN ('attempt-started', 'revoked')), 0)
     ORDER BY entries.seq LIMIT 1);
 CREATE INDEX entries_of_no_job ON entries (seq) WHERE job IS NULL;

@@ -159,3 +159,20 @@ pub(super) fn stranger_registers(store: &mut Store, what: &Value) -> Result<Valu
     passkey_added(store, caller.as_ref(), upn, &method.aaguid);
     Ok(json!({ "id": method.id, "aaguid": method.aaguid }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_go_after_thirty_days() {
+        let row = |at: &str| json!({ "activityDateTime": at });
+        let rows = vec![row("2026-01-01T00:00:00Z"), row("2026-01-02T00:00:00Z")];
+        let log = AuditLog { rows, asked: VecDeque::new() };
+        let kept = |now: &str| log.kept(now.parse().expect("a time")).count();
+        assert_eq!(
+            (kept("2026-01-30T00:00:00Z"), kept("2026-01-31T12:00:00Z"), kept("2026-03-01T00:00:00Z")),
+            (2, 1, 0)
+        );
+    }
+}

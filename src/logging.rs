@@ -1,4 +1,4 @@
-//! What the program says about its own working, on stderr, for whoever looks into a fault.
+//! What the program says about its own working, for whoever looks into a fault.
 //!
 //! Promise: only our own events are shown, and none holds a secret; the libraries below (HTTP, TLS) can't be switched on, for
 //! their debug output holds tokens. Raw traffic with keys goes to a file that the operator names, private from its first byte;
@@ -10,6 +10,7 @@ use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::platform::private::{self, PrivateError};
 
@@ -42,17 +43,16 @@ pub enum LoggingError {
 }
 
 /// Sets up logging for the whole program: `variable` is [`VARIABLE`]'s content, `verbose` how often `-v` was given. Without
-/// either, warnings and errors are shown.
+/// either, warnings and errors are shown. Lines go to what `writer` makes.
 ///
 /// # Errors
 /// [`LoggingError`].
-pub fn start(variable: Option<&str>, verbose: u8) -> Result<(), LoggingError> {
+pub fn start<W>(variable: Option<&str>, verbose: u8, writer: W) -> Result<(), LoggingError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let filter = filter(variable, verbose)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init()
-        .map_err(|_| LoggingError::Twice)
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).try_init().map_err(|_| LoggingError::Twice)
 }
 
 /// The variable stands over `-v`. The filter starts from "nothing": what is not named is not shown.

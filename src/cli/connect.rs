@@ -1,13 +1,12 @@
 //! From settings to a connection to the tenant.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
-
-use zeroize::Zeroizing;
 
 use super::{CliError, Context, Exit};
 use crate::cli::prompt::Terminal;
-use crate::config::secret::client_secret;
+use crate::config::secret::{client_secret, private_key};
 use crate::config::{self, Auth, Settings, Tenant};
 use crate::graph::{
     Cancel, ClientCertificate, Cloud, DevicePrompt, Flow, Graph, GraphSettings, Keeper, Observer, SignIn, SignInPrompt,
@@ -162,7 +161,7 @@ fn flow(context: &Context<'_>, settings: &Settings, tenant: &Tenant, clock: &dyn
                 })
             };
             let certificate = read(&settings.tenant.certificate_file)?;
-            let mut key = Zeroizing::new(read(&settings.tenant.key_file)?);
+            let mut key = private_key(settings.tenant.key_file.as_deref().unwrap_or(Path::new("")))?;
             let key = Secret::new(std::mem::take(&mut *key));
             Flow::Certificate(Box::new(ClientCertificate::from_pem(&certificate, &key, clock.now())?))
         }

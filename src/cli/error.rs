@@ -103,11 +103,18 @@ impl From<ConfigError> for CliError {
                     SecretError::Nowhere => {
                         "name a file in tenant.client_secret_file, or start keybench at a terminal."
                     }
+                    SecretError::NoFile { .. } => {
+                        "check the name in the settings; a relative one counts from their folder."
+                    }
                     SecretError::Empty { .. } | SecretError::NotOneLine { .. } => {
                         "put the secret there, on one line and nothing else."
                     }
                 };
-                usage("client-secret", sentence(&error.to_string()), next.into())
+                let code = match &error {
+                    SecretError::NoFile { setting: "tenant.key_file", .. } => "certificate-unreadable",
+                    _ => "client-secret",
+                };
+                usage(code, sentence(&error.to_string()), next.into())
             }
             ConfigError::Exists { path } => usage(
                 "config-exists",

@@ -19,7 +19,7 @@ pub enum Event<'a> {
         roster: &'a str,
         /// People times keys.
         planned: u64,
-        /// Ports in use.
+        /// The ports that were named with `--ports`; empty: any.
         ports: &'a [String],
         /// Fingerprints of the custodians in force, first group then second.
         custodians: &'a [String],
@@ -130,6 +130,15 @@ pub enum Event<'a> {
         call: &'a str,
         /// HTTP status.
         status: u16,
+        /// How long we wait.
+        seconds: f64,
+    },
+    /// Something on the way to the tenant failed in passing; it is tried again by itself.
+    Retrying {
+        /// What was asked.
+        call: &'a str,
+        /// What happened.
+        why: &'a str,
         /// How long we wait.
         seconds: f64,
     },

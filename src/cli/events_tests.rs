@@ -26,6 +26,7 @@ fn samples() -> Vec<Event<'static>> {
         Event::TouchesTooClose { ports: &["1-1", "1-2"] },
         Event::WhichKey { port: "1-1", job: "J", upn: "a@b.c", by: "wink" },
         Event::Throttled { call: "POST", status: 429, seconds: 2.0 },
+        Event::Retrying { call: "read", why: "x", seconds: 2.0 },
         Event::Paused { code: "tenant-unreachable", reason: "x", next: "y" },
         Event::Resumed {},
         Event::Finished {

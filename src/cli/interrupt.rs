@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use crate::graph::Cancel;
 
+/// Whether Ctrl-C was pressed in a command that minds it.
+pub fn was_pressed() -> bool {
+    FLAG.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
 static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -20,8 +25,10 @@ pub fn interrupted() -> Arc<AtomicBool> {
             set.store(true, Ordering::Relaxed);
             if COUNT.fetch_add(1, Ordering::Relaxed) == 0 {
                 super::output::aside("Stopping: what needs no more hands is finished, the rest is set aside. Ctrl-C again leaves at once.");
+                super::live::ending();
             } else {
                 super::output::aside("Left at once. The same command settles what was in flight.");
+                super::live::abandon();
                 leave();
             }
         });
@@ -31,7 +38,7 @@ pub fn interrupted() -> Arc<AtomicBool> {
 
 /// How long waits in Graph (a long Retry-After, an outage) may go on after the first Ctrl-C.
 const GRACE: Duration = Duration::from_secs(15);
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Ends all waits in Graph some time after the first Ctrl-C, so that "finish what is in flight" has an end. Dropping it ends
 /// the watch.

@@ -1,7 +1,7 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
 pub mod addresses;
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, feature = "sim"))]
 mod answers_tests;
 mod at_tenant;
 pub mod audit;
@@ -25,6 +25,7 @@ pub mod ledger;
 #[cfg(all(test, unix))]
 mod ledger_tests;
 pub mod letters;
+pub mod live;
 pub mod login;
 pub mod man;
 pub mod methods;
@@ -326,7 +327,8 @@ fn typed(matches: &clap::ArgMatches) -> String {
 
 /// Log lines go to stderr; `KEYBENCH_LOG` stands over `-v`.
 fn start_logging(context: &Context<'_>) -> Result<(), CliError> {
-    match logging::start((context.environment)(logging::VARIABLE).as_deref(), context.global.verbose) {
+    match logging::start((context.environment)(logging::VARIABLE).as_deref(), context.global.verbose, output::Log::new)
+    {
         // Several command lines in one process, as tests run them, share the first one's.
         Ok(()) | Err(LoggingError::Twice) => Ok(()),
         Err(error) => Err(causes::told(Exit::Usage, "usage", &error.to_string(), "see docs/OPERATING.md.")),

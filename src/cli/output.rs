@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use serde::Serialize;
 
 use super::error::CliError;
+use super::live;
+use crate::tui::say::Tone;
 
 /// How much to say on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,7 +106,9 @@ impl Output {
 
     /// A line of progress.
     pub fn progress(&self, text: &str) {
-        put(&self.err, format_args!("{text}\n"));
+        if !live::say(Tone::Plain, text) {
+            put(&self.err, format_args!("{text}\n"));
+        }
     }
 
     /// A line of progress that is wanted from this level on.
@@ -116,14 +120,18 @@ impl Output {
 
     /// A warning: goes on, but should be read.
     pub fn warning(&self, text: &str) {
-        let heading = self.paint("33", "Warning:");
-        put(&self.err, format_args!("{heading} {text}\n"));
+        if !live::say(Tone::Act, &format!("Warning: {text}")) {
+            let heading = self.paint("33", "Warning:");
+            put(&self.err, format_args!("{heading} {text}\n"));
+        }
     }
 
     /// An error, for people on stderr and, with `--json`, as an event on stdout.
     pub fn error(&self, error: &CliError) {
-        let heading = self.paint("1;31", "Error:");
-        put(&self.err, format_args!("{heading} {error}\n"));
+        if !live::say(Tone::Bad, &format!("Error: {error}")) {
+            let heading = self.paint("1;31", "Error:");
+            put(&self.err, format_args!("{heading} {error}\n"));
+        }
         self.json(&super::events::Event::Error {
             code: error.code,
             what: &error.fact,
@@ -152,7 +160,33 @@ pub fn fault(place: &str) {
 /// A line on stderr where no [`Output`] is at hand: what a sign-in or a custodian's plugin has to say while it waits for
 /// a person.
 pub fn aside(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    if !live::say(Tone::Act, text) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+/// Where log lines go: to stderr, and not across a live screen.
+#[derive(Debug, Default)]
+pub struct Log;
+
+impl Log {
+    /// For one line.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        if live::say(Tone::Plain, String::from_utf8_lossy(line).trim_end()) {
+            return Ok(line.len());
+        }
+        std::io::stderr().write(line)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

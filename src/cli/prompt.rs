@@ -3,14 +3,16 @@
 //! Promise: a bare Enter is never a yes, and the burst of letters that a YubiKey types when it is touched at the wrong
 //! moment is dropped and named. What is typed as a secret is not shown.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use zeroize::Zeroizing;
 
-use super::Output;
 use super::output::aside;
+use super::{Output, interrupt, live};
 use crate::model::Secret;
 use crate::pin::Prompts;
 use crate::world::Operator;
@@ -31,10 +33,39 @@ impl<'a> Terminal<'a> {
         if !self.is_present() {
             return None;
         }
-        self.output.progress(&format!("{what} (not shown; Enter when done):"));
+        let _terminal = live::question();
+        print(&format!("{what} (not shown; Enter when done):"));
         read_secret()
     }
 }
+
+/// Past the live screen, which is put away for a question.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A typed line; `None` at its end, and when Ctrl-C was pressed in a command that minds it. The line that nobody types any more is
+/// left to a thread that ends with the program.
+fn read_line() -> Option<String> {
+    let (answer, answered) = channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        // Nobody waits for it after Ctrl-C.
+        let _ = answer.send(read.ok().filter(|read| *read > 0).map(|_| line));
+    });
+    loop {
+        match answered.recv_timeout(LOOK) {
+            Ok(line) => return line,
+            Err(RecvTimeoutError::Timeout) if interrupt::was_pressed() => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+}
+
+/// How often a question looks whether Ctrl-C was pressed.
+const LOOK: Duration = Duration::from_millis(100);
 
 fn read_secret() -> Option<Secret<String>> {
     enable_raw_mode().ok()?;
@@ -74,9 +105,7 @@ impl Custodian {
     }
 
     fn line(self) -> Option<String> {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).ok().filter(|read| *read > 0)?;
-        Some(line.trim().to_owned())
+        Some(read_line()?.trim().to_owned())
     }
 }
 
@@ -90,8 +119,9 @@ impl Prompts for Custodian {
             return None;
         }
         let no = no.unwrap_or("no");
+        let _terminal = live::question();
         loop {
-            aside(&format!("{question} Type {yes} or {no}:"));
+            print(&format!("{question} Type {yes} or {no}:"));
             match self.line()?.as_str() {
                 answer if answer.eq_ignore_ascii_case(yes) => return Some(true),
                 answer if answer.eq_ignore_ascii_case(no) => return Some(false),
@@ -104,7 +134,8 @@ impl Prompts for Custodian {
         if !self.present {
             return None;
         }
-        aside(&format!("{question}:"));
+        let _terminal = live::question();
+        print(&format!("{question}:"));
         self.line()
     }
 
@@ -112,7 +143,8 @@ impl Prompts for Custodian {
         if !self.present {
             return None;
         }
-        aside(&format!("{question} (not shown; Enter when done):"));
+        let _terminal = live::question();
+        print(&format!("{question} (not shown; Enter when done):"));
         read_secret()
     }
 }
@@ -128,24 +160,24 @@ impl Drop for Restore {
 
 impl Operator for Terminal<'_> {
     fn confirm(&self, question: &str, word: &str) -> bool {
-        self.output.progress(question);
         if !self.is_present() {
+            self.output.progress(question);
             self.output.progress("Nobody is here to ask: taken as no.");
             return false;
         }
+        let _terminal = live::question();
+        // The bell: whoever stands at the hub does not see a question by itself.
+        print(&format!("\u{7}{question}"));
         loop {
-            self.output.progress(&format!("Type {word} to go on, anything else to leave it:"));
-            let mut line = String::new();
-            match std::io::stdin().lock().read_line(&mut line) {
-                Ok(0) | Err(_) => return false,
-                Ok(_) => match Reply::to(&line, word) {
-                    Reply::Yes => return true,
-                    Reply::No => return false,
-                    Reply::Empty => {}
-                    Reply::OneTimePassword => self
-                        .output
-                        .warning("that was a one-time password from a touched YubiKey, not an answer; it was dropped."),
-                },
+            print(&format!("Type {word} to go on, anything else to leave it:"));
+            let Some(line) = read_line() else { return false };
+            match Reply::to(&line, word) {
+                Reply::Yes => return true,
+                Reply::No => return false,
+                Reply::Empty => {}
+                Reply::OneTimePassword => {
+                    print("That was a one-time password from a touched YubiKey, not an answer; it was dropped.");
+                }
             }
         }
     }

@@ -197,8 +197,8 @@ pub struct BenchSettings {
     /// Two touches of blinking keys closer together than this may have been meant the other way round. Default: a second;
     /// zero where no hand can mix keys up, e.g. on a rig with an actuator a port.
     pub touch_gap: std::time::Duration,
-    /// A label is due for every finished key. Default: yes.
-    pub label: bool,
+    /// The terminal's bell rings where somebody who looks elsewhere has to be called. Default: yes.
+    pub bell: bool,
     /// What a key is called in the tenant: `{model}`, `{serial}` and `{date}` are filled in.
     pub key_name: String,
     /// The FIDO metadata BLOB (MDS3).

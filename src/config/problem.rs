@@ -143,6 +143,14 @@ pub enum SecretError {
         "there is no client secret: no tenant.client_secret_file, no KEYBENCH_CLIENT_SECRET, and no terminal to ask at"
     )]
     Nowhere,
+    /// A setting names a file that isn't there.
+    #[error("{setting} names {}, and there is no such file", path.display())]
+    NoFile {
+        /// The setting.
+        setting: &'static str,
+        /// What it names.
+        path: PathBuf,
+    },
     /// The place holds nothing.
     #[error("the client secret from {from} is empty")]
     Empty {

@@ -37,7 +37,7 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
     ("pin", &["length", "alphabet", "force_change", "minimum", "first_device"]),
     ("escrow", &["recipients", "second_recipients", "dual"]),
     ("ledger", &["url", "mirror", "system_log"]),
-    ("bench", &["name", "never", "only_expected", "touch_gap_ms", "label", "key_name", "mds"]),
+    ("bench", &["name", "never", "only_expected", "touch_gap_ms", "bell", "key_name", "mds"]),
     (
         "handover",
         &[
@@ -320,8 +320,13 @@ fn unknown_key(section: &str, key: &str) -> String {
 /// The candidate that most resembles `text`, if one does.
 pub(crate) fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let text = text.to_lowercase();
+    // One slip of a finger is always meant, also in a short word, which the other measure knows nothing of.
+    let likeness = |candidate: &str| match strsim::damerau_levenshtein(&text, candidate) {
+        0 | 1 => 1.0,
+        _ => strsim::jaro_winkler(&text, candidate),
+    };
     candidates
-        .map(|candidate| (strsim::jaro_winkler(&text, candidate), candidate))
+        .map(|candidate| (likeness(candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)

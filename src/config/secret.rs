@@ -1,5 +1,7 @@
-//! The client secret: from a file, else the environment, else a prompt; never from an option, where every process of
-//! the machine could read it.
+//! What the application signs in with. The client secret: from a file, else the environment, else a prompt; never from an option,
+//! where every process of the machine could read it. The certificate's key: from a file that nobody else can read.
+
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -29,13 +31,28 @@ pub fn client_secret(
         return Err(ConfigError::Secret(SecretError::EnvironmentShared { plugin }));
     }
     if let Some(path) = &settings.tenant.client_secret_file {
-        let bytes = read_guarded(path, Guard::Read)?;
+        let bytes = secret_file("tenant.client_secret_file", path)?;
         return one_line(&bytes, &path.display().to_string());
     }
     if let Some(text) = in_environment {
         return one_line(text.as_bytes(), VARIABLE);
     }
     ask("Client secret of the application").ok_or(ConfigError::Secret(SecretError::Nowhere))
+}
+
+/// Reads the certificate's private key.
+///
+/// # Errors
+/// [`ConfigError::Exposed`] when others can read it.
+pub fn private_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+    secret_file("tenant.key_file", path)
+}
+
+fn secret_file(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+    read_guarded(path, Guard::Read).map_err(|error| match error {
+        ConfigError::NotFound { path } => ConfigError::Secret(SecretError::NoFile { setting, path }),
+        other => other,
+    })
 }
 
 fn one_line(bytes: &[u8], from: &str) -> Result<Secret<String>, ConfigError> {

@@ -282,7 +282,7 @@ pub(super) fn bench(reader: &mut Reader<'_>, file: &Path) -> BenchSettings {
             reader.number("bench", "touch_gap_ms", 0..=10_000).map_or(1_000, |found| found.value.into()),
         ),
         only_expected: reader.boolean("bench", "only_expected").is_some_and(|found| found.value),
-        label: reader.boolean("bench", "label").is_none_or(|found| found.value),
+        bell: reader.boolean("bench", "bell").is_none_or(|found| found.value),
         key_name: key_name.map_or_else(|| KEY_NAME.to_owned(), |found| found.value),
         mds: path(reader, file, "bench", "mds"),
     }

@@ -46,7 +46,7 @@ fn the_template_shows_every_setting_and_true_defaults() {
     assert_eq!(settings.tenant.api, defaults.tenant.api);
     assert_eq!(settings.tenant.graph_url, defaults.tenant.graph_url);
     assert_eq!(settings.tenant.login_url, defaults.tenant.login_url);
-    assert_eq!(settings.bench.label, defaults.bench.label);
+    assert_eq!(settings.bench.bell, defaults.bench.bell);
     assert_eq!(settings.bench.key_name, defaults.bench.key_name);
     for (section, keys) in reader::SETTINGS {
         assert!(template::TEXT.contains(&format!("\n[{section}]\n")), "{section}");
@@ -59,7 +59,7 @@ fn the_template_shows_every_setting_and_true_defaults() {
 #[test]
 fn everything_wrong_is_named_at_once_with_its_place() {
     let text = "[tenant]\nid = \"contoso\"\n  autth = \"browser\"\napi = \"v2\"\n[pin]\nlength = \"six\"\nminimum = 80\n\
-                [bench]\nlabel = \"yes\"\n[tennant]\n";
+                [bench]\nbell = \"yes\"\n[tennant]\n";
     assert_eq!(
         complaints(text),
         [
@@ -69,7 +69,7 @@ fn everything_wrong_is_named_at_once_with_its_place() {
             "/bench/config.toml:4:7: tenant.api: this must be one of \"v1.0\", \"beta\"",
             "/bench/config.toml:6:10: pin.length: this must be a whole number, without quotes, and is a string",
             "/bench/config.toml:7:11: pin.minimum: this must be a whole number from 4 to 63",
-            "/bench/config.toml:9:9: bench.label: this must be true or false, without quotes, and is a string",
+            "/bench/config.toml:9:8: bench.bell: this must be true or false, without quotes, and is a string",
             "/bench/config.toml:10:2: tennant: there is no such section; did you mean [tenant]?",
         ]
     );

@@ -2,6 +2,7 @@
 //!
 //! Promise: every part gets its own answer, in the order of the parts, however Graph orders them; a part that was throttled or
 //! failed in passing is sent again, alone, after the wait it asked for. Only reads and look-ups are batched: registrations never are.
+//! Where `$batch` itself is refused (a gateway in between that lets only named addresses through), the parts are asked one by one.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -44,6 +45,16 @@ impl Part {
     pub fn eventual(mut self) -> Self {
         self.eventual = true;
         self
+    }
+
+    /// The same as a request of its own.
+    fn alone(&self, graph: &Graph, api: ApiVersion, doing: &str) -> Result<Request, GraphError> {
+        let url = graph.url(api, self.path.trim_start_matches('/'))?;
+        let request = match &self.body {
+            Some(body) => Request::post(url, body.clone(), doing).safe(),
+            None => Request::get(url, doing),
+        };
+        Ok(if self.eventual { request.eventual() } else { request })
     }
 
     fn to_json(&self, id: usize) -> Value {
@@ -155,6 +166,9 @@ impl Graph {
     }
 
     fn one_batch(&self, api: ApiVersion, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
+        if self.does_without_batches() {
+            return self.one_by_one(api, parts, doing);
+        }
         let mut answers: Vec<Option<PartAnswer>> = vec![None; parts.len()];
         let mut open: Vec<usize> = (0..parts.len()).collect();
         let start = self.clock().monotonic();
@@ -165,7 +179,20 @@ impl Graph {
             let url = self.url(api, "$batch")?;
             let mut request = Request::post(url, json!({ "requests": requests }), doing).safe();
             request.resend = made > 0;
-            let sent = self.call(&request)?;
+            let sent = self.exchange(&request)?;
+            if refuses_batches(sent.status) {
+                let alone = self.one_by_one(api, parts, doing)?;
+                if alone.iter().all(|part| part.answer.status == sent.status) {
+                    // Nothing gets through by itself either: it is not the batch that is refused.
+                    return Err(GraphError::from_answer(doing, &sent));
+                }
+                tracing::warn!(status = sent.status, "Graph's $batch is refused; everything is asked one by one");
+                self.do_without_batches();
+                return Ok(alone);
+            }
+            if !sent.is_success() {
+                return Err(GraphError::from_answer(doing, &sent));
+            }
             made = made.saturating_add(1);
             let mut arrived = read_parts(&sent.object(doing)?, &open, &sent.ids, doing)?;
             let spent = self.clock().monotonic().saturating_sub(start);
@@ -204,6 +231,24 @@ impl Graph {
         }
         Ok(answers.into_iter().flatten().collect())
     }
+}
+
+impl Graph {
+    /// Each part as a request of its own, with its own repeats.
+    fn one_by_one(&self, api: ApiVersion, parts: &[Part], doing: &str) -> Result<Vec<PartAnswer>, GraphError> {
+        let ask = |part: &Part| {
+            let answer = self.exchange(&part.alone(self, api, doing)?)?;
+            let body = if answer.is_success() { answer.object(doing)? } else { Value::Null };
+            Ok(PartAnswer { answer, body, rights: None })
+        };
+        parts.iter().map(ask).collect()
+    }
+}
+
+/// Graph answers every batch that it can read with 200 and gives each part a status of its own. So a refusal of the whole is about
+/// batches; all but 401, which is about the token, and what passes.
+fn refuses_batches(status: u16) -> bool {
+    status == 501 || (400..500).contains(&status) && !matches!(status, 401 | 408 | 429)
 }
 
 /// The parts of an answer by their index. Ids compare without regard to case, and ours are numbers.

@@ -2,7 +2,7 @@
 //!
 //! Every area of Graph has its own file with an `impl Graph`. All methods take `&self` and block their thread.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -145,6 +145,8 @@ struct Inner {
     requests: AtomicU64,
     retries: AtomicU64,
     pace: Pace,
+    /// `$batch` was refused where single requests are not.
+    unbatched: AtomicBool,
 }
 
 /// A call that brought nothing to go on with.
@@ -176,7 +178,7 @@ impl Graph {
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, GraphError> {
-        let http = http::client(settings.cloud.is_loopback(), settings.timeouts)?;
+        let http = http::client(&settings.cloud, settings.timeouts)?;
         Ok(Self(Arc::new(Inner {
             settings,
             http,
@@ -189,6 +191,7 @@ impl Graph {
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             pace: Pace::default(),
+            unbatched: AtomicBool::new(false),
         })))
     }
 
@@ -273,6 +276,14 @@ impl Graph {
             GraphError::new(ErrorKind::Settings, Fixer::Developer, format!("No URL can be made for {path}"))
                 .because(format!("{error}."))
         })
+    }
+
+    pub(super) fn does_without_batches(&self) -> bool {
+        self.0.unbatched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn do_without_batches(&self) {
+        self.0.unbatched.store(true, Ordering::Relaxed);
     }
 
     /// Checks an address Graph gave us before a token goes there.

@@ -109,6 +109,11 @@ impl Cloud {
         }
     }
 
+    /// No TLS on either side; only this machine may do that.
+    pub fn is_plain(&self) -> bool {
+        [&self.login, &self.graph].iter().all(|url| url.scheme() == "http")
+    }
+
     /// Graph's origin, without a version.
     pub fn graph(&self) -> &Url {
         &self.graph

@@ -12,7 +12,7 @@ use reqwest::{Method, redirect};
 use serde_json::Value;
 use url::Url;
 
-use super::cloud::is_loopback;
+use super::cloud::{Cloud, is_loopback};
 use super::error::{ErrorKind, Fixer, GraphError, RequestIds, one_line};
 use super::retry::{AnswerClass, Repeat, http_date, retry_after};
 use super::rights::{Rights, look};
@@ -231,8 +231,9 @@ pub(super) struct NoAnswer {
     pub error: GraphError,
 }
 
-/// The client with our rules. `loopback` decides whether a proxy may be used.
-pub(super) fn client(loopback: bool, timeouts: Timeouts) -> Result<Client, GraphError> {
+/// The client with our rules. Loopback never goes through a proxy; where all is plain HTTP the system's certificates, which take
+/// longer to read than most commands, are left alone.
+pub(super) fn client(cloud: &Cloud, timeouts: Timeouts) -> Result<Client, GraphError> {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         // An error says that somebody installed one already, which is as good.
@@ -247,9 +248,12 @@ pub(super) fn client(loopback: bool, timeouts: Timeouts) -> Result<Client, Graph
         .referer(false)
         .connect_timeout(timeouts.connect)
         .timeout(timeouts.answer);
-    if loopback {
+    if cloud.is_loopback() {
         // A hosts file or a DNS server may say otherwise of this name.
         builder = builder.no_proxy().resolve("localhost", std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+        if cloud.is_plain() {
+            builder = builder.tls_certs_only(std::iter::empty());
+        }
     } else {
         builder = builder.https_only(true).tls_version_min(reqwest::tls::Version::TLS_1_2);
     }
@@ -355,8 +359,12 @@ pub(super) fn no_answer(error: &reqwest::Error, url: &Url, doing: &str) -> (Answ
     }
     if error.is_connect() {
         let error = GraphError::new(ErrorKind::Network, Fixer::NetworkAdmin, fact("Can't reach"))
-            .because(if is_loopback(url) { format!("{why}. Is the simulator running?") } else { format!("{why}.") })
-            .advise("Check the network and that HTTPS to this host is allowed; run the same command again.");
+            .because(format!("{why}."))
+            .advise(if is_loopback(url) {
+                "Is the simulated tenant running? `keybench sim tenant` starts one and prints its addresses, which belong into the settings."
+            } else {
+                "Check the network and that HTTPS to this host is allowed; run the same command again."
+            });
         return (AnswerClass::NotSent, error);
     }
     let what = if error.is_timeout() { "No answer in time from" } else { "The connection broke before the answer of" };
@@ -421,7 +429,7 @@ mod tests {
     #[test]
     fn a_proxy_that_refuses_is_named_and_nothing_was_sent() {
         let proxy = crate::graph::testing::Server::answering(vec![crate::graph::testing::Reply::status(407)]);
-        let _ = super::client(true, Timeouts::default()).expect("installs the TLS provider");
+        let _ = super::client(&Cloud::global(), Timeouts::default()).expect("installs the TLS provider");
         let through =
             Client::builder().proxy(reqwest::Proxy::all(&proxy.url).expect("a proxy")).build().expect("a client");
         let url = Url::parse("https://graph.microsoft.com/v1.0/me").expect("a URL");

@@ -554,6 +554,43 @@ fn a_part_that_keeps_failing_ends_the_look_up() {
 }
 
 #[test]
+fn where_batches_are_refused_everything_is_asked_one_by_one() {
+    for status in [403, 404, 405, 501] {
+        let server = Server::new(vec![Box::new(move |seen: &Seen| {
+            let Some(rest) = seen.target.strip_prefix("/v1.0/users/") else {
+                assert_eq!(seen.target, "/v1.0/$batch");
+                return Reply::json(status, json!({"error": {"code": "blocked"}}));
+            };
+            match rest.split('%').next() {
+                Some("p2") => Reply::json(404, json!({"error": {"code": "Request_ResourceNotFound"}})),
+                name => ok(json!({ "id": name })),
+            }
+        })]);
+        let bench = Bench::over(server, |_| {});
+        let upns: Vec<String> = (0..25).map(|n| format!("p{n}@x.com")).collect();
+        for _ in 0..2 {
+            let users = bench.graph.find_users(&upns).expect("users");
+            let ids: Vec<Option<&str>> = users.iter().map(|user| user.as_ref().map(|user| user.id.as_str())).collect();
+            let wanted: Vec<String> = (0..25).map(|n| format!("p{n}")).collect();
+            let wanted: Vec<Option<&str>> =
+                wanted.iter().map(|id| Some(id.as_str()).filter(|id| *id != "p2")).collect();
+            assert_eq!(ids, wanted);
+        }
+        let batches = bench.server.seen().iter().filter(|seen| seen.target.ends_with("$batch")).count();
+        assert!(batches <= 2, "{batches} batches: it is not tried again and again");
+    }
+}
+
+#[test]
+fn where_nothing_gets_through_it_is_not_the_batch() {
+    let server = Server::new(vec![Box::new(|_| Reply::json(403, json!({"error": {"code": "accessDenied"}})))]);
+    let bench = Bench::over(server, |_| {});
+    let error = bench.graph.find_users(&["p0@x.com", "p1@x.com"]).expect_err("forbidden");
+    assert_eq!(error.kind(), ErrorKind::Forbidden);
+    assert!(!bench.graph.does_without_batches());
+}
+
+#[test]
 fn privileges_and_memberships() {
     let server = Server::new(vec![Box::new(|seen: &Seen| {
         if seen.target.starts_with("/v1.0/groups?$filter=isAssignableToRole%20eq%20true") {

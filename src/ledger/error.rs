@@ -164,9 +164,12 @@ pub enum LedgerError {
     },
     /// The mirror knows more than the ledger.
     #[error(
-        "the ledger {} is older than its mirror {}: it ends at entry {ledger_seq}, the mirror at entry {mirror_seq}. \
-         An old copy of the ledger was probably put back",
-        path.display(), mirror.display()
+        "the ledger {} is older than its mirror {}: it ends at entry {ledger_seq}, the mirror at entry {mirror_seq}. {}",
+        path.display(), mirror.display(),
+        match ledger_seq {
+            0 => "The ledger was lost, or the settings name another place for it than before",
+            _ => "An old copy of the ledger was probably put back",
+        }
     )]
     OlderThanMirror {
         /// The ledger.

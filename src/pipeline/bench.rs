@@ -3,7 +3,7 @@
 //! The bench only hands out work and watches for the end. Failure of one key never reaches another lane; what concerns all
 //! of them (the tenant, the ledger, the operator's Ctrl-C) goes through the [`Gate`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::ahead::Ahead;
+use super::bell::Bell;
 use super::canary::Canary;
 use super::driver::DriveError;
 use super::gate::{Gate, Pause};
@@ -31,8 +32,8 @@ use crate::webauthn::metadata::Metadata;
 use crate::webauthn::trust::Anchors;
 use crate::world::{Clock, Entropy, KeyPorts, Operator, PortEvent, PortsError};
 
-/// How often the bench looks whether the run is over.
-const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 50 });
+/// How often the bench looks whether the run is over, or Ctrl-C was pressed. Keys that come and go are told to it at once.
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 250 });
 
 /// The outside, as one run uses it.
 pub struct Outside<'w> {
@@ -153,6 +154,8 @@ pub struct Bench<'w> {
     pub settings: RunSettings,
     /// Who is next.
     pub queue: Mutex<Queue>,
+    /// Rung when anything changes that a lane may wait for.
+    pub bell: Bell,
     /// Who may blink.
     pub gate: Gate,
     /// Who goes first.
@@ -167,6 +170,8 @@ pub struct Bench<'w> {
     broken: Mutex<Option<DriveError>>,
     /// Monotonic time at which anything last happened at the ports, in milliseconds.
     last_stir: AtomicU64,
+    /// Jobs of which was told that they are set aside, and which nobody has gone on with.
+    told_parked: Mutex<HashSet<JobId>>,
     first_plug: Mutex<Option<Duration>>,
     last_unplug: Mutex<Option<Duration>>,
 }
@@ -216,18 +221,22 @@ impl Stay {
 impl<'w> Bench<'w> {
     /// A bench with a queue.
     pub fn new(out: Outside<'w>, settings: RunSettings, queue: Queue) -> Self {
-        let gate = Gate::new(settings.blink);
+        let bell = Bell::default();
+        let gate = Gate::new(settings.blink, bell.clone());
+        let canary = Canary::new(bell.clone());
         Self {
             out,
             settings,
             queue: Mutex::new(queue),
+            bell,
             gate,
-            canary: Canary::default(),
+            canary,
             ahead: Ahead::default(),
             touches: Touches::default(),
             totals: Totals::default(),
             broken: Mutex::new(None),
             last_stir: AtomicU64::new(0),
+            told_parked: Mutex::default(),
             first_plug: Mutex::new(None),
             last_unplug: Mutex::new(None),
         }
@@ -240,6 +249,12 @@ impl<'w> Bench<'w> {
 
     /// Tells whoever watches.
     pub fn tell(&self, progress: &Progress) {
+        let told = || self.told_parked.lock().unwrap_or_else(PoisonError::into_inner);
+        match progress {
+            Progress::Parked { job, .. } => drop(told().insert(job.clone())),
+            Progress::Assigned { job, .. } => drop(told().remove(job)),
+            _ => {}
+        }
         self.out.watcher.on(progress);
     }
 
@@ -401,6 +416,7 @@ impl<'w> Bench<'w> {
                     Ok(PortEvent::Unplugged { plug, .. }) => {
                         if let Some(stay) = stays.remove(&plug) {
                             stay.pulled.store(true, Ordering::Release);
+                            self.bell.ring();
                             self.totals.keys_in.fetch_sub(1, Ordering::Relaxed);
                             self.stir();
                             self.mark_unplug();
@@ -461,7 +477,9 @@ impl<'w> Bench<'w> {
             _ => "interrupted",
         };
         let parked = self.queue().park_the_rest(code);
-        for (job, person, port) in parked {
+        let told = std::mem::take(&mut *self.told_parked.lock().unwrap_or_else(PoisonError::into_inner));
+        // Whoever was set aside with a reason of their own has been told of.
+        for (job, person, port) in parked.into_iter().filter(|(job, ..)| !told.contains(job)) {
             let code = code.to_owned();
             self.tell(&Progress::Parked { job, upn: person.upn.to_string(), port, code });
         }

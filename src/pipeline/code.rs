@@ -54,11 +54,7 @@ pub const CODES: &[Meaning] = &[
         "The key makes no credentials by PIN (noMcGaPermissionsWithClientPin): it wants its owner's fingerprint.",
         "Let the person register this key themselves with a Temporary Access Pass.",
     ),
-    key(
-        "no-hmac-secret",
-        "The key lacks hmac-secret, which Windows needs to unlock offline.",
-        "Use another model, or allow it with `[keys] require_hmac_secret = false`.",
-    ),
+    key("no-hmac-secret", "The key lacks hmac-secret, which Windows needs to unlock offline.", "Use another model."),
     key("no-es256", "The key offers none of the algorithms that the tenant accepts.", "Use another model."),
     key("key-full", "The key has no room for another passkey.", RESET),
     key("pin-blocked", "The key's PIN is blocked: all its tries are used up.", RESET),
@@ -107,6 +103,11 @@ pub const CODES: &[Meaning] = &[
     key("not-wanted", "Nobody in the queue is waiting for a key of this kind or serial number.", OTHER_KEY),
     key("mute", "The key does not answer as a security key should.", "Re-plug it; if it stays so, put it aside."),
     key("no-right", "This account may not open the key.", "Run `keybench doctor`; it says what is missing."),
+    key(
+        "no-node",
+        "The system shows the key and has no device node to open it by.",
+        "In a container: run keybench on the machine itself. Elsewhere: re-plug the key, and see that udev runs.",
+    ),
     key("in-use", "Another program is using the key.", "Close browsers and key managers, then re-plug it."),
     key(
         "of-another-job",

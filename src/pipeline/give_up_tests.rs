@@ -1,6 +1,7 @@
 //! Keys that never come back: their jobs are given up, and the people get other keys.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::progress::{Progress, Stage as At};
@@ -9,13 +10,16 @@ use super::state::State;
 use crate::ledger::Ledger as _;
 use crate::model::{JobId, TenantId};
 use crate::pin::DirResumeStore;
-use crate::provision::ProvisionError;
-use crate::provision::give_up::{check, give_up};
+use crate::provision::give_up::{check, give_up, give_up_named};
+use crate::provision::{Listener, ProvisionError, Start};
+use crate::roster::{Refusal, Warning};
 use crate::sim::key::{Fault, Model, Probe, SimKey};
 use crate::sim::operator::{BoxedKey, Manner};
 use crate::sim::tenant::FaultRule;
 use crate::sim::tenant::faults::Trouble;
 use crate::sim::tenant::route::Kind;
+use crate::tenant::preflight::verdict::Together;
+use crate::world::Operator;
 
 #[test]
 fn keys_pulled_for_ever_at_every_report_are_given_up_and_everybody_gets_another() {
@@ -137,5 +141,68 @@ fn a_registration_nobody_knows_of_is_deleted_at_once_or_as_soon_as_it_shows() {
         assert_eq!(methods, 0, "nothing of the given-up key is left");
         assert!(!stage.state_of(&ledger, &job).is_open(), "the person waits for another key");
         ledger.verify(None).expect("an unbroken chain");
+    }
+}
+
+/// Somebody who types this word at every question; or nobody.
+struct Typist {
+    word: Option<&'static str>,
+    asked: Mutex<Vec<(String, String)>>,
+}
+
+impl Typist {
+    fn new(word: Option<&'static str>) -> Self {
+        Self { word, asked: Mutex::default() }
+    }
+}
+
+impl Operator for Typist {
+    fn confirm(&self, question: &str, word: &str) -> bool {
+        self.asked.lock().expect("questions").push((question.to_owned(), word.to_owned()));
+        self.word == Some(word)
+    }
+    fn tell(&self, _: &str) {}
+    fn is_present(&self) -> bool {
+        self.word.is_some()
+    }
+}
+
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Listener for Notes {
+    fn note(&self, text: &str) {
+        self.0.lock().expect("notes").push(text.to_owned());
+    }
+    fn weighed(&self, _: &Together<'_>) {}
+    fn warned(&self, _: &Warning) {}
+    fn refused(&self, _: &Refusal, _: Option<&JobId>) {}
+    fn started(&self, _: &Start<'_>) {}
+    fn happened(&self, _: &Progress) {}
+}
+
+#[test]
+fn a_person_is_asked_for_the_word_and_without_one_the_option_decides() {
+    // The bare Enter and another word are no; the word is yes; where nobody is, nobody is asked.
+    for (word, given_up, said) in [
+        (Some(""), false, "was not given up"),
+        (Some("yes"), false, "was not given up"),
+        (Some("give-up"), true, "was given up: the tenant shows no passkey of it"),
+        (None, true, "was given up by --give-up alone, with no terminal to confirm at"),
+    ] {
+        let (stage, ledger) = unanswered();
+        let resume = DirResumeStore::open(stage.resume_dir()).expect("a store");
+        let (job, typist, notes) = (stage.job_of(&stage.people()[0]), Typist::new(word), Notes::default());
+        let jobs = std::slice::from_ref(&job);
+        give_up_named(&ledger, &resume, stage.graph(), &typist, &notes, jobs).expect("asked");
+        assert_eq!(!stage.state_of(&ledger, &job).is_open(), given_up, "{word:?}");
+        let notes = notes.0.into_inner().expect("notes");
+        assert!(notes.len() == 1 && notes[0].contains(said) && notes[0].contains(job.as_str()), "{notes:?}");
+        let asked = typist.asked.into_inner().expect("questions");
+        assert_eq!(asked.len(), usize::from(word.is_some()));
+        for (question, word) in asked {
+            assert_eq!(word, "give-up");
+            assert!(question.contains(job.as_str()) && question.contains("deleted from the tenant"), "{question}");
+        }
     }
 }

@@ -200,6 +200,13 @@ pub enum Progress {
         /// How long.
         wait: Duration,
     },
+    /// Something on the way to Graph failed in passing; it is tried again by itself.
+    Retrying {
+        /// What happened.
+        why: String,
+        /// In how long.
+        wait: Duration,
+    },
     /// All touches pause.
     Paused {
         /// Why.

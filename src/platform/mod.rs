@@ -7,4 +7,5 @@ pub mod places;
 pub mod private;
 pub mod rights;
 pub mod system_log;
+pub mod unseen;
 pub mod who;

@@ -220,13 +220,13 @@ impl Reading {
                     let what = format!("this column is not known; did you mean {}?", meant.name());
                     self.problem(line, Some(name), what);
                 }
-                None => self.notes.push(format!("column \"{name}\" is not used")),
+                None => self.notes.push(format!("The roster's column \"{name}\" is not used.")),
             }
         }
         let identity = if columns.contains_key(&Column::Upn) {
             Column::Upn
         } else if let Some((_, name)) = columns.get(&Column::Mail) {
-            self.notes.push(format!("there is no upn column: \"{name}\" is taken for the user principal name"));
+            self.notes.push(format!("The roster has no upn column: \"{name}\" is taken for the user principal name."));
             Column::Mail
         } else {
             if !self.problems.iter().any(|problem| problem.line == line) {

@@ -89,7 +89,7 @@ fn headers_are_checked() {
         ["people.csv:1: UserPrincpalName: this column is not known; did you mean upn?"]
     );
     let roster = read("Department;upn\nSales;a@b.c\n").expect("a roster");
-    assert_eq!(roster.notes, ["column \"Department\" is not used"]);
+    assert_eq!(roster.notes, ["The roster's column \"Department\" is not used."]);
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub struct Board {
     pub keys_refused: usize,
     /// Why touches pause.
     pub paused: Option<String>,
+    /// The person has ended the run; what is in flight is being finished or set aside.
+    pub ending: bool,
     /// When it started.
     pub started: Duration,
     /// When each of the last keys was finished; for the rate.
@@ -77,6 +79,7 @@ impl Board {
             failed: 0,
             keys_refused: 0,
             paused: None,
+            ending: false,
             started: now,
             recent: VecDeque::new(),
         }
@@ -155,6 +158,7 @@ impl Board {
             | Progress::TouchRearmed { .. }
             | Progress::TouchesTooClose { .. }
             | Progress::Throttled { .. }
+            | Progress::Retrying { .. }
             | Progress::Parked { .. }
             | Progress::Note(_)
             | Progress::Summary(_) => {}
@@ -166,6 +170,11 @@ impl Board {
         let (first, last) = (self.recent.front()?, self.recent.back()?);
         let hours = last.saturating_sub(*first).as_secs_f64() / 3600.0;
         (self.recent.len() >= 3 && hours > 0.0).then(|| (self.recent.len() - 1) as f64 / hours)
+    }
+
+    /// Jobs that still wait for their key, or have it half.
+    pub fn to_go(&self) -> usize {
+        self.to_serve.saturating_sub(self.finished + self.failed)
     }
 
     /// Ports whose key blinks now.

@@ -102,6 +102,9 @@ pub fn say(progress: &Progress) -> Option<Line> {
         Progress::Throttled { wait } => {
             line(Tone::Plain, format!("Graph asks for patience: going on in {} s.", wait.as_secs().max(1)))
         }
+        Progress::Retrying { why, wait } => {
+            line(Tone::Plain, format!("{why}; trying again in {} s.", wait.as_secs().max(1)))
+        }
         Progress::Paused { code, detail } => {
             line(Tone::Bad, format!("All touches pause. {}", explain(code, Some(detail))))
         }
@@ -148,6 +151,19 @@ pub fn say(progress: &Progress) -> Option<Line> {
         | Progress::Taken { .. }
         | Progress::Left { .. }
         | Progress::Summary(_) => None,
+    }
+}
+
+/// Whether somebody who looks elsewhere has to be called: something went wrong, or waits for a hand longer than it should.
+pub fn calls_for_attention(progress: &Progress) -> bool {
+    match progress {
+        Progress::PulledEarly { .. }
+        | Progress::Paused { .. }
+        | Progress::Failed { .. }
+        | Progress::KeyRefused { .. }
+        | Progress::TouchRearmed { .. } => true,
+        Progress::WhichKey { by, .. } => *by != ShownBy::Wink,
+        _ => false,
     }
 }
 

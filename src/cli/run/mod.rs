@@ -280,7 +280,12 @@ pub fn execute(
     })?;
     let only = crate::cli::stock::expected(&settings, &ledger)?;
     let count = asked.stand.as_ref().map_or(8, |stand| stand.count);
-    let shown = Shown::new(context.output, count, Arc::clone(&clock), asked.stand.as_ref().map(|stand| stand.heard));
+    let heard = asked.stand.as_ref().map(|stand| stand.heard);
+    let shown =
+        Shown::new(context.output, count, settings.bench.bell, Arc::clone(&clock), heard).naming(match &asked.ports {
+            Ports::Named(names) => names.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        });
     let cancel = Cancel::new();
     let _patience = Patience::with(Arc::clone(&interrupted), cancel.clone());
     let graph = connect(context, &settings, &tenant, &clock, shown.throttle_observer(), cancel)?;
@@ -334,7 +339,7 @@ pub fn execute(
         operator_name: who::operator(),
         bounds: asked.bounds,
     };
-    let outcome = provision(request, &machine, &graph, &ledger, &resume, &shown);
+    let outcome = shown.while_telling(|| provision(request, &machine, &graph, &ledger, &resume, &shown));
     shown.close();
     let report = outcome?;
     shown.summary(&report.summary);

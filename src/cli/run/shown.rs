@@ -1,10 +1,12 @@
 //! A run, as it is shown: a live screen at a terminal, plain lines elsewhere, JSON Lines for programs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cli::events::{Event, ForceChange};
-use crate::cli::{Level, Output};
+use crate::cli::{Level, Output, live};
 use crate::graph::{GraphEvent, Observer};
 use crate::ledger::ForcedChange;
 use crate::model::JobId;
@@ -16,26 +18,29 @@ use crate::tenant::preflight::Why;
 use crate::tenant::preflight::verdict::Together;
 use crate::tui::draw::Palette;
 use crate::tui::say::{Tone, closing, say};
-use crate::tui::screen::Screen;
+use crate::tui::screen::{Manner, Screen};
 use crate::world::Clock;
 
 /// Where a run is shown.
 pub struct Shown<'a> {
     output: &'a Output,
-    screen: Mutex<Option<Screen>>,
+    screen: Mutex<Option<Arc<Screen>>>,
     ports: usize,
+    bell: bool,
     clock: Arc<dyn Clock>,
     heard: Option<&'a (dyn Fn(&Progress) + Send + Sync)>,
     /// Who is in each port, for events that name a port only.
     seated: Mutex<std::collections::HashMap<String, (String, String)>>,
-    throttled: Arc<Mutex<Vec<(u64, String)>>>,
+    waits: (Sender<GraphEvent>, Mutex<Receiver<GraphEvent>>),
+    ports_named: Vec<String>,
 }
 
 impl<'a> Shown<'a> {
-    /// A run on about so many ports.
+    /// A run on about so many ports; `bell`: the terminal's rings where somebody who looks elsewhere has to be called.
     pub fn new(
         output: &'a Output,
         ports: usize,
+        bell: bool,
         clock: Arc<dyn Clock>,
         heard: Option<&'a (dyn Fn(&Progress) + Send + Sync)>,
     ) -> Self {
@@ -43,33 +48,61 @@ impl<'a> Shown<'a> {
             output,
             screen: Mutex::new(None),
             ports,
+            bell,
             clock,
             heard,
             seated: Mutex::default(),
-            throttled: Arc::default(),
+            waits: {
+                let (waiting, heard) = channel();
+                (waiting, Mutex::new(heard))
+            },
+            ports_named: Vec::new(),
         }
+    }
+
+    /// With the ports that were named; none are all.
+    #[must_use]
+    pub fn naming(mut self, ports: Vec<String>) -> Self {
+        self.ports_named = ports;
+        self
     }
 
     /// What Graph's waits are told to.
     pub fn throttle_observer(&self) -> Arc<dyn Observer> {
-        let waits = Arc::clone(&self.throttled);
-        Arc::new(move |event: GraphEvent| {
-            let (seconds, doing) = match event {
-                GraphEvent::Throttled { seconds, doing } => (seconds, doing),
-                GraphEvent::Retrying { seconds, doing, .. } => (seconds, doing),
-                // Our own pace is no trouble.
-                GraphEvent::Pacing { .. } => return,
-            };
-            waits.lock().unwrap_or_else(PoisonError::into_inner).push((seconds, doing));
+        let waits = self.waits.0.clone();
+        // Nobody listens any more once the run is over.
+        Arc::new(move |event: GraphEvent| drop(waits.send(event)))
+    }
+
+    /// Does `work`, and tells of Graph's waits meanwhile: as they begin, for a minute without a word looks like a fault.
+    pub fn while_telling<T>(&self, work: impl FnOnce() -> T) -> T {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.tell_waits(&over));
+            let done = work();
+            over.store(true, Ordering::Relaxed);
+            done
         })
     }
 
-    fn tell_waits(&self) {
-        let waits: Vec<(u64, String)> =
-            self.throttled.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
-        for (seconds, doing) in waits {
-            self.output.json(&Event::Throttled { call: &doing, status: 429, seconds: seconds as f64 });
-            self.line(&Progress::Throttled { wait: Duration::from_secs(seconds) });
+    fn tell_waits(&self, over: &AtomicBool) {
+        let waits = self.waits.1.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match waits.recv_timeout(LOOK) {
+                Ok(GraphEvent::Throttled { seconds, doing }) => {
+                    self.output.json(&Event::Throttled { call: &doing, status: 429, seconds: seconds as f64 });
+                    self.line(&Progress::Throttled { wait: Duration::from_secs(seconds) });
+                }
+                Ok(GraphEvent::Retrying { seconds, doing, why }) => {
+                    self.output.json(&Event::Retrying { call: &doing, why: &why, seconds: seconds as f64 });
+                    self.line(&Progress::Retrying { why, wait: Duration::from_secs(seconds) });
+                }
+                // Our own pace is no trouble; nor is an event of a kind that is newer than this.
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) if over.load(Ordering::Relaxed) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
 
@@ -91,10 +124,8 @@ impl<'a> Shown<'a> {
 
     /// Gives the terminal back.
     pub fn close(&self) {
-        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(screen) = screen {
-            screen.close();
-        }
+        live::end();
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// The closing table, and the last event.
@@ -219,6 +250,9 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// How often it is looked whether the run is over.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// The fact of a code, with more words when there are any.
 fn reason(code: &str, detail: Option<&str>) -> String {
     let what = meaning(code).map_or(code, |meaning| meaning.what);
@@ -270,7 +304,12 @@ impl Listener for Shown<'_> {
             next: &refusal.next,
         });
         let place = refusal.line.map(|line| format!("line {line}, ")).unwrap_or_default();
-        self.output.progress(&format!("Refused: {place}{}: {}\n  Next: {}", refusal.upn, refusal.reason, refusal.next));
+        // Most reasons begin with the name.
+        let who = match refusal.reason.starts_with(refusal.upn.as_str()) {
+            true => String::new(),
+            false => format!("{}: ", refusal.upn),
+        };
+        self.output.progress(&format!("Refused: {place}{who}{}\n  Next: {}", refusal.reason, refusal.next));
     }
 
     fn started(&self, start: &Start<'_>) {
@@ -280,7 +319,7 @@ impl Listener for Shown<'_> {
             tenant: start.tenant,
             roster: start.roster,
             planned: start.planned,
-            ports: &[],
+            ports: &self.ports_named,
             custodians: &start.custodians,
         });
         self.output.progress(&format!(
@@ -294,15 +333,17 @@ impl Listener for Shown<'_> {
         ));
         let style = self.output.style();
         if style.stderr_is_terminal && !style.json {
-            let palette = Palette { colour: style.color };
+            let manner = Manner { palette: Palette { colour: style.color }, bell: self.bell };
             // A terminal that tells no size gets plain lines.
-            let opened = Screen::open(self.ports, palette, Arc::clone(&self.clock)).ok();
+            let opened = Screen::open(self.ports, manner, Arc::clone(&self.clock)).ok().map(Arc::new);
+            if let Some(screen) = &opened {
+                live::begin(Arc::clone(screen));
+            }
             *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = opened;
         }
     }
 
     fn happened(&self, progress: &Progress) {
-        self.tell_waits();
         self.json(progress);
         self.line(progress);
         if let Some(heard) = self.heard {

@@ -1,5 +1,10 @@
-//! OpenSK in a thread behind two channels of packets: a small stage of this layer's own, so that its trials don't depend on
-//! the simulator.
+//! OpenSK in a thread behind two channels of packets, bare: the firmware as its makers wrote it, and nothing of ours in front.
+//!
+//! `sim::key::env` gives OpenSK its surroundings too, and is not used here on purpose. Between it and the wire stands the
+//! simulator's filter, which rewrites getInfo, answers the preview commands and adds faults; a mistake that this layer and the
+//! filter had in common would pass every trial there, and fails here. What the two files share is the list of traits that an
+//! environment must have; what is in them differs (memory, clock, button and wire of a single test here; power cuts, quirks, files
+//! and remembered tokens there), and the traits are OpenSK's, so that each type has to implement them for itself.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -167,7 +167,7 @@ impl Endpoint {
             .advise("Copy the Application (client) id from the app registration's Overview page."));
         }
         Ok(Self {
-            http: http::client(cloud.is_loopback(), timeouts)?,
+            http: http::client(cloud, timeouts)?,
             base: cloud.login().clone(),
             tenant: tenant.to_owned(),
             client_id: client_id.to_owned(),

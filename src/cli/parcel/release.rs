@@ -19,7 +19,7 @@ use crate::cli::{CliError, Context, Exit, escrow, ledger};
 use crate::config::Settings;
 use crate::graph::ErrorKind;
 use crate::handover::parcel::{Parcel, Settings as Rules, may_release};
-use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
+use crate::ledger::{Append, Entry, HandoverEntry, Head, Ledger};
 use crate::model::{JobId, Person};
 use crate::pin::{Identities, Prompts};
 use crate::platform::{hook, who};
@@ -115,10 +115,11 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &ReleaseArgs) -> Result<E
     let mut refused = 0;
     for what in &args.what {
         // Read again for each: the same person may be named twice.
+        let seen = ledger.head()?;
         let parcels = parcels(&ledger)?;
         let done = find(&ledger, &parcels, what).and_then(|found| {
-            let (ledger, desk) = (&ledger, desk.as_ref());
-            let release = Release { context, settings: &settings, ledger, identities: &identities, by: &by, desk };
+            let (settings, ledger, desk) = (&settings, &ledger, desk.as_ref());
+            let release = Release { context, settings, ledger, seen, identities: &identities, by: &by, desk };
             release.one(&found.job, found.parcel, args)
         });
         if let Err(error) = done {
@@ -137,6 +138,8 @@ struct Release<'a> {
     context: &'a Context<'a>,
     settings: &'a Settings,
     ledger: &'a dyn Ledger,
+    /// Another desk may have released it since, or noted it as lost.
+    seen: Head,
     identities: &'a Identities,
     by: &'a str,
     desk: Option<&'a ManagerDesk<'a>>,
@@ -187,7 +190,12 @@ impl Release<'_> {
             channel: channel.to_owned(),
             by: self.by.to_owned(),
         };
-        let head = self.ledger.append(Append::entry(Entry::Handover(released)))?;
+        let mut note = Append::entry(Entry::Handover(released));
+        if by_letter {
+            note = note.as_of(self.seen);
+        }
+        // Otherwise the PIN is out, whatever another desk has noted meanwhile: that it may go was asked when it was opened.
+        let head = self.ledger.append(note)?;
         output.answer(&match (args.channel, &person) {
             (Channel::Letter, Some(person)) => format!("released  {job}: the letter of {} may leave", person.upn),
             (Channel::Letter, None) => format!("released  {job}: its letter may leave"),
@@ -226,7 +234,7 @@ impl Release<'_> {
             self.identities,
             self.by,
             "released to the manager by mail",
-            &|opening| self.ledger.append(Append::entry(opening.entry(None))).map(|_| ()),
+            &|opening| self.ledger.append(Append::entry(opening.entry(None)).as_of(self.seen)).map(|_| ()),
         )?;
         let (attempt, channel, to) = (parcel.attempt, "manager".to_owned(), delivery.manager_id().clone());
         let intended =
@@ -254,7 +262,7 @@ impl Release<'_> {
             self.identities,
             self.by,
             "released to the hook",
-            &|opening| self.ledger.append(Append::entry(opening.entry(None))).map(|_| ()),
+            &|opening| self.ledger.append(Append::entry(opening.entry(None)).as_of(self.seen)).map(|_| ()),
         )?;
         let head = json!({ "job": job, "attempt": parcel.attempt, "upn": person.map(|person| person.upn.as_str()) });
         let (head, pin) = (head.to_string(), opened.pin.expose());

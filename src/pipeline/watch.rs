@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::graph::{ErrorKind, Graph, GraphError};
-use crate::ledger::entry::{Attempt, Entry, HandoverEntry};
+use crate::ledger::entry::{Attempt, ENDS_AND_WATCHES, Entry, HandoverEntry};
 use crate::ledger::{Append, Ledger, LedgerError};
 use crate::model::{CredentialId, JobId, MethodId, UserId};
 use crate::pin::ResumeStore;
@@ -60,8 +60,19 @@ struct Left {
 
 impl Left {
     fn read(ledger: &dyn Ledger, on_disk: &BTreeSet<(JobId, Attempt)>) -> Result<Self, LedgerError> {
-        let mut left = Self::default();
-        ledger.visit(1, &mut |recorded| {
+        // Of a hundred thousand jobs' entries few kinds matter, and reading an entry is what takes time.
+        let (mut left, mut unread) = (Self::default(), None);
+        ledger.visit_rows(&mut |row| {
+            if !ENDS_AND_WATCHES.contains(&row.kind()) {
+                return ControlFlow::Continue(());
+            }
+            let recorded = match row.understand() {
+                Ok(recorded) => recorded,
+                Err(error) => {
+                    unread = Some(error);
+                    return ControlFlow::Break(());
+                }
+            };
             match recorded.entry {
                 Entry::Finished { job, attempt }
                 | Entry::AttemptFailed { job, attempt, .. }
@@ -90,7 +101,7 @@ impl Left {
             }
             ControlFlow::Continue(())
         })?;
-        Ok(left)
+        unread.map_or(Ok(left), Err)
     }
 }
 

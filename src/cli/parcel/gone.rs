@@ -19,7 +19,9 @@ use crate::config::Settings;
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::graph::{Cancel, Graph, GraphEvent};
 use crate::handover::parcel::{NotNow, Parcel, Place};
-use crate::ledger::{Act, Append, Attempt, BlobHash, Entry, HandoverEntry, JobFilter, JobLine, Ledger, SqliteLedger};
+use crate::ledger::{
+    Act, Append, Attempt, BlobHash, Entry, HandoverEntry, Head, JobFilter, JobLine, Ledger, SqliteLedger,
+};
 use crate::model::{CredentialId, JobId, JobStatus, MethodId, Upn, UserId};
 use crate::world::{Clock, KeyPorts, Operator as _, SystemClock};
 
@@ -266,6 +268,8 @@ struct Desk<'a> {
     context: &'a Context<'a>,
     settings: Settings,
     ledger: SqliteLedger,
+    /// The ledger as it was when the key was looked for: another desk may note the same loss.
+    seen: Head,
     asked: &'a Asked,
     by: String,
     reason: String,
@@ -276,7 +280,8 @@ impl<'a> Desk<'a> {
         let (by, reason) = (acting(asked.by.as_deref())?, escrow::line("--reason", &asked.reason)?.to_owned());
         let settings = context.settings()?;
         let ledger = ledger::to_write(&settings)?;
-        Ok(Self { context, settings, ledger, asked, by, reason })
+        let seen = ledger.head()?;
+        Ok(Self { context, settings, ledger, seen, asked, by, reason })
     }
 
     /// The method that the job's last key was registered as, if it is not deleted yet.
@@ -316,15 +321,9 @@ impl<'a> Desk<'a> {
         })
     }
 
-    /// A held key's registration was sent, and nobody knows whether it arrived: the tenant is asked, and what it shows is
-    /// written down.
+    /// A held key's registration was sent, and nobody knows whether it arrived: the tenant is asked.
     fn sent(&self, line: &JobLine, hold: &Held) -> Result<Option<MethodId>, CliError> {
-        let Some(found) = self.graph()?.passkey_of(&line.user, &hold.credential)? else { return Ok(None) };
-        if !self.asked.dry_run {
-            let (job, attempt, method) = (line.job.clone(), hold.attempt, found.id.clone());
-            self.ledger.append(Append::entry(Entry::Registered { job, attempt, method, found: true }))?;
-        }
-        Ok(Some(found.id))
+        Ok(self.graph()?.passkey_of(&line.user, &hold.credential)?.map(|found| found.id))
     }
 
     /// Deletes the method, sees that it is gone, and notes that with `more`, all in one write.
@@ -366,6 +365,10 @@ impl<'a> Desk<'a> {
             }
         }
         let mut entries = Vec::new();
+        if let (Some(method), Some(hold)) = (&method, hold.as_ref().filter(|hold| hold.sent)) {
+            let (job, attempt, method) = (job.clone(), hold.attempt, method.clone());
+            entries.push(Entry::Registered { job, attempt, method, found: true });
+        }
         if let Some(method) = &method {
             self.delete(&line, method)?;
             let (job, method, reason) = (job.clone(), method.clone(), self.reason.clone());
@@ -378,7 +381,7 @@ impl<'a> Desk<'a> {
         }
         entries.extend(more.into_iter().map(Entry::Handover));
         if !entries.is_empty() {
-            self.ledger.append(Append::entries(entries))?;
+            self.ledger.append(Append::entries(entries).as_of(self.seen))?;
         }
         let head = self.ledger.head()?;
         output.answer(&format!("{word}  {job}: {what}. The ledger's head is {head}."));

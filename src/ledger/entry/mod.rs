@@ -150,6 +150,11 @@ pub struct Noted {
     pub at: Timestamp,
 }
 
+/// The kinds that tell how tries ended (a hold is among the hand-over's), whether their resume keys are gone, and which
+/// credentials are watched for.
+pub const ENDS_AND_WATCHES: [&str; 6] =
+    ["finished", "attempt-failed", "handover", "resume-key-destroyed", "watched", "unwatched"];
+
 /// One entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]

@@ -143,7 +143,7 @@ fn change_activation(context: &Context<'_>, settings: &Settings, args: &Activati
     let asked = &args.asked;
     let (by, reason) = (line("--as", &asked.by)?, line("--reason", &asked.reason)?);
     let to = new_set(&args.recipient, &[])?;
-    let ledger = ledger::to_write(settings)?;
+    let ledger = ledger::alone(settings)?;
     let identities = identities(context, asked)?;
     let keys = to.fingerprints().0;
     if !asked.dry_run && !asked.yes {

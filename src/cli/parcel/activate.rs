@@ -63,7 +63,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &ActivateArgs) -> Result<
     for path in &args.identity {
         identities.add_file(path, Arc::clone(&prompts))?;
     }
-    let ledger = ledger::to_write(&settings)?;
+    let ledger = ledger::alone(&settings)?;
     let desk = Desk { context, ledger: &ledger, identities: &identities, by: &by, args };
     // Who may not activate is told before anybody is asked to sign in.
     let mut may = Vec::new();

@@ -444,15 +444,9 @@ impl<'a> Desk<'a> {
         })
     }
 
-    /// A held key's registration was sent, and nobody knows whether it arrived: the tenant is asked, and what it shows is
-    /// written down.
+    /// A held key's registration was sent, and nobody knows whether it arrived: the tenant is asked.
     fn sent(&self, line: &JobLine, hold: &Held) -> Result<Option<MethodId>, CliError> {
-        let Some(found) = self.graph()?.passkey_of(&line.user, &hold.credential)? else { return Ok(None) };
-        if !self.asked.dry_run {
-            let (job, attempt, method) = (line.job.clone(), hold.attempt, found.id.clone());
-            self.ledger.append(Append::entry(Entry::Registered { job, attempt, method, found: true }))?;
-        }
-        Ok(Some(found.id))
+        Ok(self.graph()?.passkey_of(&line.user, &hold.credential)?.map(|found| found.id))
     }
 
     /// Deletes the method, sees that it is gone, and notes that with `more`, all in one write.
@@ -494,6 +488,10 @@ impl<'a> Desk<'a> {
             }
         }
         let mut entries = Vec::new();
+        if let (Some(method), Some(hold)) = (&method, hold.as_ref().filter(|hold| hold.sent)) {
+            let (job, attempt, method) = (job.clone(), hold.attempt, method.clone());
+            entries.push(Entry::Registered { job, attempt, method, found: true });
+        }
         if let Some(method) = &method {
             self.delete(&line.user, method)?;
             let (job, method, reason) = (job.clone(), method.clone(), self.reason.clone());

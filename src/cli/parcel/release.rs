@@ -4,6 +4,7 @@
 //! and what was released stands in the ledger. A PIN for the hook goes to the hook's stdin and nowhere else, one for the manager into
 //! one mail ([`super::manager`]).
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::cli::{CliError, Context, Exit, escrow, ledger};
 use crate::config::Settings;
 use crate::graph::ErrorKind;
 use crate::handover::parcel::{Parcel, Settings as Rules, may_release};
-use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
+use crate::ledger::{Append, Entry, HandoverEntry, Head, Ledger};
 use crate::model::{JobId, Person};
 use crate::pin::{Identities, Prompts};
 use crate::platform::{hook, who};
@@ -115,10 +116,12 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &ReleaseArgs) -> Result<E
     let mut refused = 0;
     for what in &args.what {
         // Read again for each: the same person may be named twice.
+        let seen = ledger.head()?;
         let parcels = parcels(&ledger)?;
         let done = find(&ledger, &parcels, what).and_then(|found| {
-            let (ledger, desk) = (&ledger, desk.as_ref());
-            let release = Release { context, settings: &settings, ledger, identities: &identities, by: &by, desk };
+            let (settings, ledger, identities, by) = (&settings, &ledger, &identities, by.as_str());
+            let desk = desk.as_ref();
+            let release = Release { context, settings, ledger, seen, identities, by, desk };
             release.one(&found.job, found.parcel, args)
         });
         if let Err(error) = done {
@@ -137,6 +140,8 @@ struct Release<'a> {
     context: &'a Context<'a>,
     settings: &'a Settings,
     ledger: &'a dyn Ledger,
+    /// Another desk may have released it since, or noted it as lost.
+    seen: Head,
     identities: &'a Identities,
     by: &'a str,
     desk: Option<&'a ManagerDesk<'a>>,
@@ -175,18 +180,18 @@ impl Release<'_> {
             output.answer(&format!("{job} may be released{to}. Nothing was written."));
             return Ok(());
         }
-        match (self.desk, &delivery) {
+        let seen = match (self.desk, &delivery) {
             (Some(desk), Some(delivery)) => self.mail(desk, delivery, job, &parcel)?,
-            _ if by_letter => {}
+            _ if by_letter => self.seen,
             _ => self.hand_over(job, &parcel, person.as_ref())?,
-        }
+        };
         let released = HandoverEntry::PinReleased {
             job: job.clone(),
             attempt: parcel.attempt,
             channel: channel.to_owned(),
             by: self.by.to_owned(),
         };
-        let head = self.ledger.append(Append::entry(Entry::Handover(released)))?;
+        let head = self.ledger.append(Append::entry(Entry::Handover(released)).as_of(seen))?;
         output.answer(&match (args.channel, &person) {
             (Channel::Letter, Some(person)) => format!("released  {job}: the letter of {} may leave", person.upn),
             (Channel::Letter, None) => format!("released  {job}: its letter may leave"),
@@ -216,7 +221,8 @@ impl Release<'_> {
     }
 
     /// Opens the PIN and mails it, once: that it is about to leave stands in the ledger before it does.
-    fn mail(&self, desk: &ManagerDesk<'_>, delivery: &Delivery, job: &JobId, parcel: &Parcel) -> Result<(), CliError> {
+    fn mail(&self, desk: &ManagerDesk<'_>, delivery: &Delivery, job: &JobId, parcel: &Parcel) -> Result<Head, CliError> {
+        let noted = Cell::new(self.seen);
         let opened = escrow::open_recorded(
             self.ledger,
             job,
@@ -224,13 +230,16 @@ impl Release<'_> {
             self.identities,
             self.by,
             "released to the manager by mail",
-            &|opening| self.ledger.append(Append::entry(opening.entry(None))).map(|_| ()),
+            &|opening| {
+                noted.set(self.ledger.append(Append::entry(opening.entry(None)).as_of(self.seen))?);
+                Ok(())
+            },
         )?;
         let (attempt, channel, to) = (parcel.attempt, "manager".to_owned(), delivery.manager_id().clone());
         let intended =
             HandoverEntry::ReleaseIntended { job: job.clone(), attempt, channel, to, by: self.by.to_owned() };
-        self.ledger.append(Append::entry(Entry::Handover(intended)))?;
-        desk.send(delivery, job, &opened.pin).or_else(|error| {
+        let head = self.ledger.append(Append::entry(Entry::Handover(intended)).as_of(noted.get()))?;
+        desk.send(delivery, job, &opened.pin).map(|()| head).or_else(|error| {
             if error.kind() == ErrorKind::Unknown {
                 let next = format!(
                     "ask the manager whether they have it; `keybench release {job} --by manager --again` sends it once more."
@@ -244,7 +253,9 @@ impl Release<'_> {
         })
     }
 
-    fn hand_over(&self, job: &JobId, parcel: &Parcel, person: Option<&Person>) -> Result<(), CliError> {
+    /// Gives the ledger's head once it says who opened the PIN.
+    fn hand_over(&self, job: &JobId, parcel: &Parcel, person: Option<&Person>) -> Result<Head, CliError> {
+        let noted = Cell::new(self.seen);
         let opened = escrow::open_recorded(
             self.ledger,
             job,
@@ -252,7 +263,10 @@ impl Release<'_> {
             self.identities,
             self.by,
             "released to the hook",
-            &|opening| self.ledger.append(Append::entry(opening.entry(None))).map(|_| ()),
+            &|opening| {
+                let opening = Append::entry(opening.entry(None)).as_of(self.seen);
+                self.ledger.append(opening).map(|head| noted.set(head))
+            },
         )?;
         let head = json!({ "job": job, "attempt": parcel.attempt, "upn": person.map(|person| person.upn.as_str()) });
         let (head, pin) = (head.to_string(), opened.pin.expose());
@@ -267,6 +281,7 @@ impl Release<'_> {
             let fact = format!("The hook {} did not take the PIN: {error}.", self.settings.handover.hook.join(" "));
             let next = "mend it and run the same command again; that the PIN was opened stands in the ledger.";
             CliError::new(Exit::SomeFailed, "hook-failed", fact, next).because("The PIN is not noted as released.")
-        })
+        })?;
+        Ok(noted.get())
     }
 }

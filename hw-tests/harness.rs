@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::rig::bench::UNSEEN;
 use crate::rig::dut::Dut;
@@ -48,6 +48,8 @@ pub struct Line {
     full: bool,
     seed: Option<u64>,
     list: bool,
+    share: Option<Share>,
+    join: Vec<PathBuf>,
     pub duts: Vec<String>,
     pub duts_folder: Option<PathBuf>,
     pub report: Option<PathBuf>,
@@ -67,6 +69,8 @@ impl Line {
                     line.seed = Some(text.parse().map_err(|_| format!("--seed {text} is not a number"))?);
                 }
                 "--list" => line.list = true,
+                "--share" => line.share = Some(Share::read(&value()?)?),
+                "--join" => line.join.push(value()?.into()),
                 "--trace" => program::TRACE.store(true, Ordering::Relaxed),
                 "--duts" => line.duts.push(value()?),
                 "--duts-folder" => line.duts_folder = Some(value()?.into()),
@@ -82,6 +86,30 @@ impl Line {
     fn wants(&self, trial: &Trial) -> bool {
         (self.only.is_empty() || self.only.iter().any(|name| name == trial.name))
             && (self.filters.is_empty() || self.filters.iter().any(|filter| trial.name.contains(filter.as_str())))
+    }
+}
+
+/// A part of the trials, where several machines share them: the n-th of so many.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    nth: usize,
+    of: usize,
+}
+
+impl Share {
+    fn read(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(nth, of)| Some((nth.parse().ok()?, of.parse().ok()?)));
+        match numbers {
+            Some((nth, of)) if nth > 0 && nth <= of => Ok(Self { nth, of }),
+            _ => Err(format!("--share {text} is not of the form 1/2")),
+        }
+    }
+
+    /// There and back again, so that no part has the longer one of each pair: 1 2 2 1 1 2 2 1.
+    fn has(self, place: usize) -> bool {
+        let (round, at) = (place / self.of, place % self.of);
+        let nth = if round.is_multiple_of(2) { at } else { self.of - 1 - at };
+        nth + 1 == self.nth
     }
 }
 
@@ -114,14 +142,23 @@ pub fn main() -> ExitCode {
         let names: Vec<&str> = all.iter().map(|trial| trial.name).collect();
         return nothing_begun(&format!("there is no trial {unknown}; there are: {}", names.join(", ")));
     }
+    if !line.join.is_empty() {
+        let order: Vec<&str> = all.iter().map(|trial| trial.name).collect();
+        return match Report::joined(&line.join, &order) {
+            Ok(report) => tell(&line, &report, None),
+            Err(error) => nothing_begun(&error),
+        };
+    }
     let rig = Rig::new(line.full, line.seed.unwrap_or(1));
     let wanted: Vec<&Trial> = all.iter().filter(|trial| line.wants(trial)).collect();
+    let mine = |place: &usize| line.share.is_none_or(|share| share.has(*place));
+    let wanted: Vec<&Trial> = (0..wanted.len()).filter(mine).map(|place| wanted[place]).collect();
     let began = Instant::now();
     let report =
         if line.duts.is_empty() { Ok(on_virtual_keys(&rig, &line, &wanted)) } else { lab::run(&rig, &line, &wanted) };
     match report {
         Err(error) => nothing_begun(&error),
-        Ok(report) => tell(&line, &report, began.elapsed().as_secs_f64()),
+        Ok(report) => tell(&line, &report, Some(began.elapsed())),
     }
 }
 
@@ -132,7 +169,7 @@ fn nothing_begun(error: &str) -> ExitCode {
 }
 
 /// The sum, the files, the status.
-fn tell(line: &Line, report: &Report, seconds: f64) -> ExitCode {
+fn tell(line: &Line, report: &Report, took: Option<Duration>) -> ExitCode {
     // What a guest leaves there comes back to the machine around it.
     let in_guest = || std::env::var_os("HW_GUEST").map(|_| PathBuf::from("/results"));
     let folder = line.report.clone().or_else(|| (!line.duts.is_empty()).then(lab_folder)).or_else(in_guest);
@@ -150,7 +187,8 @@ fn tell(line: &Line, report: &Report, seconds: f64) -> ExitCode {
         }
     }
     let (passed, failed, skipped) = report.counts();
-    println!("hw: {passed} passed, {failed} failed, {skipped} skipped, in {seconds:.1} s");
+    let took = took.map_or_else(String::new, |took| format!(", in {:.1} s", took.as_secs_f64()));
+    println!("hw: {passed} passed, {failed} failed, {skipped} skipped{took}");
     let good = failed == 0 && !broken;
     let verdict = if good { "ok" } else { "FAILED" };
     println!(

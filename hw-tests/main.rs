@@ -6,6 +6,8 @@
 //! ```text
 //! cargo test --test hw -- [--only NAME]… [--full] [--seed N] [--trace] [--report DIR] [--list]
 //! cargo test --test hw -- --duts NAME,…|all [--duts-folder DIR] [--only NAME]…
+//! cargo test --test hw -- --share 1/2        every second trial, beginning with the first
+//! cargo test --test hw -- --join DIR --join DIR --report DIR      one report of several
 //! ```
 //!
 //! With `--duts` the trials are done on the keys that those files name (`hw-tests/duts`), real ones among them; without, no real key is

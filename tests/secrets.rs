@@ -10,6 +10,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use keybench::sim::tenant::{TenantSpec, people_default, start};
 
+#[path = "support/scan.rs"]
+mod scan;
+
+use scan::{files_below, holds, spellings};
+
 const PEOPLE: usize = 3;
 
 struct Bench {
@@ -43,39 +48,6 @@ fn make_private(path: &Path) {
 
 #[cfg(not(unix))]
 fn make_private(_: &Path) {}
-
-/// Every spelling under which a PIN could hide.
-fn spellings(pin: &str) -> Vec<Vec<u8>> {
-    let hex: String = pin.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let utf16 = |bytes: fn(u16) -> [u8; 2]| pin.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
-    let mut all = vec![
-        pin.as_bytes().to_vec(),
-        hex.to_uppercase().into_bytes(),
-        hex.into_bytes(),
-        utf16(u16::to_le_bytes),
-        utf16(u16::to_be_bytes),
-    ];
-    // base64 at its three offsets: what stands before shifts the letters; the characters at the edges are left out.
-    for offset in 0..3 {
-        let shifted = [&b"\0\0"[..offset], pin.as_bytes()].concat();
-        let text = STANDARD_NO_PAD.encode(shifted);
-        let inner = &text[offset.div_ceil(1).min(2) * 2..text.len() - 3];
-        all.push(inner.as_bytes().to_vec());
-        all.push(inner.replace('+', "-").replace('/', "_").into_bytes());
-    }
-    all
-}
-
-fn holds(content: &[u8], pin: &str) -> bool {
-    spellings(pin).iter().any(|spelling| content.windows(spelling.len()).any(|window| window == spelling.as_slice()))
-}
-
-fn files_below(dir: &Path, into: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry")) {
-        let path = entry.path();
-        if path.is_dir() { files_below(&path, into) } else { into.push(path) }
-    }
-}
 
 /// Settings that point at a simulated tenant, with a custodian.
 fn settle_in(bench: &Bench, tenant: &keybench::sim::tenant::RunningTenant) {

@@ -10,6 +10,7 @@ pub mod lab;
 pub mod operator;
 pub mod program;
 pub mod report;
+pub mod shards;
 pub mod subject;
 pub mod terminal;
 pub mod wear;

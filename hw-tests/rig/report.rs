@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// What is kept for the next run, to be held against it.
+const KEPT: &str = "last.json";
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +91,21 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// One of several that were written elsewhere, its rows in the order of the trials.
+    pub fn joined(folders: &[PathBuf], order: &[&str]) -> Result<Self, String> {
+        let mut all = Self::default();
+        for folder in folders {
+            let place = folder.join(KEPT);
+            let text = fs::read_to_string(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+            let one: Self =
+                serde_json::from_str(&text).map_err(|error| format!("{} is no report: {error}", place.display()))?;
+            all.rows.extend(one.rows);
+            all.models.extend(one.models);
+        }
+        all.rows.sort_by_key(|row| order.iter().position(|name| *name == row.trial));
+        Ok(all)
+    }
+
     pub fn model(&mut self, dut: &str, model: &str, firmware: Option<&str>) {
         let name = model.rsplit('/').next().unwrap_or(model);
         let told = firmware.map_or_else(|| name.to_owned(), |firmware| format!("{name} {firmware}"));
@@ -104,7 +122,7 @@ impl Report {
     pub fn write(&self, folder: &Path) -> Result<Vec<String>, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder).map_err(failed)?;
-        let place = folder.join("last.json");
+        let place = folder.join(KEPT);
         let last: Option<Self> = fs::read_to_string(&place).ok().and_then(|text| serde_json::from_str(&text).ok());
         let changes = last.as_ref().map(|last| self.changes(last)).unwrap_or_default();
         fs::write(folder.join("junit.xml"), self.junit()).map_err(failed)?;

@@ -1,6 +1,7 @@
 //! The process is killed (SIGKILL) as soon as the ledger holds a certain entry, and at instants left to chance; the same command, run
 //! again, finishes the job.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::Trial;
@@ -8,6 +9,7 @@ use crate::rig::bench::Bench;
 use crate::rig::inspect::inspect;
 use crate::rig::keys::Keys;
 use crate::rig::program::Live;
+use crate::rig::shards::{Shard, side_by_side};
 use crate::rig::{Dice, Need, Rig, ensure};
 
 pub const TRIAL: Trial =
@@ -52,35 +54,88 @@ fn trial(rig: &Rig) -> Result<String, String> {
         let first = usize::from(rig.seed.is_multiple_of(2));
         moments.extend(BOUNDARIES.iter().skip(first).step_by(2).map(|entry| Moment::Entry(entry)));
     }
-    let chance = if rig.full { 240 } else { 4 };
-    // A run lasts two to four seconds here, most of it before the first key.
-    moments.extend((0..chance).map(|_| Moment::After(Duration::from_millis(1000 + dice.below(4000)))));
+    let chance = if rig.full { 300 } else { 4 };
+    let span = undisturbed(rig)?;
+    // Beside others a run takes longer than alone.
+    moments.extend((0..chance).map(|_| Moment::After(span / 8 + span.mul_f64(dice.below(1400) as f64 / 1000.0))));
 
-    let (mut killed, mut late) = (0, 0);
-    for chunk in moments.chunks(20) {
-        let bench = Bench::new(rig, chunk.len(), "")?;
-        let mut keys = Keys::start(rig, chunk.len(), &["--unplugged", "--touch"])?;
-        for (index, moment) in chunk.iter().enumerate() {
+    let groups = side_by_side(&moments, |shard, group| {
+        let bench = Bench::new(rig, group.len(), "")?;
+        let mut keys = shard.keys(rig, group.len(), &["--unplugged", "--touch"])?;
+        let mut kills = Kills::default();
+        for (index, moment) in group.iter().enumerate() {
             let name = match moment {
                 Moment::Entry(entry) => format!("at {entry}"),
                 Moment::After(time) => format!("after {time:?}"),
             };
-            let hit = one(&bench, &mut keys, index, moment).map_err(|error| format!("{name}: {error}"))?;
-            if hit { killed += 1 } else { late += 1 }
+            let hit = one(shard, &bench, &mut keys, index, moment).map_err(|error| format!("{name}: {error}"))?;
+            kills.count(moment, hit);
         }
-        inspect(&bench, &mut keys, chunk.len())?;
-        // A full run takes an hour: what is known so far is worth having.
-        println!("hw kill-at: {killed} kills so far (seed {}), each finished afterwards; {late} too late", rig.seed);
-    }
-    Ok(format!("{killed} kills, each finished afterwards; {late} came too late"))
+        inspect(&bench, &mut keys, group.len())?;
+        // A full run takes its time: what is known so far is worth having.
+        println!("hw kill-at: {kills} (seed {}), each finished afterwards", rig.seed);
+        Ok(kills)
+    })?;
+    let kills = groups.into_iter().fold(Kills::default(), Kills::and);
+    Ok(format!("{} kills ({kills}), each finished afterwards; 0 lost PINs, 0 orphans, 0 doubles", kills.all()))
 }
 
-fn one(bench: &Bench, keys: &mut Keys, index: usize, moment: &Moment) -> Result<bool, String> {
+/// How many hit a process that was still running.
+#[derive(Debug, Default, Clone, Copy)]
+struct Kills {
+    at_entries: usize,
+    at_random: usize,
+    late: usize,
+}
+
+impl Kills {
+    fn count(&mut self, moment: &Moment, hit: bool) {
+        match moment {
+            _ if !hit => self.late += 1,
+            Moment::Entry(_) => self.at_entries += 1,
+            Moment::After(_) => self.at_random += 1,
+        }
+    }
+    fn and(self, other: Self) -> Self {
+        Self {
+            at_entries: self.at_entries + other.at_entries,
+            at_random: self.at_random + other.at_random,
+            late: self.late + other.late,
+        }
+    }
+    fn all(self) -> usize {
+        self.at_entries + self.at_random
+    }
+}
+
+impl fmt::Display for Kills {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at_entries, at_random, late } = self;
+        write!(f, "{at_entries} at entries, {at_random} at random instants, {late} too late")
+    }
+}
+
+/// How long a run takes here from its start to the finished key.
+fn undisturbed(rig: &Rig) -> Result<Duration, String> {
+    let bench = Bench::new(rig, 1, "")?;
+    let mut keys = Keys::plugged(rig, 1)?;
+    keys.ask("touch 1 at-once")?;
+    let start = Instant::now();
+    let mut run = bench.run(&bench.roster("people.csv", [0])?)?;
+    run.until("finished", PATIENCE)?;
+    let span = start.elapsed();
+    keys.ask("unplug 1")?;
+    run.end(PATIENCE)?;
+    inspect(&bench, &mut keys, 1)?;
+    Ok(span)
+}
+
+fn one(shard: Shard, bench: &Bench, keys: &mut Keys, index: usize, moment: &Moment) -> Result<bool, String> {
     let key = index + 1;
     keys.ask(&format!("plug {key}"))?;
     let roster = bench.roster(&format!("{key}.csv"), [index])?;
     let before = bench.ledger().ok().and_then(|ledger| last(&ledger)).unwrap_or(0);
-    let mut run = bench.run(&roster)?;
+    let mut run = shard.run(bench, &roster, key)?;
     match moment {
         Moment::After(time) => {
             let end = Instant::now() + *time;
@@ -104,13 +159,15 @@ fn one(bench: &Bench, keys: &mut Keys, index: usize, moment: &Moment) -> Result<
                 if seen {
                     break;
                 }
+                // A look that never rests would take the other program's time.
+                std::thread::sleep(Duration::from_millis(1));
             }
         }
     }
     let hit = run.kill();
     // The key stays in its port, as it would; the same command goes on.
     keys.ask(&format!("plug {key}"))?;
-    let mut run = bench.run(&roster)?;
+    let mut run = shard.run(bench, &roster, key)?;
     let end = Instant::now() + PATIENCE;
     let mut out = false;
     while Instant::now() < end {

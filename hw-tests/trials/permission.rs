@@ -1,5 +1,5 @@
-//! Another account: without a udev rule it learns why it can't open the keys and what to do; with the shipped rule, started by systemd's
-//! own udev, it works, also for keys that come later.
+//! Another account: without a udev rule it learns why it can't open the keys and what to do; with the rule that our package installs, under
+//! systemd's own udev, it works, also for keys that come later.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::Trial;
 use crate::rig::bench::{Bench, PATIENCE};
@@ -38,16 +40,18 @@ const GROUP: u32 = 4711;
 fn without_a_rule(rig: &Rig) -> Result<String, String> {
     let mut keys = Keys::plugged(rig, 1)?;
     let node = keys.node(1)?;
-    let list = |json: bool| {
+    let as_nobody = |words: &[&str]| {
         let mut command = Command::new(&rig.keybench);
-        command
-            .args(["key", "info"])
-            .args(json.then_some("--json"))
-            .uid(NOBODY)
-            .gid(NOBODY)
-            .current_dir("/")
-            .env("HOME", "/");
+        command.args(words).uid(NOBODY).gid(NOBODY).current_dir("/").env("HOME", "/").env_remove("KEYBENCH_CONFIG");
         run(&mut command, PATIENCE)
+    };
+    let list = |json: bool| as_nobody(if json { &["key", "info", "--json"] } else { &["key", "info"] });
+    // The doctor's word on the keys: verdict and evidence, from the check that begins so.
+    let doctor = |name: &str| {
+        let told = as_nobody(&["doctor", "--offline", "--json"])?.stdout;
+        let mut checks = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let check = checks.find(|check| check["name"].as_str().is_some_and(|found| found.starts_with(name)));
+        check.ok_or_else(|| format!("the doctor says nothing of {name}: {told}"))
     };
     fs::set_permissions(&node, fs::Permissions::from_mode(0o600)).map_err(|error| error.to_string())?;
     let refused = list(false)?;
@@ -60,12 +64,27 @@ fn without_a_rule(rig: &Rig) -> Result<String, String> {
     ensure(!refused.stderr.contains("no key"), || {
         format!("a key that may not be opened is no missing key: {}", refused.stderr)
     })?;
+    let said = doctor("key in port")?;
+    ensure(
+        said["verdict"] == "fail" && said["next"].as_str().is_some_and(|next| next.contains("70-keybench.rules")),
+        || format!("the doctor on a key without the right: {said}"),
+    )?;
     fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).map_err(|error| error.to_string())?;
     let told = list(true)?.good()?;
     ensure(told.contains("30000001"), || format!("with the right: {told}"))?;
+    // The kernel has the key and nobody made its node, as in a container.
+    fs::remove_file(&node).map_err(|error| error.to_string())?;
+    let said = doctor("key in port")?;
+    ensure(said["evidence"].as_str().is_some_and(|why| why.contains("no-node")), || {
+        format!("the doctor on a key without a node: {said}")
+    })?;
     drop(keys);
+    let said = doctor("keys")?;
+    ensure(said["evidence"].as_str().is_some_and(|why| why.contains("none in any port: this is a")), || {
+        format!("the doctor in a machine that is no real one: {said}")
+    })?;
     late(rig)?;
-    Ok("refused with the reason, let in with the right, also when that comes late".to_owned())
+    Ok("no right, no node, no key: each with its reason; let in with the right, also when that comes late".to_owned())
 }
 
 /// The right comes long after the key: it need not be taken out and put back for that.
@@ -98,12 +117,19 @@ fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
     // `/lib` may be a link there and a folder here.
     let unpack = "tar -c . | tar -x -C / --keep-directory-symlink";
     run(Command::new("sh").args(["-c", unpack]).current_dir(&udev), PATIENCE)?.good()?;
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/linux/70-keybench.rules");
-    let rule = fs::read_to_string(shipped).map_err(|error| error.to_string())?;
+    // The package as a newcomer builds and installs it; then the group's line is switched on, as packaging/README.md says.
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/linux");
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut deb = Command::new(packaging.join("deb"));
+    let package = run(deb.arg("--out").arg(folder.path()).arg(&rig.keybench), PATIENCE)?.good()?;
+    run(Command::new("dpkg-deb").args(["--extract", package.trim(), "/"]), PATIENCE)?.good()?;
+    let installed = run(Command::new("/usr/bin/keybench").arg("--version"), PATIENCE)?.good()?;
+    ensure(installed.starts_with("keybench "), || format!("the installed program says {installed}"))?;
+    let rules = Path::new("/usr/lib/udev/rules.d/70-keybench.rules");
+    let rule = fs::read_to_string(rules).map_err(|error| format!("{}: {error}", rules.display()))?;
     let switched = rule.replace("#ENV{ID_SECURITY_TOKEN}", "ENV{ID_SECURITY_TOKEN}");
     ensure(switched != rule, || "the rule has no line for a group".to_owned())?;
-    fs::create_dir_all("/etc/udev/rules.d").map_err(|error| error.to_string())?;
-    fs::write("/etc/udev/rules.d/70-keybench.rules", switched).map_err(|error| error.to_string())?;
+    fs::write(rules, switched).map_err(|error| error.to_string())?;
     let groups = fs::read_to_string("/etc/group").map_err(|error| error.to_string())?;
     fs::write("/etc/group", format!("{groups}keybench:x:{GROUP}:\n")).map_err(|error| error.to_string())?;
     let daemon = Live::start(&mut Command::new("/lib/systemd/systemd-udevd"))?;
@@ -131,5 +157,5 @@ fn with_the_shipped_rule(rig: &Rig) -> Result<String, String> {
     // The folder goes back to who looks into it now: keybench reads no settings of others.
     run(Command::new("chown").args(["-R", "0:0"]).arg(&folder), PATIENCE)?.good()?;
     inspect(&bench, &mut keys, 1)?;
-    Ok("provisioned by an account of the group, the key plugged in later".to_owned())
+    Ok("package built and unpacked; provisioned by an account of the group, the key plugged in later".to_owned())
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -15,7 +16,7 @@ use crate::rig::bench::{Bench, PATIENCE};
 use crate::rig::client::{CHOSEN, asked_for_pins};
 use crate::rig::inspect::{inspect, inspect_sample};
 use crate::rig::keys::Keys;
-use crate::rig::program::{Live, run};
+use crate::rig::program::{self, Live, run};
 use crate::rig::{Need, Rig, ensure};
 
 pub const WAITING: Trial =
@@ -36,6 +37,9 @@ struct Steps {
     set_pin: f64,
     make: f64,
     assert: f64,
+    /// Of setting the PIN and of making the credential: what passed between an answer of the key and our next message.
+    set_pin_ours: f64,
+    make_ours: f64,
 }
 
 const ROUNDS: usize = 5;
@@ -65,9 +69,16 @@ fn trial(rig: &Rig) -> Result<String, String> {
     line("make credential", |steps| steps.make);
     line("assertion", |steps| steps.assert);
 
-    let (looked, opened, theirs) = enumeration(rig)?;
     println!(
-        "hw speed: 32 keys listed: ports {looked:.0} ms, with getInfo of each {opened:.0} ms, fido2-token -L {theirs:.0} ms"
+        "hw speed: of keybench's set PIN {:.1} ms are its own, of make credential {:.1} ms; the rest is the key's, for every program alike",
+        ours.set_pin_ours, ours.make_ours
+    );
+
+    let listed = enumeration(rig)?;
+    let Listed { start, looked, opened, theirs } = listed;
+    println!(
+        "hw speed: 32 keys listed: ports {looked:.0} ms, with getInfo of each {opened:.0} ms, fido2-token -L {theirs:.0} ms; \
+         to start keybench and end it takes {start:.0} ms of that"
     );
     let (together, one_by_one) = in_parallel(rig)?;
     let ratio = one_by_one / together;
@@ -75,15 +86,24 @@ fn trial(rig: &Rig) -> Result<String, String> {
     Ok(format!("{ratio:.1} times as fast at once"))
 }
 
-/// A loop that never sleeps would take a whole core. Percents of an emulated core on a busy machine say little more than that; how often
-/// the process wakes up is the same on every machine.
+/// What the bench may cost above a process that sleeps, in percent of a core. This is for a build as people run it, on a machine that has
+/// nothing else to do: a development build takes some times as long for the same, and on a busy machine an emulated core's time is not its
+/// own.
+const MAY_COST: f64 = 1.0;
+/// What can be said on every machine: a key that blinks says so ten times a second, three at a time do, and the kernel counts some of that
+/// twice. The others have nothing to do: were each looked at ten times a second, it would be three times as many.
+const MAY_WAKE: f64 = 120.0;
+
 fn waits(rig: &Rig) -> Result<String, String> {
     let (own, idle) = waiting(rig)?;
     let told = format!(
-        "16 keys wait: keybench {:.2} % of a core and woken {:.0} times a second, an idle process {:.2} % and {:.0} times",
-        own.percent, own.wakes, idle.percent, idle.wakes
+        "16 keys wait, {} of them blink: keybench {:.2} % of a core and woken {:.0} times a second, an idle process {:.2} % and {:.0} times",
+        own.blinking, own.percent, own.wakes, idle.percent, idle.wakes
     );
-    ensure(own.percent <= idle.percent + 10.0, || told.clone())?;
+    ensure(own.wakes <= MAY_WAKE, || told.clone())?;
+    // Only a release build is held to the percents; its runs say so (`vm/run --release`).
+    let held = std::env::var_os("HW_RELEASE").is_some();
+    ensure(!held || own.percent <= idle.percent + MAY_COST, || told.clone())?;
     Ok(told)
 }
 
@@ -91,6 +111,7 @@ fn waits(rig: &Rig) -> Result<String, String> {
 struct Cost {
     percent: f64,
     wakes: f64,
+    blinking: usize,
 }
 
 fn median(all: &[Steps]) -> Steps {
@@ -105,6 +126,8 @@ fn median(all: &[Steps]) -> Steps {
         set_pin: pick(|steps| steps.set_pin),
         make: pick(|steps| steps.make),
         assert: pick(|steps| steps.assert),
+        set_pin_ours: pick(|steps| steps.set_pin_ours),
+        make_ours: pick(|steps| steps.make_ours),
     }
 }
 
@@ -173,7 +196,16 @@ fn steps_of(text: &str) -> Result<Steps, String> {
     let made =
         said[make_at..].iter().find(|one| !one.host && one.command == 16).ok_or("no answer to makeCredential")?;
     let missing = |what: &str| format!("the record has no {what}");
+    // Our share: from each answer to the message that follows it.
+    let ours = |from: usize, to: f64| {
+        let turns =
+            said[from..].windows(2).take_while(|turn| turn[1].ms <= to).filter(|turn| !turn[0].host && turn[1].host);
+        turns.map(|turn| turn[1].ms - turn[0].ms).sum::<f64>()
+    };
+    let first_agreed = said.iter().position(|one| one.host && agree(one)).ok_or_else(|| missing("key agreement"))?;
     Ok(Steps {
+        set_pin_ours: ours(first_agreed, said[set_at].ms),
+        make_ours: ours(set_at + 1 + agreed_at, made.ms),
         open: span(&init, &init).ok_or_else(|| missing("opening"))?,
         info: span(&info, &info).ok_or_else(|| missing("getInfo"))?,
         set_pin: span(&agree, &set).ok_or_else(|| missing("setPIN"))?,
@@ -195,6 +227,7 @@ fn by_python(keys: &mut Keys) -> Result<Steps, String> {
         set_pin: time("set_pin")?,
         make: time("make")?,
         assert: time("assert")?,
+        ..Steps::default()
     })
 }
 
@@ -228,10 +261,18 @@ fn by_tools(keys: &mut Keys) -> Result<Steps, String> {
         run(Command::new("fido2-assert").args(["-G", "-t", "up=false", "-i", &wish, "-o", &answer, &node]), PATIENCE)?
             .good()
     })?;
-    Ok(Steps { open: 0.0, info, set_pin, make, assert })
+    Ok(Steps { info, set_pin, make, assert, ..Steps::default() })
 }
 
-fn enumeration(rig: &Rig) -> Result<(f64, f64, f64), String> {
+/// Milliseconds for looking at 32 keys, and for starting keybench to no purpose.
+struct Listed {
+    start: f64,
+    looked: f64,
+    opened: f64,
+    theirs: f64,
+}
+
+fn enumeration(rig: &Rig) -> Result<Listed, String> {
     let mut keys = Keys::start(rig, 32, &[])?;
     keys.wait_for_nodes()?;
     let timed = |command: &mut Command, lines: usize| {
@@ -244,10 +285,11 @@ fn enumeration(rig: &Rig) -> Result<(f64, f64, f64), String> {
         }
         Ok::<f64, String>(best)
     };
+    let start = timed(Command::new(&rig.keybench).arg("--version"), 1)?;
     let looked = timed(Command::new(&rig.keybench).args(["key", "list", "--unopened", "--json"]), 32)?;
     let opened = timed(Command::new(&rig.keybench).args(["key", "list", "--json"]), 32)?;
     let theirs = timed(Command::new("fido2-token").arg("-L"), 32)?;
-    Ok((looked, opened, theirs))
+    Ok(Listed { start, looked, opened, theirs })
 }
 
 /// From the run's start to the last finished key: in 16 ports, and in one.
@@ -288,47 +330,77 @@ fn in_parallel(rig: &Rig) -> Result<(f64, f64), String> {
     Ok((together, one_by_one))
 }
 
-/// keybench with 16 untouched keys, and a process that sleeps.
+/// keybench with 16 untouched keys, after a first one has shown that its model works here, and a process that sleeps.
 fn waiting(rig: &Rig) -> Result<(Cost, Cost), String> {
     const KEYS: usize = 16;
-    let bench = Bench::new(rig, KEYS, "")?;
-    let mut keys = Keys::plugged(rig, KEYS)?;
-    let mut bench_run = bench.run(&bench.roster("people.csv", 0..KEYS)?)?;
-    bench_run.until("touch", PATIENCE)?;
+    let bench = Bench::new(rig, KEYS + 1, "")?;
+    let mut keys = Keys::start(rig, KEYS, &["--unplugged"])?;
+    keys.ask("touch 1 at-once")?;
+    let mut bench_run = bench.run(&bench.roster("people.csv", 0..=KEYS)?)?;
+    bench_run.until("started", PATIENCE)?;
+    keys.ask("plug 1")?;
+    let take_out = |keys: &mut Keys, event: &Value| {
+        keys.ask(&format!("unplug {}", event["port"].as_str().unwrap_or_default().trim_start_matches("sim-"))).map(drop)
+    };
+    let first = bench_run.until("finished", PATIENCE)?;
+    take_out(&mut keys, &first)?;
+    keys.ask("fresh 1")?;
+    keys.ask("touch all hand")?;
+    keys.ask("plug all")?;
     // Until everything is done that needs no hand.
-    while bench_run.next(Duration::from_secs(8)).is_some() {}
+    while bench_run.next(Duration::from_secs(5)).is_some() {}
+    let blinking = (1..=KEYS).filter_map(|key| keys.blinks(key).ok()).filter(|blinks| *blinks).count();
+    ensure(blinking > 0, || format!("no key blinks; {}", bench_run.told()))?;
     let mut idle = Live::start(Command::new("sleep").arg("600"))?;
-    let span = Duration::from_secs(20);
+    let span = Duration::from_secs(30);
     let before = (spent(bench_run.id())?, spent(idle.id())?);
     std::thread::sleep(span);
     let after = (spent(bench_run.id())?, spent(idle.id())?);
+    ensure(bench_run.next(Duration::ZERO).is_none(), || format!("something happened meanwhile; {}", bench_run.told()))?;
+    if program::TRACE.load(Ordering::Relaxed) {
+        println!("{}", wakes_by_thread(bench_run.id()));
+    }
     idle.kill();
     let cost = |before: (u64, u64), after: (u64, u64)| Cost {
-        // USER_HZ is 100 on every Linux that runs this.
-        percent: after.0.saturating_sub(before.0) as f64 / span.as_secs_f64(),
+        percent: after.0.saturating_sub(before.0) as f64 / span.as_nanos() as f64 * 100.0,
         wakes: after.1.saturating_sub(before.1) as f64 / span.as_secs_f64(),
+        blinking,
     };
     keys.ask("touch all at-once")?;
     for _ in 0..KEYS {
         let event = bench_run.until("finished", PATIENCE)?;
-        keys.ask(&format!("unplug {}", event["port"].as_str().unwrap_or_default().trim_start_matches("sim-")))?;
+        take_out(&mut keys, &event)?;
     }
     bench_run.end(PATIENCE)?;
-    inspect(&bench, &mut keys, KEYS)?;
+    inspect(&bench, &mut keys, KEYS + 1)?;
     Ok((cost(before.0, after.0), cost(before.1, after.1)))
 }
 
-/// User and system time of a process in ticks (proc(5): fields 14 and 15), and how often its threads were woken.
+/// Time of a process on a processor in nanoseconds (Documentation/scheduler/sched-stats: schedstat, field 1), and how often its threads
+/// were woken.
 fn spent(process: u32) -> Result<(u64, u64), String> {
-    let read = |path: String| fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"));
-    let stat = read(format!("/proc/{process}/stat"))?;
-    let rest = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-    let field = |nth: usize| rest.split_whitespace().nth(nth).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    let mut wakes = 0;
+    let (mut nanoseconds, mut wakes) = (0, 0);
     for thread in fs::read_dir(format!("/proc/{process}/task")).map_err(|error| error.to_string())?.flatten() {
-        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
-        let woken = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        wakes += woken.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0);
+        let path = thread.path().join("schedstat");
+        let told = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        nanoseconds += told.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+        wakes += woken(&thread.path());
     }
-    Ok((field(11) + field(12), wakes))
+    Ok((nanoseconds, wakes))
+}
+
+fn woken(thread: &Path) -> u64 {
+    let status = fs::read_to_string(thread.join("status")).unwrap_or_default();
+    let woken = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    woken.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0)
+}
+
+/// Which threads woke how often since they began; for whoever looks for the one that does it too often.
+fn wakes_by_thread(process: u32) -> String {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let lines = threads.map(|thread| {
+        let name = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+        format!("{:>8} {}", woken(&thread.path()), name.trim())
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

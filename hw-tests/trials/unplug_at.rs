@@ -6,6 +6,7 @@ use crate::Trial;
 use crate::rig::bench::Bench;
 use crate::rig::inspect::inspect;
 use crate::rig::keys::Keys;
+use crate::rig::shards::{Shard, side_by_side};
 use crate::rig::{Dice, Need, Rig, ensure, eventually};
 
 pub const TRIAL: Trial =
@@ -23,28 +24,32 @@ fn trial(rig: &Rig) -> Result<String, String> {
         // Most of the journey's acts lie between the 10th and the 60th report.
         (0..8).map(|step| 1 + step * 8 + dice.below(8)).collect()
     };
-    let (mut fired, mut beyond) = (0, 0);
-    for chunk in places.chunks(20) {
-        let bench = Bench::new(rig, chunk.len(), "")?;
-        let mut keys = Keys::start(rig, chunk.len(), &["--unplugged", "--touch"])?;
-        for (index, at) in chunk.iter().enumerate() {
-            let happened = one(&bench, &mut keys, index, *at).map_err(|error| format!("at report {at}: {error}"))?;
-            if happened { fired += 1 } else { beyond += 1 }
+    let groups = side_by_side(&places, |shard, group| {
+        let bench = Bench::new(rig, group.len(), "")?;
+        let mut keys = shard.keys(rig, group.len(), &["--unplugged", "--touch"])?;
+        let mut fired = 0;
+        for (index, at) in group.iter().enumerate() {
+            let happened =
+                one(shard, &bench, &mut keys, index, *at).map_err(|error| format!("at report {at}: {error}"))?;
+            fired += usize::from(happened);
         }
-        inspect(&bench, &mut keys, chunk.len())?;
-        println!("hw unplug-at: {fired} places so far, each finished afterwards");
-    }
+        inspect(&bench, &mut keys, group.len())?;
+        println!("hw unplug-at: {fired} more places, each finished afterwards");
+        Ok(fired)
+    })?;
+    let fired: usize = groups.iter().sum();
+    let beyond = places.len() - fired;
     Ok(format!("{fired} places tried ({beyond} beyond the end), each finished afterwards"))
 }
 
-fn one(bench: &Bench, keys: &mut Keys, index: usize, at: u64) -> Result<bool, String> {
+fn one(shard: Shard, bench: &Bench, keys: &mut Keys, index: usize, at: u64) -> Result<bool, String> {
     let key = index + 1;
     let kind = if index.is_multiple_of(2) { "unplug-at-packet" } else { "unplug-at-answer" };
     let in_the_same_run = index % 4 < 2;
     keys.ask(&format!("fault {key} {{\"kind\":\"{kind}\",\"packet\":{at}}}"))?;
     keys.ask(&format!("plug {key}"))?;
     let roster = bench.roster(&format!("{key}.csv"), [index])?;
-    let mut run = bench.run(&roster)?;
+    let mut run = shard.run(bench, &roster, key)?;
     let end = Instant::now() + PATIENCE;
     let mut fell = false;
     loop {
@@ -61,7 +66,7 @@ fn one(bench: &Bench, keys: &mut Keys, index: usize, at: u64) -> Result<bool, St
                 let code = run.end(PATIENCE)?;
                 ensure(code == 130, || format!("interrupted, it ended with {code}; {}", run.told()))?;
                 keys.ask(&format!("plug {key}"))?;
-                run = bench.run(&roster)?;
+                run = shard.run(bench, &roster, key)?;
                 continue;
             }
             keys.ask(&format!("plug {key}"))?;

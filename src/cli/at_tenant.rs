@@ -1,4 +1,4 @@
-//! Signed in to the tenant of the settings: what the commands about accounts begin with.
+//! Signed in to the tenant of the settings: what every command but `run` that asks a tenant begins with.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -43,15 +43,7 @@ impl<'a> AtTenant<'a> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let cancel = Cancel::new();
         let patience = Patience::with(interrupted(), cancel.clone());
-        let told = Arc::new(|event: GraphEvent| match event {
-            GraphEvent::Throttled { seconds, doing } => {
-                aside(&format!("Graph asks to slow down: {seconds} s, then on with it ({doing})."));
-            }
-            // Our own pace is no trouble; the command says that it asks several times.
-            GraphEvent::Pacing { .. } => {}
-            GraphEvent::Retrying { seconds, doing, why } => aside(&format!("{why}; again in {seconds} s ({doing}).")),
-        });
-        let graph = connect(context, &settings, &named, &clock, told, cancel.clone())?;
+        let graph = connect(context, &settings, &named, &clock, Arc::new(told), cancel.clone())?;
         let account = graph.sign_in()?;
         if let Some(found) = &account.tenant
             && !found.as_str().eq_ignore_ascii_case(named.id.as_str())
@@ -62,7 +54,7 @@ impl<'a> AtTenant<'a> {
         }
         Ok(Self {
             output: context.output,
-            tenant: named.id.clone(),
+            tenant: named.id,
             settings,
             graph,
             account,
@@ -70,6 +62,17 @@ impl<'a> AtTenant<'a> {
             cancel,
             _patience: patience,
         })
+    }
+
+    /// Ends all waits.
+    pub(super) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// Who writes, as the ledger names them: a person's object id, else the application's.
+    pub(super) fn account_id(&self) -> String {
+        let person = self.account.object_id.as_ref().map(ToString::to_string);
+        person.or_else(|| self.account.app_id.clone()).unwrap_or_default()
     }
 
     /// Between two people: whether Ctrl-C asked to stop. What is done stands; the same command goes on.
@@ -93,13 +96,12 @@ impl<'a> AtTenant<'a> {
 
     /// Where writes to accounts are written down.
     pub(super) fn journal<'l>(&self, ledger: &'l dyn Ledger) -> AccountJournal<'l> {
-        let account = self.account.object_id.as_ref().map(ToString::to_string).or_else(|| self.account.app_id.clone());
         AccountJournal {
             ledger,
             entropy: &SystemEntropy,
             tenant: self.tenant.clone(),
             operator: who::operator(),
-            account: account.unwrap_or_default(),
+            account: self.account_id(),
         }
     }
 
@@ -150,6 +152,18 @@ impl<'a> AtTenant<'a> {
             })?;
             wait = wait.saturating_mul(2).min(Duration::from_secs(5));
         }
+    }
+}
+
+/// Waits, while they last.
+fn told(event: GraphEvent) {
+    match event {
+        GraphEvent::Throttled { seconds, doing } => {
+            aside(&format!("Graph asks to slow down: {seconds} s, then on with it ({doing})."));
+        }
+        GraphEvent::Retrying { seconds, doing, why } => aside(&format!("{why}; again in {seconds} s ({doing}).")),
+        // Our own pace is no trouble; the command says that it asks several times.
+        GraphEvent::Pacing { .. } => {}
     }
 }
 

@@ -247,7 +247,7 @@ impl From<ProvisionError> for CliError {
 }
 
 /// What the preflight stops a run for: the first finding is the fact, with its evidence; the others follow as causes.
-fn not_ready(findings: &[Finding], strict: bool) -> CliError {
+pub(super) fn not_ready(findings: &[Finding], strict: bool) -> CliError {
     let Some(first) = findings.first() else {
         // infallible: a run is stopped for something
         return CliError::new(Exit::Tenant, "tenant-check", "The tenant is not ready.", "run `keybench tenant check`.");

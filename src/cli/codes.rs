@@ -163,6 +163,7 @@ const OURS: &[Code] = &[
     code(About::Command, "no-such-token", "The tenant's inventory has no hardware token with this serial number.", "`keybench oath list` shows them."),
     code(About::Command, "token-taken", "The hardware token is somebody else's. Nothing was changed.", "`keybench oath remove --keep` takes it back."),
     code(About::Command, "token-not-theirs", "The hardware token is not this person's. Nothing was changed.", "`keybench oath assign` gives it to them."),
+    code(About::Command, "token-file", "A vendor's file of tokens has problems; all are listed with line and field, and no seed. Nothing was uploaded.", "Correct them, or ask the vendor for the file again."),
     code(About::Command, "token-seed", "No seed of this token is kept here, or what is kept is another's.", "Import the vendor's file again, or type the code that the token shows."),
     code(About::Command, "no-such-user", "The tenant has nobody by this name.", "Check the spelling, and that the tenant is the right one."),
     code(About::Command, "not-for-this-person", "This can't be done for this person: their own account, disabled, a guest, an administrator, or out of the policy's scope.", "See the reason shown."),

@@ -38,7 +38,7 @@ pub fn interrupted() -> Arc<AtomicBool> {
 
 /// How long waits in Graph (a long Retry-After, an outage) may go on after the first Ctrl-C.
 const GRACE: Duration = Duration::from_secs(15);
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Ends all waits in Graph some time after the first Ctrl-C, so that "finish what is in flight" has an end. Dropping it ends
 /// the watch.

@@ -1,7 +1,7 @@
 //! WHAT THE OPERATOR TYPES: one subcommand per file. Nothing else in the program prints.
 
 pub mod addresses;
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, feature = "sim"))]
 mod answers_tests;
 mod at_tenant;
 mod causes;

@@ -97,5 +97,7 @@ pub fn covers(held: &str, wanted: &str) -> bool {
     same(held, wanted) || writes().is_some_and(|writes| same(held, &writes)) || wider.iter().any(|one| same(held, one))
 }
 
+#[cfg(all(test, feature = "sim"))]
+mod enough_tests;
 #[cfg(test)]
 mod tests;

@@ -1,24 +1,20 @@
 //! `keybench sign-ins`: what the sign-in log tells, and which keys are in use.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::connect::connect;
-use super::interrupt::{Patience, interrupted};
+use super::at_tenant::{AtTenant, name_of};
 use super::output::aside;
 use super::{CliError, Context, Exit, ledger};
 use crate::config::Settings;
 use crate::graph::report_pace::ReportPace;
 use crate::graph::sign_ins::{KeyUse, Outcome, SignInStory, fold, is_unlicensed};
-use crate::graph::{Cancel, Graph, GraphEvent};
 use crate::ledger::{JobFilter, Ledger as _};
 use crate::model::{BatchId, UserId};
 use crate::tenant::activation::{Delivered, delivered, first_uses, record};
-use crate::world::{Clock, SystemClock};
 
 /// `keybench sign-ins`
 #[derive(Debug, Args)]
@@ -50,32 +46,6 @@ pub struct SignInsArgs {
     pub dry_run: bool,
 }
 
-/// A tenant, signed in to.
-pub(super) struct AtLogs {
-    pub(super) settings: Settings,
-    pub(super) graph: Graph,
-    _patience: Patience,
-}
-
-/// Signs in; waits that Graph asks for are told while they last.
-pub(super) fn at_tenant(context: &Context<'_>) -> Result<AtLogs, CliError> {
-    let settings = context.settings()?;
-    let tenant = settings.tenant()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let cancel = Cancel::new();
-    let patience = Patience::with(interrupted(), cancel.clone());
-    let told = Arc::new(|event: GraphEvent| match event {
-        GraphEvent::Throttled { seconds, doing } => {
-            aside(&format!("Graph asks to slow down: {seconds} s, then on with it ({doing})."));
-        }
-        GraphEvent::Pacing { .. } => {}
-        GraphEvent::Retrying { seconds, doing, why } => aside(&format!("{why}; again in {seconds} s ({doing}).")),
-    });
-    let graph = connect(context, &settings, &tenant, &clock, told, cancel)?;
-    graph.sign_in()?;
-    Ok(AtLogs { settings, graph, _patience: patience })
-}
-
 /// Somebody to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Somebody {
@@ -101,19 +71,17 @@ pub(super) fn people_of_batch(settings: &Settings, batch: &str) -> Result<Vec<So
 }
 
 pub(super) fn run(context: &Context<'_>, args: &SignInsArgs) -> Result<Exit, CliError> {
-    let at = at_tenant(context)?;
+    let at = AtTenant::sign_in(context)?;
     let people = match (&args.user, &args.batch) {
         (_, Some(batch)) => people_of_batch(&at.settings, batch)?,
         (Some(name), None) => {
-            let found = at.graph.find_user(name.trim())?.ok_or_else(|| {
-                let fact = format!("The tenant has nobody by the name {}.", name.trim());
-                CliError::new(Exit::Usage, "no-such-user", fact, "check the spelling and the tenant.")
-            })?;
-            let name = found.upn.as_ref().map_or_else(|| found.id.to_string(), ToString::to_string);
+            let found = at.person(name)?;
+            let name = name_of(&found);
             vec![Somebody { id: found.id, name }]
         }
         (None, None) => Vec::new(),
     };
+    context.output.progress("Reading last uses and the sign-in log, from Graph's beta …");
     let keys = our_keys(context, args, &at, &people)?;
     let mut seen = Seen { context, args, failures: 0, stories: 0 };
     let pace = ReportPace::of_reports();
@@ -162,7 +130,7 @@ pub(super) fn run(context: &Context<'_>, args: &SignInsArgs) -> Result<Exit, Cli
 fn our_keys(
     context: &Context<'_>,
     args: &SignInsArgs,
-    at: &AtLogs,
+    at: &AtTenant<'_>,
     people: &[Somebody],
 ) -> Result<Vec<Delivered>, CliError> {
     let ids: Vec<UserId> = people.iter().map(|person| person.id.clone()).collect();

@@ -62,7 +62,7 @@ pub trait Watcher {
     /// The key's state changed; the same state is not told twice in a row within one command.
     fn saw(&mut self, keepalive: Keepalive);
 
-    /// Asked at least every 100 ms. Once true, the key is told to stop, and what it answers then is the outcome: a touch
+    /// Asked at least every 150 ms. Once true, the key is told to stop, and what it answers then is the outcome: a touch
     /// that came first still counts.
     fn wants_to_stop(&mut self) -> bool {
         false
@@ -291,7 +291,7 @@ impl TransportError {
             Self::TooLong { .. } | Self::Hid(_) | Self::NoEntropy(_) => true,
             Self::Cancelled { confirmed } | Self::Deadline { confirmed, .. } => *confirmed,
             // The device may have been opened and lost in the middle.
-            Self::Device(DeviceError::NoRight { .. } | DeviceError::InUse { .. }) => true,
+            Self::Device(DeviceError::NoRight { .. } | DeviceError::NoNode { .. } | DeviceError::InUse { .. }) => true,
             Self::Device(DeviceError::Gone | DeviceError::Io(_)) | Self::Silent { .. } | Self::Garbled(_) => false,
         }
     }

@@ -38,7 +38,6 @@ mod pace;
 mod page;
 pub mod probe;
 pub mod registration_report;
-pub mod registrations;
 pub mod report_pace;
 pub mod retry;
 pub mod rights;

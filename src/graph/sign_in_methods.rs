@@ -23,7 +23,7 @@ const REFUSED: &str =
     "A method that is the person's default can't go while there are others: remove those first, or change the default.";
 
 /// A way to sign in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MethodKind {
     /// A passkey: a security key, or one in an app.
     Passkey,
@@ -35,6 +35,8 @@ pub enum MethodKind {
     SoftwareToken,
     /// Microsoft Authenticator.
     Authenticator,
+    /// Phone sign-in with Microsoft Authenticator, which beta lists apart; it goes with the app.
+    PhoneSignIn,
     /// Windows Hello for Business on one device.
     WindowsHello,
     /// A platform credential on a Mac.
@@ -80,6 +82,7 @@ const KNOWN: &[Known] = &[
     known(MethodKind::HardwareToken, "hardwareOath", "hardwareOathMethods", "UserAuthMethod-HardwareOATH.ReadWrite.All", "hardware token"),
     known(MethodKind::SoftwareToken, "softwareOath", "softwareOathMethods", "UserAuthMethod-SoftwareOATH.ReadWrite.All", "code from an app"),
     known(MethodKind::Authenticator, "microsoftAuthenticator", "microsoftAuthenticatorMethods", "UserAuthMethod-MicrosoftAuthApp.ReadWrite.All", "Microsoft Authenticator"),
+    known(MethodKind::PhoneSignIn, "passwordlessMicrosoftAuthenticator", "", "", "Authenticator phone sign-in"),
     known(MethodKind::WindowsHello, "windowsHelloForBusiness", "windowsHelloForBusinessMethods", "UserAuthMethod-WindowsHello.ReadWrite.All", "Windows Hello for Business"),
     known(MethodKind::PlatformCredential, "platformCredential", "platformCredentialMethods", "UserAuthMethod-PlatformCred.ReadWrite.All", "platform credential"),
     known(MethodKind::Phone, "phone", "phoneMethods", "UserAuthMethod-Phone.ReadWrite.All", "phone"),
@@ -90,7 +93,8 @@ const KNOWN: &[Known] = &[
 ];
 
 impl MethodKind {
-    fn of(odata_type: &str) -> Self {
+    /// By `@odata.type`.
+    pub(super) fn of(odata_type: &str) -> Self {
         let name = odata_type.trim_start_matches("#microsoft.graph.");
         let short = name.strip_suffix("AuthenticationMethod").unwrap_or(name);
         KNOWN
@@ -121,7 +125,10 @@ impl MethodKind {
 
     /// Whether it counts among the two that a person should have: it can't be given away over the phone, and needs no password.
     pub fn is_strong(&self) -> bool {
-        matches!(self, Self::Passkey | Self::WindowsHello | Self::PlatformCredential | Self::Authenticator)
+        matches!(
+            self,
+            Self::Passkey | Self::WindowsHello | Self::PlatformCredential | Self::Authenticator | Self::PhoneSignIn
+        )
     }
 }
 

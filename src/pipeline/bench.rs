@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::ahead::Ahead;
+use super::bell::Bell;
 use super::canary::Canary;
 use super::driver::DriveError;
 use super::gate::{Gate, Pause};
@@ -31,8 +32,8 @@ use crate::webauthn::metadata::Metadata;
 use crate::webauthn::trust::Anchors;
 use crate::world::{Clock, Entropy, KeyPorts, Operator, PortEvent, PortsError};
 
-/// How often the bench looks whether the run is over.
-const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 50 });
+/// How often the bench looks whether the run is over, or Ctrl-C was pressed. Keys that come and go are told to it at once.
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 250 });
 
 /// The outside, as one run uses it.
 pub struct Outside<'w> {
@@ -153,6 +154,8 @@ pub struct Bench<'w> {
     pub settings: RunSettings,
     /// Who is next.
     pub queue: Mutex<Queue>,
+    /// Rung when anything changes that a lane may wait for.
+    pub bell: Bell,
     /// Who may blink.
     pub gate: Gate,
     /// Who goes first.
@@ -218,13 +221,16 @@ impl Stay {
 impl<'w> Bench<'w> {
     /// A bench with a queue.
     pub fn new(out: Outside<'w>, settings: RunSettings, queue: Queue) -> Self {
-        let gate = Gate::new(settings.blink);
+        let bell = Bell::default();
+        let gate = Gate::new(settings.blink, bell.clone());
+        let canary = Canary::new(bell.clone());
         Self {
             out,
             settings,
             queue: Mutex::new(queue),
+            bell,
             gate,
-            canary: Canary::default(),
+            canary,
             ahead: Ahead::default(),
             touches: Touches::default(),
             totals: Totals::default(),
@@ -410,6 +416,7 @@ impl<'w> Bench<'w> {
                     Ok(PortEvent::Unplugged { plug, .. }) => {
                         if let Some(stay) = stays.remove(&plug) {
                             stay.pulled.store(true, Ordering::Release);
+                            self.bell.ring();
                             self.totals.keys_in.fetch_sub(1, Ordering::Relaxed);
                             self.stir();
                             self.mark_unplug();

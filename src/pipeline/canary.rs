@@ -2,12 +2,10 @@
 //! or the model is wrong, one key finds out, not sixteen.
 
 use std::collections::HashSet;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::bell::Bell;
 use crate::model::{Aaguid, Firmware};
-
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Keys that behave alike.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,7 +28,7 @@ struct Inner {
 #[derive(Debug, Default)]
 pub struct Canary {
     inner: Mutex<Inner>,
-    changed: Condvar,
+    bell: Bell,
 }
 
 /// Held from before the PIN until the read-back.
@@ -61,7 +59,8 @@ impl Drop for Pass<'_> {
         } else {
             inner.together = inner.together.saturating_sub(1);
         }
-        self.canary.changed.notify_all();
+        drop(inner);
+        self.canary.bell.ring();
     }
 }
 
@@ -70,38 +69,49 @@ impl Canary {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a key of this class may go; `None` when `give_up` says so first.
+    /// Nobody has gone yet. It rings when anything about it changes.
+    pub fn new(bell: Bell) -> Self {
+        Self { inner: Mutex::default(), bell }
+    }
+
+    /// Waits until a key of this class may go; `None` when `give_up` says so first, which must ring as well.
     pub fn enter(&self, class: &Class, give_up: &dyn Fn() -> bool) -> Option<Pass<'_>> {
-        let mut inner = self.lock();
         let mut counted = false;
         let pass = loop {
+            let heard = self.bell.rings();
             if give_up() {
                 break None;
             }
-            if inner.proven.contains(class) {
-                // Those who must go alone come first, or a steady stream would keep them out for ever.
-                if !inner.alone && (inner.wants_alone == 0 || counted) {
-                    inner.together += 1;
-                    break Some(Pass { canary: self, class: class.clone(), alone: false });
-                }
-            } else {
-                if !counted {
-                    inner.wants_alone += 1;
-                    counted = true;
-                }
-                if !inner.alone && inner.together == 0 {
-                    inner.alone = true;
-                    break Some(Pass { canary: self, class: class.clone(), alone: true });
-                }
+            if let Some(alone) = self.lock().admit(class, &mut counted) {
+                break Some(Pass { canary: self, class: class.clone(), alone });
             }
-            inner = self.changed.wait_timeout(inner, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+            self.bell.wait(heard, None);
         };
         if counted {
+            let mut inner = self.lock();
             inner.wants_alone = inner.wants_alone.saturating_sub(1);
         }
-        drop(inner);
-        self.changed.notify_all();
+        self.bell.ring();
         pass
+    }
+}
+
+impl Inner {
+    /// Whether a key of this class may go now, and if so, whether alone. `counted` keeps that it is known to want to go alone.
+    fn admit(&mut self, class: &Class, counted: &mut bool) -> Option<bool> {
+        if self.proven.contains(class) {
+            // Those who must go alone come first, or a steady stream would keep them out for ever.
+            let goes = !self.alone && (self.wants_alone == 0 || *counted);
+            self.together += usize::from(goes);
+            return goes.then_some(false);
+        }
+        if !*counted {
+            self.wants_alone += 1;
+            *counted = true;
+        }
+        let goes = !self.alone && self.together == 0;
+        self.alone |= goes;
+        goes.then_some(true)
     }
 }
 

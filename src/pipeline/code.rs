@@ -103,6 +103,11 @@ pub const CODES: &[Meaning] = &[
     key("not-wanted", "Nobody in the queue is waiting for a key of this kind or serial number.", OTHER_KEY),
     key("mute", "The key does not answer as a security key should.", "Re-plug it; if it stays so, put it aside."),
     key("no-right", "This account may not open the key.", "Run `keybench doctor`; it says what is missing."),
+    key(
+        "no-node",
+        "The system shows the key and has no device node to open it by.",
+        "In a container: run keybench on the machine itself. Elsewhere: re-plug the key, and see that udev runs.",
+    ),
     key("in-use", "Another program is using the key.", "Close browsers and key managers, then re-plug it."),
     key(
         "of-another-job",

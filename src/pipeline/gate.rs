@@ -4,11 +4,9 @@
 //! order in which they became ready, and only the first few are armed.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How often a waiting lane looks whether its key is still there.
-const LOOK: Duration = Duration::from_millis(100);
+use super::bell::Bell;
 
 /// Why all touches pause.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +31,7 @@ struct Inner {
 pub struct Gate {
     width: usize,
     inner: Mutex<Inner>,
-    changed: Condvar,
+    bell: Bell,
 }
 
 /// What a lane gets at the gate.
@@ -57,16 +55,14 @@ pub struct TouchPermit<'a> {
 
 impl Drop for TouchPermit<'_> {
     fn drop(&mut self) {
-        let mut inner = self.gate.lock();
-        inner.armed = inner.armed.saturating_sub(1);
-        self.gate.changed.notify_all();
+        self.gate.change(|inner| inner.armed = inner.armed.saturating_sub(1));
     }
 }
 
 impl Gate {
-    /// A gate that lets `width` keys (at least one) blink at a time.
-    pub fn new(width: usize) -> Self {
-        Self { width: width.max(1), inner: Mutex::default(), changed: Condvar::new() }
+    /// A gate that lets `width` keys (at least one) blink at a time. It rings when anything about it changes.
+    pub fn new(width: usize, bell: Bell) -> Self {
+        Self { width: width.max(1), inner: Mutex::default(), bell }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -74,58 +70,68 @@ impl Gate {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits in line for a touch. `gone` tells whether the lane's key has been pulled.
+    fn change<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        let outcome = act(&mut self.lock());
+        self.bell.ring();
+        outcome
+    }
+
+    /// Waits in line for a touch. `gone` tells whether the lane's key has been pulled; that rings as well.
     pub fn wait_for_touch(&self, gone: &dyn Fn() -> bool) -> Passage<'_> {
-        let mut inner = self.lock();
-        let ticket = inner.next_ticket;
-        inner.next_ticket += 1;
-        inner.line.push_back(ticket);
+        let ticket = {
+            let mut inner = self.lock();
+            let ticket = inner.next_ticket;
+            inner.next_ticket += 1;
+            inner.line.push_back(ticket);
+            ticket
+        };
         loop {
-            let leave = if inner.stopping {
-                Some(Passage::Stopping)
-            } else if inner.paused.is_some() {
-                Some(Passage::Paused)
-            } else if gone() {
-                Some(Passage::Gone)
-            } else {
-                None
-            };
-            if let Some(passage) = leave {
-                inner.line.retain(|waiting| *waiting != ticket);
-                self.changed.notify_all();
+            let heard = self.bell.rings();
+            if let Some(passage) = self.pass(ticket, gone) {
+                // There is another at the head of the line.
+                self.bell.ring();
                 return passage;
             }
-            if inner.line.front() == Some(&ticket) && inner.armed < self.width {
-                inner.line.pop_front();
-                inner.armed += 1;
-                self.changed.notify_all();
-                return Passage::Go(TouchPermit { gate: self });
-            }
-            inner = self.changed.wait_timeout(inner, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+            self.bell.wait(heard, None);
         }
+    }
+
+    /// What this place in the line leads to now; the place is given up with it.
+    fn pass(&self, ticket: u64, gone: &dyn Fn() -> bool) -> Option<Passage<'_>> {
+        let mut inner = self.lock();
+        let passage = if inner.stopping {
+            Passage::Stopping
+        } else if inner.paused.is_some() {
+            Passage::Paused
+        } else if gone() {
+            Passage::Gone
+        } else if inner.line.front() == Some(&ticket) && inner.armed < self.width {
+            inner.armed += 1;
+            Passage::Go(TouchPermit { gate: self })
+        } else {
+            return None;
+        };
+        inner.line.retain(|waiting| *waiting != ticket);
+        Some(passage)
     }
 
     /// Pauses all touches; those under way are called off by their lanes. `false` when they were paused already.
     pub fn pause(&self, why: Pause) -> bool {
-        let mut inner = self.lock();
-        let first = inner.paused.is_none();
-        if first {
-            inner.paused = Some(why);
-        }
-        self.changed.notify_all();
-        first
+        self.change(|inner| {
+            let first = inner.paused.is_none();
+            inner.paused.get_or_insert(why);
+            first
+        })
     }
 
     /// Lets touches go on.
     pub fn unpause(&self) {
-        self.lock().paused = None;
-        self.changed.notify_all();
+        self.change(|inner| inner.paused = None);
     }
 
     /// Ends the run: nothing is armed any more.
     pub fn stop(&self) {
-        self.lock().stopping = true;
-        self.changed.notify_all();
+        self.change(|inner| inner.stopping = true);
     }
 
     /// Whether the run is ending.
@@ -146,16 +152,9 @@ impl Gate {
 
     /// Returns when touches may go on; `false` when the run ends or the lane's key is pulled instead.
     pub fn wait_while_paused(&self, gone: &dyn Fn() -> bool) -> bool {
-        let mut inner = self.lock();
-        loop {
-            if inner.stopping || gone() {
-                return false;
-            }
-            if inner.paused.is_none() {
-                return true;
-            }
-            inner = self.changed.wait_timeout(inner, LOOK).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let turned_away = || self.stopping() || gone();
+        self.bell.until(|| turned_away() || self.paused().is_none());
+        !turned_away()
     }
 }
 
@@ -168,7 +167,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_width_blink_and_all_get_their_turn() {
-        let gate = Arc::new(Gate::new(2));
+        let gate = Arc::new(Gate::new(2, Bell::default()));
         let (now, most, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..12 {
@@ -188,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_pulled_key_leaves_the_line_to_the_others() {
-        let gate = Gate::new(1);
+        let gate = Gate::new(1, Bell::default());
         let Passage::Go(first) = gate.wait_for_touch(&|| false) else { panic!("the first goes") };
         assert!(matches!(gate.wait_for_touch(&|| true), Passage::Gone));
         drop(first);
@@ -196,8 +195,23 @@ mod tests {
     }
 
     #[test]
+    fn who_stands_in_line_learns_at_once_that_its_key_was_pulled() {
+        let bell = Bell::default();
+        let gate = Gate::new(1, bell.clone());
+        let pulled = std::sync::atomic::AtomicBool::new(false);
+        let Passage::Go(_first) = gate.wait_for_touch(&|| false) else { panic!("the first goes") };
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| matches!(gate.wait_for_touch(&|| pulled.load(Ordering::SeqCst)), Passage::Gone));
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            pulled.store(true, Ordering::SeqCst);
+            bell.ring();
+            assert!(waits.join().expect("woken"));
+        });
+    }
+
+    #[test]
     fn pause_and_stop_turn_everybody_away() {
-        let gate = Gate::new(1);
+        let gate = Gate::new(1, Bell::default());
         assert!(gate.pause(Pause { code: "tenant-down".into(), detail: String::new() }));
         assert!(!gate.pause(Pause { code: "signed-out".into(), detail: String::new() }), "the first reason stays");
         assert!(gate.calls_off());

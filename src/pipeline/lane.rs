@@ -27,7 +27,6 @@ use crate::pin::{ForceChange, KeyPinPlan, PinPolicyError};
 use crate::webauthn::record::RegistrationRecord;
 use crate::world::PluggedKey;
 
-pub(super) const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 20 });
 /// How long a job that waits for Entra rests before it looks again, while its key stays in the port.
 const LOOK_AGAIN: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 15_000 });
 /// The wire may tell that a key is gone before the ports do.
@@ -122,6 +121,7 @@ impl<'b, 'w> Lane<'b, 'w> {
             Ok(device) => device,
             Err(DeviceError::Gone) => return Err(None),
             Err(error @ DeviceError::NoRight { .. }) => return Err(refusal(&key, "no-right", Some(error.to_string()))),
+            Err(error @ DeviceError::NoNode { .. }) => return Err(refusal(&key, "no-node", Some(error.to_string()))),
             Err(error @ DeviceError::InUse { .. }) => return Err(refusal(&key, "in-use", Some(error.to_string()))),
             Err(error @ DeviceError::Io(_)) => return Err(refusal(&key, "mute", Some(error.to_string()))),
         };
@@ -282,9 +282,7 @@ impl<'b, 'w> Lane<'b, 'w> {
 
     /// Waits until the key is taken out, or the run ends.
     pub(super) fn wait_until_out(&self, stay: &Stay) {
-        while !stay.is_over() && !self.bench.gate.stopping() {
-            self.bench.out.clock.sleep(LOOK);
-        }
+        self.bench.bell.until(|| stay.is_over() || self.bench.gate.stopping());
     }
 
     /// Works on one job with one key until the job rests and the key is out.
@@ -393,10 +391,7 @@ impl<'b, 'w> Lane<'b, 'w> {
                 drop(hand);
                 give_back(journey.state.clone(), Place::KeyAway);
                 work.key.port = self.port.clone();
-                let until = bench.out.clock.monotonic() + HEARSAY;
-                while !stay.is_over() && !bench.gate.stopping() && bench.out.clock.monotonic() < until {
-                    bench.out.clock.sleep(LOOK);
-                }
+                bench.bell.until_within(HEARSAY, &*bench.out.clock, || stay.is_over() || bench.gate.stopping());
                 if stay.is_over() {
                     bench.tell(&Progress::PulledEarly { port: self.port.clone(), job, upn, key: work.key });
                 } else {
@@ -448,10 +443,7 @@ impl<'b, 'w> Lane<'b, 'w> {
                 }
             } else if matches!(code.as_str(), "answer-lost" | "read-back-missing") {
                 // The directory is slow: the key stays, nobody has to do anything.
-                let wake = bench.out.clock.monotonic() + LOOK_AGAIN;
-                while bench.out.clock.monotonic() < wake && !gone() && !bench.gate.stopping() {
-                    bench.out.clock.sleep(LOOK);
-                }
+                bench.bell.until_within(LOOK_AGAIN, &*bench.out.clock, || gone() || bench.gate.stopping());
             } else if code != "tenant-down" && code != "signed-out" && code != "interrupted" {
                 return Ok(rest);
             }

@@ -316,6 +316,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             upn: self.work.person.upn.to_string(),
         });
         let mut close = bench.touches.note(touch, bench.settings.touches_apart);
+        bench.bell.ring();
         if !close.is_empty() {
             close.push(self.work.port.clone());
             close.sort();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::bench::{Bench, Stay};
 use super::driver::DriveError;
-use super::lane::{LOOK, Lane};
+use super::lane::Lane;
 use super::on_key::KeyHand;
 use super::progress::{Progress, ShownBy, Stage};
 use super::state::State;
@@ -45,6 +45,7 @@ impl<'b, 'w> InPort<'b, 'w> {
 impl Drop for InPort<'_, '_> {
     fn drop(&mut self) {
         self.bench.touches.gone(&self.job);
+        self.bench.bell.ring();
     }
 }
 
@@ -59,7 +60,11 @@ impl Lane<'_, '_> {
         let mut wink_at = Duration::ZERO;
         // As it was while the key was there: what leaves at the same time as this one may end the doubt too late.
         let mut doubtful = bench.touches.is_doubtful(job);
-        while !stay.is_over() && !bench.gate.stopping() {
+        loop {
+            let heard = bench.bell.rings();
+            if stay.is_over() || bench.gate.stopping() {
+                break;
+            }
             doubtful = bench.touches.is_doubtful(job);
             if !doubtful {
                 if !told || shown == Some(ShownBy::Replug) {
@@ -79,12 +84,16 @@ impl Lane<'_, '_> {
                 bench.tell(&Progress::Stage { port: self.port.clone(), stage: Stage::WhichKey });
                 waits = true;
             }
-            if shown == Some(ShownBy::Wink) && clock.monotonic() >= wink_at {
-                // One that fails while it is being taken out is no news.
-                hand.wink();
-                wink_at = clock.monotonic() + WINK_EVERY;
+            let mut next_wink = None;
+            if shown == Some(ShownBy::Wink) {
+                if clock.monotonic() >= wink_at {
+                    // One that fails while it is being taken out is no news.
+                    hand.wink();
+                    wink_at = clock.monotonic() + WINK_EVERY;
+                }
+                next_wink = Some(wink_at.saturating_sub(clock.monotonic()));
             }
-            clock.sleep(LOOK);
+            bench.bell.wait(heard, next_wink);
         }
         if !told && !doubtful && stay.is_over() {
             // Quicker than the sentence; there was nothing to mistake it for.

@@ -4,6 +4,7 @@
 //! it happen: the [`driver`] moves one job, a lane per port drives one job after another, and the bench runs the lanes.
 
 pub mod ahead;
+pub mod bell;
 pub mod bench;
 #[cfg(all(test, feature = "sim"))]
 mod bench_tests;

@@ -17,8 +17,6 @@ const FIRST_POLL: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 5
 const LAST_POLL: Duration = Duration::from_secs(8);
 /// How often a tenant that is down is asked whether it is back.
 const PROBE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 });
-/// How often a waiting thread looks whether the run is over.
-const LOOK: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 100 });
 
 /// The tenant, as the bench sees it.
 pub struct Tenant<'b, 'w> {
@@ -137,7 +135,7 @@ impl<'b, 'w> Tenant<'b, 'w> {
         }
     }
 
-    /// Looks for a credential until it shows or patience ends.
+    /// Looks for a credential until it shows or patience ends, or `give_up` says so, which must ring.
     pub fn find(
         &self,
         user: &UserId,
@@ -167,10 +165,7 @@ impl<'b, 'w> Tenant<'b, 'w> {
             if clock.monotonic() + pause > until || give_up() {
                 return Event::MethodMissing.into();
             }
-            let wake = clock.monotonic() + pause;
-            while clock.monotonic() < wake && !give_up() {
-                clock.sleep(LOOK.min(wake.saturating_sub(clock.monotonic())));
-            }
+            self.bench.bell.until_within(pause, &**clock, give_up);
             pause = (pause * 2).min(LAST_POLL);
         }
     }
@@ -192,10 +187,14 @@ impl<'b, 'w> Tenant<'b, 'w> {
         let clock = &bench.out.clock;
         let mut since = None;
         let mut next_probe = Duration::ZERO;
-        while !bench.gate.stopping() {
-            clock.sleep(LOOK);
+        loop {
+            let heard = bench.bell.rings();
+            if bench.gate.stopping() {
+                return;
+            }
             let Some(pause) = bench.gate.paused() else {
                 since = None;
+                bench.bell.wait(heard, None);
                 continue;
             };
             let now = clock.monotonic();
@@ -209,6 +208,7 @@ impl<'b, 'w> Tenant<'b, 'w> {
                 return;
             }
             if now < next_probe {
+                bench.bell.wait(heard, Some(next_probe.saturating_sub(now)));
                 continue;
             }
             next_probe = now + PROBE;

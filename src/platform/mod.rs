@@ -6,4 +6,5 @@ pub mod lock;
 pub mod places;
 pub mod private;
 pub mod rights;
+pub mod unseen;
 pub mod who;

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::graph::registrations::{HeldMethod, Registration};
+use crate::graph::registration_report::RegistrationDetails;
+use crate::graph::sign_in_methods::MethodKind;
+use crate::graph::user_methods::AuthenticationMethod;
 use crate::model::UserId;
 
 /// One person.
@@ -25,26 +27,33 @@ pub struct Standing {
     /// A method for multifactor authentication is registered.
     pub mfa: Option<bool>,
     /// The method used last, by its kind, and when.
-    pub last: Option<(String, Timestamp)>,
+    pub last: Option<(MethodKind, Timestamp)>,
 }
 
 impl Standing {
-    /// Puts together what is known of a person. `methods` is `None` when they can't be read; `report` when there is no row.
-    pub fn of(user: UserId, name: String, methods: Option<&[HeldMethod]>, report: Option<&Registration>) -> Self {
-        let some = |holds: &dyn Fn(&HeldMethod) -> bool| methods.map(|methods| methods.iter().any(holds));
+    /// Puts together what is known of a person. `methods`, as beta lists them, is `None` when they can't be read; `report` when
+    /// there is no row.
+    pub fn of(
+        user: UserId,
+        name: String,
+        methods: Option<&[AuthenticationMethod]>,
+        report: Option<&RegistrationDetails>,
+    ) -> Self {
+        let some = |holds: &dyn Fn(&AuthenticationMethod) -> bool| methods.map(|methods| methods.iter().any(holds));
+        let is_key = |method: &AuthenticationMethod| method.kind() == MethodKind::Passkey;
         Self {
             user,
             name,
-            key: some(&|method| method.kind == "fido2"),
-            key_used: some(&|method| method.kind == "fido2" && method.last_used.is_some()),
-            strong: methods.map(|methods| methods.iter().filter(|method| method.is_strong()).count()),
-            live_pass: some(&|method| method.live_pass),
-            sspr: report.and_then(|report| report.sspr_enabled),
-            mfa: report.and_then(|report| report.mfa_registered),
+            key: some(&is_key),
+            key_used: some(&|method| is_key(method) && method.last_used().is_some()),
+            strong: methods.map(|methods| methods.iter().filter(|method| method.kind().is_strong()).count()),
+            live_pass: some(&AuthenticationMethod::is_live_pass),
+            sspr: report.and_then(RegistrationDetails::may_reset_password),
+            mfa: report.and_then(RegistrationDetails::is_mfa_registered),
             last: methods
                 .unwrap_or_default()
                 .iter()
-                .filter_map(|method| Some((method.kind.clone(), method.last_used?)))
+                .filter_map(|method| Some((method.kind(), method.last_used()?)))
                 .max_by_key(|(_, at)| *at),
         }
     }
@@ -157,9 +166,9 @@ impl Adoption {
         self.tally(|person| person.mfa)
     }
 
-    /// How many used what last, the most frequent first; `None` for "nothing known".
-    pub fn last_methods(&self) -> Vec<(Option<String>, usize)> {
-        let mut counts: Vec<(Option<String>, usize)> = Vec::new();
+    /// How many used what last, the most frequent first and "nothing known" (`None`) last.
+    pub fn last_methods(&self) -> Vec<(Option<MethodKind>, usize)> {
+        let mut counts: Vec<(Option<MethodKind>, usize)> = Vec::new();
         for person in &self.people {
             let kind = person.last.as_ref().map(|(kind, _)| kind.clone());
             match counts.iter_mut().find(|(known, _)| *known == kind) {
@@ -167,26 +176,16 @@ impl Adoption {
                 None => counts.push((kind, 1)),
             }
         }
-        counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        counts.sort_by(|a, b| a.0.is_none().cmp(&b.0.is_none()).then(b.1.cmp(&a.1)).then(a.0.cmp(&b.0)));
         counts
     }
 }
 
-/// A kind of method in words.
-pub fn kind_in_words(kind: &str) -> &str {
+/// A kind of method as a manager calls it.
+pub fn in_words(kind: &MethodKind) -> &str {
     match kind {
-        "fido2" => "security key or passkey",
-        "temporaryAccessPass" => "Temporary Access Pass",
-        "microsoftAuthenticator" => "Microsoft Authenticator",
-        "passwordlessMicrosoftAuthenticator" => "Authenticator phone sign-in",
-        "windowsHelloForBusiness" => "Windows Hello for Business",
-        "platformCredential" => "platform credential (macOS)",
-        "softwareOath" => "code from an app",
-        "hardwareOath" => "code from a token",
-        "phone" => "phone",
-        "email" => "e-mail",
-        "password" => "password",
-        other => other,
+        MethodKind::Passkey => "security key or passkey",
+        other => other.words(),
     }
 }
 
@@ -194,22 +193,28 @@ pub fn kind_in_words(kind: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn method(kind: &str, used: Option<i64>) -> HeldMethod {
-        HeldMethod {
-            kind: kind.into(),
-            id: "x".into(),
-            live_pass: kind == "temporaryAccessPass",
-            last_used: used.map(|second| Timestamp::from_second(second).expect("a time")),
-        }
+    use crate::graph::Document;
+    use serde_json::{Value, json};
+
+    fn document(json: Value) -> Document {
+        Document::from_json(json).expect("an object")
     }
 
-    fn standing(methods: Option<&[HeldMethod]>, report: Option<&Registration>) -> Standing {
+    fn method(kind: &str, used: Option<i64>) -> AuthenticationMethod {
+        let used = used.map(|second| Timestamp::from_second(second).expect("a time").to_string());
+        AuthenticationMethod::from_document(document(json!({
+            "@odata.type": format!("#microsoft.graph.{kind}AuthenticationMethod"), "id": "x", "lastUsedDateTime": used,
+        })))
+    }
+
+    fn standing(methods: Option<&[AuthenticationMethod]>, report: Option<&RegistrationDetails>) -> Standing {
         Standing::of(UserId::new("u"), "u@x".into(), methods, report)
     }
 
     #[test]
     fn each_person_is_told_what_is_left_to_do() {
-        let on = Registration { sspr_enabled: Some(true), mfa_registered: Some(true), ..Registration::default() };
+        let on =
+            RegistrationDetails::from_document(document(json!({ "isSsprEnabled": true, "isMfaRegistered": true })));
         let person = standing(
             Some(&[method("fido2", None), method("temporaryAccessPass", Some(5)), method("password", Some(3))]),
             Some(&on),
@@ -223,7 +228,7 @@ mod tests {
                 "take them out of password reset"
             ]
         );
-        assert_eq!(person.last.map(|(kind, _)| kind).as_deref(), Some("temporaryAccessPass"));
+        assert_eq!(person.last.map(|(kind, _)| kind), Some(MethodKind::Pass));
         let done = standing(Some(&[method("fido2", Some(9)), method("microsoftAuthenticator", None)]), None);
         assert_eq!((done.to_do(), done.sspr), (vec![], None));
         assert_eq!(standing(Some(&[]), None).to_do(), ["give them a key"]);
@@ -239,6 +244,6 @@ mod tests {
         ]);
         assert_eq!(all.keys(), Tally { yes: 1, no: 1, unknown: 1 });
         assert_eq!((all.keys().percent(), all.mfa().unknown, Tally::default().percent()), (33, 3, 0));
-        assert_eq!(all.last_methods(), [(None, 2), (Some("fido2".into()), 1)]);
+        assert_eq!(all.last_methods(), [(Some(MethodKind::Passkey), 1), (None, 2)]);
     }
 }

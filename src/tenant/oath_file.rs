@@ -77,11 +77,26 @@ const LONGEST_SEED: usize = 128;
 /// RFC 4226 §4: at least 128 bits are demanded; vendors' shortest are 80.
 const SHORTEST_SEED: usize = 16;
 
-/// Reads a file's bytes. `source` is the name to use in messages.
+/// What a file holds: the lines that are right, and what is wrong with the others, by line and field; never a seed.
+#[derive(Debug)]
+pub struct Lines {
+    /// In the file's order.
+    pub tokens: Vec<TokenRow>,
+    /// In the file's order; those of the whole file first.
+    pub problems: Vec<RosterProblem>,
+}
+
+/// Reads a file's bytes when all of it is right. `source` is the name to use in messages.
 ///
 /// # Errors
-/// [`RosterError`] with everything that is wrong, by line and field; never a seed.
+/// [`RosterError`] with everything that is wrong.
 pub fn read(source: &str, bytes: &[u8], defaults: &Defaults) -> Result<Vec<TokenRow>, RosterError> {
+    let Lines { tokens, problems } = lines(bytes, defaults);
+    if problems.is_empty() { Ok(tokens) } else { Err(RosterError { source: source.to_owned(), problems }) }
+}
+
+/// Reads a file's bytes, line by line.
+pub fn lines(bytes: &[u8], defaults: &Defaults) -> Lines {
     let mut problems = Vec::new();
     let tokens = match decode(bytes).map(Zeroizing::new) {
         Ok(text) => rows(&mut problems, &text, defaults),
@@ -95,11 +110,8 @@ pub fn read(source: &str, bytes: &[u8], defaults: &Defaults) -> Result<Vec<Token
         let what = "there are no tokens in the file: the first line names the columns, e.g. upn,serial number,secret key,time interval,manufacturer,model";
         problems.push(RosterProblem { line: None, field: None, what: what.to_owned() });
     }
-    if problems.is_empty() {
-        return Ok(tokens);
-    }
     problems.sort_by_key(|problem| problem.line);
-    Err(RosterError { source: source.to_owned(), problems })
+    Lines { tokens, problems }
 }
 
 fn rows(problems: &mut Vec<RosterProblem>, text: &str, defaults: &Defaults) -> Vec<TokenRow> {

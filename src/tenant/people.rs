@@ -62,6 +62,8 @@ pub struct People {
     pub list: Vec<Person>,
     /// Whom that covers, as a sentence: `the members of Keys`.
     pub scope: String,
+    /// The tenant tells when keys were last used; otherwise [`Person::used_key`] goes by the ledger alone.
+    pub uses_told: bool,
 }
 
 impl People {

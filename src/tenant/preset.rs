@@ -33,6 +33,9 @@ pub fn pilot(wanted: &Pilot<'_>) -> String {
     } else {
         format!("groups = {}\n", list(wanted.break_glass))
     };
+    let holders: Vec<&str> =
+        std::iter::once(wanted.group).chain(wanted.break_glass.iter().map(String::as_str)).collect();
+    let holders = list(&holders);
     let keys = if wanted.aaguids.is_empty() {
         "# Any model. To allow some only: keys = \"only\" and aaguids = [\"…\"]; `keybench key info` shows a key's AAGUID.\n\
          keys = \"any\"\n"
@@ -65,18 +68,18 @@ pub fn pilot(wanted: &Pilot<'_>) -> String {
          \n# Accounts for the day on which everything else fails. Two, cloud-only, with keys of their own, kept in a safe.\n\
          [break_glass]\n{glass}\
          \n# Passkeys, security keys among them. `include` is the whole list: if others have passkeys already, name their\n\
-         # groups too (or \"all\"), or they can't sign in with them any more. The plan names whom it would lock out.\n\
+         # groups too (or \"all\"), or they can't sign in with them any more. The break-glass accounts have keys as well. The plan\n\
+         # names whom it would lock out.\n\
          [fido2]\nstate = \"on\"\n\
-         # Registering for somebody else needs this as well.\nself_service = true\ninclude = [{group}]\n\
+         # Registering for somebody else needs this as well.\nself_service = true\ninclude = {holders}\n\
          \n[[fido2.profile]]\nname = \"Security keys\"\ntypes = [\"device-bound\"]\n\
-         # A key has to prove its model when it is registered.\nattestation = \"required\"\n{keys}for = [{group}]\n\
-         \n# A pass lets a person in once, to register what they will use from then on.\n\
+         # A key has to prove its model when it is registered.\nattestation = \"required\"\n{keys}for = {holders}\n\
+         \n# A pass lets a person in once, to register what they will use from then on. `include` is the whole list here too.\n\
          [temporary_access_pass]\nstate = \"on\"\ninclude = [{group}]\nlength = 12\nminutes = 60\nleast_minutes = 60\nmost_minutes = 480\n\
          # false: each pass says itself whether it works once. `keybench tap advise` tells which fits.\none_time = false\n\
-         \n# The second way in, for who has a phone.\n\
-         [authenticator]\nstate = \"on\"\ninclude = [{group}]\nmode = \"any\"\n\
-         \n# What can be talked out of people, a pilot should not have. Off for everybody: to spare the others, give these\n\
-         # `exclude = [{plain}]` instead of state = \"off\".\n\
+         \n# The second way in, for who has a phone. Who may use it stays as it is: `include` would be the whole list, for everybody.\n\
+         [authenticator]\nstate = \"on\"\n\
+         \n# What can be talked out of people, a pilot should not have. Off for the pilot alone; `state = \"off\"` is for everybody.\n\
          [sms]\nexclude = [{group}]\n\n[voice]\nexclude = [{group}]\n\n[software_oath]\nexclude = [{group}]\n\n[email]\nexclude = [{group}]\n\
          \n# A key on the account ends the nudging; until then, ask for a passkey.\n\
          [registration_campaign]\nstate = \"on\"\nask_for = \"passkey\"\nsnooze_days = 1\ninclude = [{group}]\n\
@@ -102,7 +105,6 @@ pub fn pilot(wanted: &Pilot<'_>) -> String {
          # [[conditional_access]]\n# name = \"keybench: Office 365 needs a compliant device\"\n# on = \"sign-in\"\n# apps = [\"office365\"]\n\
          # demand = \"compliant-device\"\n# include = [{group}]\n# state = \"report-only\"\n\
          \n# Not in this file, because no API has it: `keybench tenant confirm` lists what to look at in the portals.\n",
-        plain = group,
     )
 }
 

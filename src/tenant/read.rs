@@ -12,7 +12,9 @@ use super::people::{Held, People, Person};
 use super::reach::Reach;
 use super::resource::{Kind, Resource};
 use crate::graph::methods_policy::Audience;
-use crate::graph::{ErrorKind, Graph, GraphError, Group};
+use crate::graph::sign_in_methods::MethodKind;
+use crate::graph::user_methods::{AuthenticationMethod, MethodsOfOne};
+use crate::graph::{ApiVersion, ErrorKind, Graph, GraphError, Group};
 use crate::ledger::{Entry as LedgerEntry, Ledger, LedgerError, TenantEntry};
 use crate::model::{Aaguid, UserId};
 
@@ -197,21 +199,20 @@ pub fn people(
     used: &BTreeSet<UserId>,
 ) -> Result<People, GraphError> {
     let mut groups: BTreeMap<String, Group> = more.iter().map(|group| (group.id.clone(), group.clone())).collect();
-    let spared: BTreeSet<&str> = desired.break_glass.groups.iter().map(|group| group.value.as_str()).collect();
     let mut single: BTreeMap<UserId, String> = BTreeMap::new();
     for named in desired.named() {
         match named {
-            Named::Group(_, text) if !spared.contains(text) => {
+            // Break-glass accounts too: no policy is for them, but what narrows a method may lock them out.
+            Named::Group(_, text) => {
                 if let Some(entry) = names.group(text) {
                     groups.insert(entry.id.clone(), Group { id: entry.id.clone(), name: entry.name.clone() });
                 }
             }
-            Named::User(at, text) if !at.field.starts_with("break_glass") => {
+            Named::User(_, text) => {
                 if let Some(entry) = names.user(text) {
                     single.insert(UserId::new(entry.id.clone()), entry.name.clone());
                 }
             }
-            Named::Group(..) | Named::User(..) => {}
         }
     }
     let mut found = single;
@@ -229,7 +230,7 @@ pub fn people(
         Named::Group(_, text) => names.group(text).map(|entry| entry.id.clone()),
         Named::User(..) => None,
     }));
-    if let Ok(policy) = graph.authentication_methods_policy(crate::graph::ApiVersion::V1) {
+    if let Ok(policy) = graph.authentication_methods_policy(ApiVersion::V1) {
         for one in policy.configurations() {
             asked.extend(one.include().into_iter().chain(one.exclude()).filter_map(|audience| match audience {
                 Audience::Group(id) => Some(id),
@@ -238,7 +239,7 @@ pub fn people(
         }
     }
     let memberships = if ids.is_empty() { Vec::new() } else { graph.memberships(&ids, &asked)? };
-    let methods = if ids.is_empty() { Vec::new() } else { graph.methods_of_each(&ids)? };
+    let (methods, uses_told) = methods(graph, &ids)?;
     let mut list: Vec<Person> = ids
         .iter()
         .zip(memberships)
@@ -246,13 +247,28 @@ pub fn people(
         .map(|((id, groups), methods)| Person {
             id: id.as_str().to_owned(),
             name: found.get(id).cloned().unwrap_or_default(),
+            used_key: used.contains(id) || methods.as_ref().is_ok_and(|list| list.iter().any(is_used_key)),
             groups,
             methods: methods.ok().map(|list| list.iter().map(|one| held(&one.document().to_json())).collect()),
-            used_key: used.contains(id),
         })
         .collect();
     list.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(People { scope: scope(&groups, &list, total), list })
+    Ok(People { scope: scope(&groups, &list, total), uses_told, list })
+}
+
+/// Everybody's methods, and whether it is told when each was last used. Beta tells; where it can't be asked, v1.0 is.
+fn methods(graph: &Graph, ids: &[UserId]) -> Result<(Vec<MethodsOfOne>, bool), GraphError> {
+    if ids.is_empty() {
+        return Ok((Vec::new(), true));
+    }
+    match graph.methods_of_each(ApiVersion::Beta, ids) {
+        Ok(all) if all.iter().any(Result::is_ok) => Ok((all, true)),
+        _ => Ok((graph.methods_of_each(ApiVersion::V1, ids)?, false)),
+    }
+}
+
+fn is_used_key(method: &AuthenticationMethod) -> bool {
+    method.kind() == MethodKind::Passkey && method.last_used().is_some()
 }
 
 fn scope(groups: &BTreeMap<String, Group>, list: &[Person], total: usize) -> String {
@@ -263,7 +279,8 @@ fn scope(groups: &BTreeMap<String, Group>, list: &[Person], total: usize) -> Str
     let of =
         if names.is_empty() { "those the file names".to_owned() } else { format!("members of {}", names.join(", ")) };
     let cut = if total > list.len() { format!(", of {total} in all") } else { String::new() };
-    format!("{} people were looked at{cut}: {of}. Nobody else was.", list.len())
+    let count = if list.len() == 1 { "1 person was".to_owned() } else { format!("{} people were", list.len()) };
+    format!("{count} looked at{cut}: {of}. Nobody else was.")
 }
 
 /// What a method of Graph's list is.
@@ -277,7 +294,7 @@ fn held(method: &Value) -> Held {
             Held::Passkey { aaguid, label: format!("{label} ({aaguid})") }
         }
         "temporaryAccessPass" if method["isUsable"] != false => Held::Pass { once: method["isUsableOnce"] == true },
-        // v1.0 does not tell whether the app is set up for phone sign-in: it counts as not.
+        // v1.0 does not tell whether the app is set up for phone sign-in: it counts as not. Beta lists that apart.
         "microsoftAuthenticator" => Held::Authenticator { phone_sign_in: false },
         "passwordlessMicrosoftAuthenticator" => Held::Authenticator { phone_sign_in: true },
         "phone" => Held::Phone,

@@ -179,7 +179,7 @@ fn row(
     let mut text = format!(" {mark} {:<widest$}  {word:<25}", port.as_str());
     if !matches!(view.doing, Doing::Empty) {
         if width >= 72 {
-            text.push_str(&format!("{:>5}  ", clock(now.saturating_sub(view.since))));
+            text.push_str(&format!("{:>5}  ", clock(view.since, now)));
         }
         // The label's words first: they must not be what the edge cuts off.
         if let Some((upn, job)) = &view.person {
@@ -221,7 +221,7 @@ fn foot(board: &Board, now: Duration) -> Line<'static> {
         let keys = if board.keys_refused == 1 { "key" } else { "keys" };
         text.push_str(&format!(", {} {keys} refused", board.keys_refused));
     }
-    text.push_str(&format!("   {}", clock(now.saturating_sub(board.started))));
+    text.push_str(&format!("   {}", clock(board.started, now)));
     if let Some(rate) = board.keys_per_hour() {
         text.push_str(&format!("   {rate:.0} keys/h"));
         let left = board.to_go() as f64 / rate * 60.0;
@@ -274,9 +274,10 @@ pub fn fold(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Minutes and seconds; hours once there are any.
-fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
+/// Minutes and seconds since then; hours once there are any. All of a board's times change with the second hand of the one clock, so that it
+/// need not be drawn more often than once a second.
+fn clock(since: Duration, now: Duration) -> String {
+    let seconds = now.as_secs().saturating_sub(since.as_secs());
     match seconds / 3600 {
         0 => format!("{}:{:02}", seconds / 60, seconds % 60),
         hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
@@ -309,6 +310,17 @@ mod tests {
         assert!(lines[3].starts_with("    "), "{lines:#?}");
         // A word that is wider than the terminal stands alone.
         assert_eq!(fold(&"x".repeat(50), 30).len(), 1);
+    }
+
+    #[test]
+    fn all_times_change_with_the_whole_second_and_not_between() {
+        let ms = Duration::from_millis;
+        for (since, now, shown) in
+            [(0, 999, "0:00"), (700, 1_000, "0:01"), (700, 1_999, "0:01"), (1_999, 62_000, "1:01")]
+        {
+            assert_eq!(clock(ms(since), ms(now)), shown, "{since} to {now}");
+        }
+        assert_eq!(clock(Duration::ZERO, Duration::from_secs(3_661)), "1:01:01");
     }
 
     #[test]

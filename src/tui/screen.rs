@@ -22,8 +22,11 @@ use super::say::{Line as Said, Tone, calls_for_attention, say};
 use crate::pipeline::progress::{Progress, Watcher};
 use crate::world::Clock;
 
-/// How often times are redrawn when nothing happens.
-const REDRAW: Duration = Duration::from_millis(200);
+/// While nothing happens only the times change, all of them at once ([`super::draw`]): until then there is nothing to draw.
+fn until_they_change(now: Duration) -> Duration {
+    Duration::from_secs(1) - Duration::from_nanos(u64::from(now.subsec_nanos()))
+}
+
 /// Lines that are left to the sentences above the board, if the terminal has so many.
 const FOR_SENTENCES: usize = 6;
 
@@ -158,7 +161,7 @@ impl Painter {
         let mut open = true;
         while open {
             let mut ring = false;
-            let mut next = messages.recv_timeout(REDRAW);
+            let mut next = messages.recv_timeout(until_they_change(clock.monotonic()));
             // Take everything that is there before drawing once.
             loop {
                 match next {

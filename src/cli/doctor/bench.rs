@@ -11,7 +11,7 @@ use crate::ctap2::hid::usb::UsbPorts;
 use crate::ledger::{Ledger as _, LedgerError, SqliteLedger, open_reader};
 use crate::model::Aaguid;
 use crate::pin::{DirResumeStore, PinnedSet, Recipients, ResumeStore as _, escrow};
-use crate::platform::rights;
+use crate::platform::{rights, unseen};
 use crate::webauthn::metadata::Metadata;
 use crate::webauthn::trust::Anchors;
 use crate::world::{KeyPorts, PortsError};
@@ -50,7 +50,11 @@ pub(super) fn keys_in(
         }
     };
     if plugged.is_empty() {
-        findings.warn("keys", "there is none in any port", "put one in and run `keybench doctor` again.");
+        let (evidence, next) = match unseen::why(&unseen::signs()) {
+            Some(unseen) => (format!("there is none in any port: {}", unseen.cause), unseen.next),
+            None => ("there is none in any port".to_owned(), "put one in".to_owned()),
+        };
+        findings.warn("keys", evidence, format!("{next}; then run `keybench doctor` again."));
     }
     let mut models = Vec::new();
     for key in &plugged {

@@ -50,6 +50,7 @@ impl Look {
                 Err(error) => closed("mute", error.to_string()),
             },
             Err(error @ DeviceError::NoRight { .. }) => closed("no-right", error.to_string()),
+            Err(error @ DeviceError::NoNode { .. }) => closed("no-node", error.to_string()),
             Err(error @ DeviceError::InUse { .. }) => closed("in-use", error.to_string()),
             Err(error @ (DeviceError::Gone | DeviceError::Io(_))) => closed("mute", error.to_string()),
         };

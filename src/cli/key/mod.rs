@@ -17,6 +17,7 @@ use super::{CliError, Context, Exit};
 use crate::ctap2::Limits;
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::ctap2::session::Tools;
+use crate::platform::unseen;
 use crate::world::{KeyPorts, PluggedKey, SystemClock, SystemEntropy};
 
 /// `keybench key …`
@@ -147,19 +148,31 @@ fn list(context: &Context<'_>, ports: &dyn KeyPorts) -> Result<Exit, CliError> {
     if plugged.is_empty() {
         return Err(no_key());
     }
-    for key in &plugged {
+    for (event, text) in each_at_once(&plugged, |key| {
         let look = Look::at(ports, key, &tools());
         let (serial, aaguid) = (look.serial(), look.aaguid());
-        context.output.json(&json!({
+        let event = json!({
             "event": "key", "port": key.port, "serial": serial, "aaguid": aaguid, "model": look.model(),
             "vendor_id": format!("{:04x}", key.vendor_id), "product_id": format!("{:04x}", key.product_id),
             "fit": look.unfit().is_none(), "code": look.unfit().map(|unfit| unfit.0),
-        }));
+        });
         let named = serial.map_or_else(|| "no serial number".to_owned(), |serial| format!("serial {serial}"));
         let stands = look.unfit().map_or_else(|| "blank, fit for use".to_owned(), |(_, why)| why);
-        context.output.answer(&format!("{:<10} {}, {named}\n           {stands}", key.port.as_str(), look.model()));
+        (event, format!("{:<10} {}, {named}\n           {stands}", key.port.as_str(), look.model()))
+    }) {
+        context.output.json(&event);
+        context.output.answer(&text);
     }
     Ok(Exit::Done)
+}
+
+/// Does it with every key at the same time, for a key takes its time to answer and a busy one more; what came of it is in the keys' order.
+fn each_at_once<T: Send>(keys: &[PluggedKey], act: impl Fn(&PluggedKey) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = keys.iter().map(|key| scope.spawn(|| act(key))).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 fn unopened(context: &Context<'_>, ports: &dyn KeyPorts) -> Result<Exit, CliError> {
@@ -221,9 +234,12 @@ pub(super) fn choose(ports: &dyn KeyPorts, which: &Which, tools: &Tools) -> Resu
 
 fn no_key() -> CliError {
     let error = CliError::new(Exit::Keys, "no-key", "There is no security key in any port.", "put one in.");
-    match crate::platform::rights::before_the_first_key() {
-        Some(advice) => CliError { next: format!("{}.", advice.next), ..error }
-            .because(format!("{}. {}", advice.fact, advice.cause)),
+    if let Some(advice) = crate::platform::rights::before_the_first_key() {
+        return CliError { next: format!("{}.", advice.next), ..error }
+            .because(format!("{}. {}", advice.fact, advice.cause));
+    }
+    match unseen::why(&unseen::signs()) {
+        Some(unseen) => CliError { next: format!("{}.", unseen.next), ..error }.because(unseen.cause),
         None => error,
     }
 }
@@ -239,6 +255,11 @@ pub(super) fn closed(seen: &Seen, key: &PluggedKey) -> CliError {
         "no-right" => {
             let advice = crate::platform::rights::no_right_to_open();
             CliError::new(Exit::Keys, "no-right", fact, format!("{}.", advice.next)).because(advice.cause)
+        }
+        "no-node" => {
+            let next =
+                "in a container run keybench on the machine itself; elsewhere re-plug the key, and see that udev runs.";
+            CliError::new(Exit::Keys, "key-trouble", fact, next).because(what.clone())
         }
         "in-use" => {
             let next = "close that program (or the running bench), then try again.";

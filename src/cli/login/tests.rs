@@ -134,6 +134,23 @@ fn a_role_that_waits_to_be_activated_is_named() {
 }
 
 #[test]
+fn a_clock_that_is_wrong_is_told_with_its_error() {
+    let tenant = tenant(|_| {});
+    tenant.advance(90);
+    let desk = desk(&tenant, "secret");
+    let ran = desk.run(&["whoami"]);
+    assert!(
+        ran.out.contains("s behind Graph's") && ran.err.contains("this machine's clock is wrong"),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
+    let lines = desk.run(&["whoami", "--json"]).lines();
+    let ahead = line(&lines, "whoami")["clock_ahead_seconds"].as_i64().expect("a number");
+    assert!((-92..=-88).contains(&ahead), "{ahead}");
+}
+
+#[test]
 fn a_tenant_without_pim_or_the_right_to_ask_is_no_error() {
     let free = tenant(|spec| spec.premium = Premium::P1);
     let ran = desk(&free, "browser").run(&["whoami", "--json"]);

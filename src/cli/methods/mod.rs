@@ -82,6 +82,7 @@ fn show(context: &Context<'_>, user: &str) -> Result<Exit, CliError> {
     let at = AtTenant::sign_in(context)?;
     let user = at.person(user)?;
     let name = name_of(&user);
+    context.output.progress("Reading methods, and hardware tokens from Graph's beta …");
     let found = at.graph.sign_in_methods(&user.id)?;
     context.output.answer(&format!("{name} can sign in with:"));
     for method in &found.methods {

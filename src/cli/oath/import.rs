@@ -13,13 +13,18 @@ use zeroize::Zeroizing;
 
 use super::seeds;
 use crate::cli::at_tenant::{AtTenant, read_file};
+use crate::cli::causes::not_ready;
 use crate::cli::{CliError, Context, Exit};
 use crate::graph::oath_tokens::{LARGEST_UPLOAD, NewToken, OathDevice};
 use crate::ledger::TenantEntry;
-use crate::model::Secret;
+use crate::model::{Secret, Upn};
 use crate::pin::{Recipients, TokenSeed};
+use crate::roster::RosterError;
 use crate::tenant::account_journal::{AccountJournal, Intended};
+use crate::tenant::gather::{Asking, gather_for_tokens};
 use crate::tenant::oath_file::{Defaults, TokenRow, read};
+use crate::tenant::preflight::facts::{Mode, Plan};
+use crate::tenant::preflight::{Finding, Verdict, examine_for_tokens};
 
 /// `keybench oath import`
 #[derive(Debug, Args)]
@@ -46,10 +51,20 @@ pub struct ImportArgs {
     pub dry_run: bool,
 }
 
+fn wrong_file(error: &RosterError) -> CliError {
+    let count =
+        if error.problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", error.problems.len()) };
+    let fact = format!("{} has {count}; nothing was uploaded.", error.source);
+    let mut shown =
+        CliError::new(Exit::Usage, "token-file", fact, "correct these, or ask the vendor for the file again.");
+    shown.causes = error.lines();
+    shown
+}
+
 pub(super) fn run(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, CliError> {
     let defaults = Defaults { manufacturer: args.manufacturer.clone(), model: args.model.clone() };
     let bytes = Zeroizing::new(read_file(&args.file)?);
-    let tokens = read(&args.file.display().to_string(), &bytes, &defaults)?;
+    let tokens = read(&args.file.display().to_string(), &bytes, &defaults).map_err(|error| wrong_file(&error))?;
     drop(bytes);
     let at = AtTenant::sign_in(context)?;
     let custodians = at.settings.custodians()?;
@@ -64,8 +79,15 @@ pub(super) fn run(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, CliE
         let next = "correct the file, or leave the column upn empty there.";
         return Err(CliError::new(Exit::Usage, "no-such-user", fact, next).because("Nothing was uploaded."));
     }
+    weigh(context, &at, &names)?;
     let new: Vec<&TokenRow> = tokens.iter().filter(|token| !stock.contains_key(&key(&token.serial))).collect();
     if args.dry_run {
+        for token in &tokens {
+            let there = stock.contains_key(&key(&token.serial));
+            report(context, token, if there { "already" } else { "would-add" }, None);
+        }
+        let (added, already) = (new.len(), tokens.len().saturating_sub(new.len()));
+        summary(context, [added as u64, already as u64, 0, 0], true);
         context.output.answer(&format!(
             "{} tokens in the file: {} would be uploaded, {} are in the inventory already, {} are for a person.",
             tokens.len(),
@@ -117,12 +139,34 @@ pub(super) fn run(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, CliE
         }
     }
     let already = tokens.len() - new.len();
-    context.output.json(&json!({
-        "event": "tokens-imported", "beta": true, "added": added, "already": already, "failed": failed, "not_given": refused,
-    }));
+    summary(context, [added, already as u64, failed, refused], false);
     context.output.answer(&format!("{added} added, {already} already there, {failed} failed."));
     context.output.warning(&format!("{} holds every seed: delete it, and every copy.", args.file.display()));
     Ok(if failed + refused > 0 { Exit::SomeFailed } else { Exit::Done })
+}
+
+/// PF34 before anything is uploaded, in the words of `tenant check`: who can't use a token is given none. With nobody to give one
+/// to, the inventory may be filled first and the method switched on later.
+fn weigh(context: &Context<'_>, at: &AtTenant<'_>, names: &[&str]) -> Result<(), CliError> {
+    let facts = gather_for_tokens(Asking {
+        graph: &at.graph,
+        account: at.account.clone(),
+        plan: Plan::of(Mode::Oath),
+        people: names.iter().filter_map(|name| Some((Upn::parse(name)?, 0))).collect(),
+        statements: Vec::new(),
+        progress: &|what| context.output.progress(what),
+    })?;
+    let stands_against = |finding: &Finding| matches!(finding.verdict, Verdict::Fail | Verdict::Unknown);
+    let (stops, told): (Vec<Finding>, Vec<Finding>) = examine_for_tokens(&facts)
+        .findings
+        .into_iter()
+        .filter(stands_against)
+        .partition(|finding| finding.verdict == Verdict::Fail && !names.is_empty());
+    for finding in &told {
+        let next = finding.remedy.as_ref().map_or("", |remedy| remedy.text.as_str());
+        context.output.warning(&format!("{} {}: {} {next}", finding.id, finding.name, finding.what));
+    }
+    if stops.is_empty() { Ok(()) } else { Err(not_ready(&stops, false).because("Nothing was uploaded.")) }
 }
 
 /// Serial numbers are compared without regard to case.
@@ -220,6 +264,13 @@ fn described(token: &TokenRow) -> Value {
         "serialNumber": token.serial, "manufacturer": token.manufacturer, "model": token.model,
         "timeIntervalInSeconds": token.interval, "hashFunction": token.hash.word(),
     })
+}
+
+fn summary(context: &Context<'_>, [added, already, failed, not_given]: [u64; 4], dry_run: bool) {
+    context.output.json(&json!({
+        "event": "tokens-imported", "beta": true, "added": added, "already": already, "failed": failed,
+        "not_given": not_given, "dry_run": dry_run,
+    }));
 }
 
 fn report(context: &Context<'_>, token: &TokenRow, outcome: &str, why: Option<&str>) {

@@ -84,10 +84,16 @@ pub(super) fn remove(context: &Context<'_>, args: &RemoveArgs) -> Result<Exit, C
     let at = AtTenant::sign_in(context)?;
     let token = device(&at, &args.serial)?;
     let serial = &token.serial;
+    let told = |dry_run: bool| {
+        context.output.json(&json!({
+            "event": "token-removed", "beta": true, "serial": serial, "kept": args.keep, "reason": reason, "dry_run": dry_run,
+        }));
+    };
     if args.dry_run {
         let from = if token.assigned_to.is_some() { " from its person" } else { "" };
         let out = if args.keep { "" } else { " and out of the inventory" };
         context.output.answer(&format!("Would take {serial}{from}{out}."));
+        told(true);
         return Ok(Exit::Done);
     }
     let ledger = at.ledger()?;
@@ -142,8 +148,6 @@ pub(super) fn remove(context: &Context<'_>, args: &RemoveArgs) -> Result<Exit, C
         forget_seed(&at, context, &token)?;
         context.output.answer(&format!("{serial} is out of the inventory."));
     }
-    context.output.json(&json!({
-        "event": "token-removed", "beta": true, "serial": serial, "kept": args.keep, "reason": reason,
-    }));
+    told(false);
     Ok(Exit::Done)
 }

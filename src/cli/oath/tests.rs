@@ -1,9 +1,11 @@
 //! The commands against the simulated tenant, as a person types them. The tenant computes its codes by itself.
 
+use serde_json::json;
+
 use crate::cli::Exit;
 use crate::cli::testing::Desk;
 use crate::ledger::{Entry, Ledger as _, TenantEntry};
-use crate::sim::tenant::spec::UserType;
+use crate::sim::tenant::spec::{GroupSpec, UserType};
 use crate::sim::tenant::{PersonSpec, RunningTenant, TenantSpec, start};
 
 const KIM: &str = "kim@contoso.example";
@@ -13,7 +15,16 @@ const OTHER: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA";
 
 fn spec() -> TenantSpec {
     let guest = PersonSpec { user_type: UserType::Guest, ..PersonSpec::new("guest@contoso.example") };
-    TenantSpec { people: vec![PersonSpec::new(KIM), PersonSpec::new(LEE), guest], ..TenantSpec::default() }
+    let mut spec =
+        TenantSpec { people: vec![PersonSpec::new(KIM), PersonSpec::new(LEE), guest], ..TenantSpec::default() };
+    method(&mut spec, "enabled", "all_users");
+    spec
+}
+
+/// The method for tokens: on or off, and for whom.
+fn method(spec: &mut TenantSpec, state: &str, group: &str) {
+    let method = json!({ "state": state, "includeTargets": [{ "id": group, "targetType": "group" }] });
+    spec.policies.methods.insert("HardwareOath".into(), method.as_object().cloned().expect("an object"));
 }
 
 fn open(spec: TenantSpec) -> (RunningTenant, Desk, String) {
@@ -85,6 +96,70 @@ fn tokens_go_from_the_vendors_file_to_a_person_and_their_seeds_are_deleted() {
         removed.out
     );
     assert!(desk.run(&["oath", "list"]).out.contains("1 token in the inventory."));
+}
+
+#[test]
+fn tokens_are_not_given_to_who_may_not_use_them_and_the_inventory_may_be_filled_before() {
+    const OTHERS: &str = "11111111-aaaa-4bbb-8ccc-000000000009";
+    for (state, group, words) in [
+        ("disabled", "all_users", "Hardware OATH (beta) is off in this tenant."),
+        ("enabled", OTHERS, "kim@contoso.example is outside the scope of Hardware OATH (beta)"),
+    ] {
+        let mut spec = spec();
+        spec.groups.push(GroupSpec { name: "Others".into(), id: Some(OTHERS.into()), ..GroupSpec::default() });
+        method(&mut spec, state, group);
+        let (tenant, desk, file) = open(spec);
+        for line in [vec!["oath", "import", &file], vec!["oath", "import", &file, "--dry-run"]] {
+            let ran = desk.run(&line);
+            assert_eq!(ran.exit, Exit::Tenant, "{}{}", ran.out, ran.err);
+            assert!(ran.err.contains(words) && ran.err.contains("Nothing was uploaded."), "{}", ran.err);
+        }
+        assert!(!desk.path("ledger.db").exists() && tenant.secrets().is_empty());
+        // The same words as the check's, with the file's lines.
+        let checked = desk.run(&["tenant", "check", "--mode", "oath", "--tokens", &file]);
+        assert!(
+            checked.exit == Exit::CheckFails && checked.out.contains("FAIL     PF34"),
+            "{}{}",
+            checked.out,
+            checked.err
+        );
+        desk.write("stock.csv", &format!("serial,secret,manufacturer,model\n1001,{SEED},C,M\n"));
+        let stock = desk.run(&["oath", "import", &desk.path("stock.csv").display().to_string()]);
+        assert_eq!(stock.exit, Exit::Done, "{}{}", stock.out, stock.err);
+        assert_eq!(stock.err.contains("PF34 OATH tokens"), state == "disabled", "told, and no more: {}", stock.err);
+    }
+}
+
+#[test]
+fn a_vendors_file_is_weighed_line_by_line_before_it_is_imported() {
+    let (_tenant, desk, file) = open(spec());
+    let check = |name: &str| {
+        let path = desk.path(name).display().to_string();
+        desk.run(&["tenant", "check", "--mode", "oath", "--tokens", &path])
+    };
+    let right = check("tokens.csv");
+    assert!(right.out.contains("passed") && right.out.contains("PF34 OATH tokens"), "{}{}", right.out, right.err);
+    assert!(
+        right.out.contains("1 person") && !right.out.contains(&SEED[..8]),
+        "its people are looked at: {}",
+        right.out
+    );
+    assert_eq!(desk.run(&["oath", "import", &file]).exit, Exit::Done);
+    desk.write("wrong.csv", &format!("serial,secret,interval\n1001,{SEED},30\n2,{SEED}!,30\n3,{SEED},45\n"));
+    let wrong = check("wrong.csv");
+    assert_eq!(wrong.exit, Exit::CheckFails, "{}{}", wrong.out, wrong.err);
+    for words in [
+        "Line 2: a token with the serial number 1001 is in the tenant already.",
+        "Line 3: secret key: this is not Base32",
+        "Line 4: time interval: this is neither 30 nor 60",
+    ] {
+        assert!(wrong.out.contains(words), "{words}: {}", wrong.out);
+    }
+    assert!(!wrong.out.contains(&SEED[..8]) && !wrong.err.contains(&SEED[..8]));
+    desk.write("none.csv", "");
+    assert!(check("none.csv").err.contains("is no file of tokens"));
+    let elsewhere = desk.run(&["tenant", "check", "--tokens", &file]);
+    assert!(elsewhere.exit == Exit::Usage && elsewhere.err.contains("add --mode oath"), "{}", elsewhere.err);
 }
 
 #[test]

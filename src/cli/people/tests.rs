@@ -113,6 +113,22 @@ fn people_are_made_with_licence_and_groups_and_a_second_run_changes_nothing() {
 }
 
 #[test]
+fn an_account_that_the_directory_shows_late_is_waited_for_and_that_is_said() {
+    let mut late = spec();
+    late.quirks.new_user_lag_reads = 3;
+    let (tenant, desk) = open(late);
+    desk.write("new.csv", "upn,display_name\nnew@contoso.example,New\n");
+    let file = desk.path("new.csv").display().to_string();
+    let ran = desk.run(&["people", "create", &file]);
+    assert_eq!(ran.exit, Exit::Done, "{}{}", ran.out, ran.err);
+    let waited = "Waiting until new@contoso.example can be given a key or a pass";
+    assert!(ran.err.contains(waited) && ran.err.contains("There."), "{}", ran.err);
+    let reads = tenant.state()["requests"]["list"].as_u64();
+    assert!(reads.is_some_and(|reads| reads >= 4), "{reads:?}");
+    assert!(desk.run(&["people", "create", &file]).out.contains("0 made, 1 already there"));
+}
+
+#[test]
 fn everything_wrong_is_named_by_line_before_anybody_is_made() {
     let (tenant, desk) = open(spec());
     desk.write(

@@ -7,14 +7,17 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::html;
+use crate::cli::at_tenant::{AtTenant, name_of};
 use crate::cli::export::guarded;
-use crate::cli::sign_ins::{Somebody, at_tenant, people_of_batch};
+use crate::cli::sign_ins::{Somebody, people_of_batch};
 use crate::cli::{CliError, Context, Exit};
 use crate::graph::report_pace::ReportPace;
 use crate::graph::sign_ins::is_unlicensed;
+use crate::graph::user_methods::{AuthenticationMethod, MethodsOfOne};
+use crate::graph::{ApiVersion, ErrorKind, Graph};
 use crate::model::UserId;
 use crate::platform::private::{Readers, write_atomic};
-use crate::tenant::adoption::{Adoption, Standing, Tally, kind_in_words};
+use crate::tenant::adoption::{Adoption, Standing, Tally, in_words};
 
 /// `keybench report adoption`
 #[derive(Debug, Args)]
@@ -41,22 +44,22 @@ pub struct AdoptionArgs {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &AdoptionArgs) -> Result<Exit, CliError> {
-    let at = at_tenant(context)?;
+    let at = AtTenant::sign_in(context)?;
     let (about, people) = match (&args.batch, &args.group) {
         (Some(batch), _) => (format!("batch {batch}"), people_of_batch(&at.settings, batch)?),
         (None, group) => {
             let group = at.graph.find_group(group.as_deref().unwrap_or_default())?;
-            let members = at.graph.group_members(&group)?.into_iter().map(|user| Somebody {
-                name: user.upn.as_ref().map_or_else(|| user.id.to_string(), ToString::to_string),
-                id: user.id,
-            });
+            let members =
+                at.graph.group_members(&group)?.into_iter().map(|user| Somebody { name: name_of(&user), id: user.id });
             (format!("group {}", group.name), members.collect())
         }
     };
     let ids: Vec<UserId> = people.iter().map(|person| person.id.clone()).collect();
-    let methods = at.graph.held_methods(&ids)?;
-    let (report, licensed) = match at.graph.registrations(&ids, &ReportPace::of_reports()) {
-        Ok(report) => (report, true),
+    context.output.progress("Reading what people can sign in with (Graph beta) …");
+    let methods = methods(&at.graph, &ids)?;
+    context.output.progress("Reading the registration report …");
+    let (report, licensed) = match at.graph.registration_details(&ids, usize::MAX, &ReportPace::of_reports()) {
+        Ok((report, _)) => (report, true),
         Err(error) if is_unlicensed(&error) => {
             context
                 .output
@@ -80,6 +83,20 @@ pub(super) fn run(context: &Context<'_>, args: &AdoptionArgs) -> Result<Exit, Cl
         write(context, path, &table(&adoption)?)?;
     }
     Ok(Exit::Done)
+}
+
+/// Everybody's methods; `None` for who is gone, and for whom this account may not look at. Where it may look at nobody, that is
+/// the answer.
+fn methods(graph: &Graph, ids: &[UserId]) -> Result<Vec<Option<Vec<AuthenticationMethod>>>, CliError> {
+    let answers = graph.methods_of_each(ApiVersion::Beta, ids)?;
+    let seen = answers.iter().any(|answer| !matches!(answer, Err(error) if error.kind() == ErrorKind::Forbidden));
+    let one = |answer: MethodsOfOne| match answer {
+        Ok(methods) => Ok(Some(methods)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::Forbidden && seen => Ok(None),
+        Err(error) => Err(error.into()),
+    };
+    answers.into_iter().map(one).collect()
 }
 
 fn write(context: &Context<'_>, path: &Path, bytes: &[u8]) -> Result<(), CliError> {
@@ -106,7 +123,7 @@ fn show(context: &Context<'_>, about: &str, adoption: &Adoption) {
         output.json(&json!({
             "event": "person", "user": person.user, "upn": person.name, "key": person.key, "key_used": person.key_used,
             "strong_methods": person.strong, "pass_left": person.live_pass, "sspr": person.sspr, "mfa_registered": person.mfa,
-            "last_method": person.last.as_ref().map(|(kind, _)| kind), "last_used": person.last.as_ref().map(|(_, at)| at),
+            "last_method": person.last.as_ref().map(|(kind, _)| kind.word()), "last_used": person.last.as_ref().map(|(_, at)| at),
             "to_do": person.to_do(),
         }));
     }
@@ -122,7 +139,7 @@ fn show(context: &Context<'_>, about: &str, adoption: &Adoption) {
     let last: Vec<String> = adoption
         .last_methods()
         .into_iter()
-        .map(|(kind, count)| format!("{} {count}", kind.as_deref().map_or("nothing known", kind_in_words)))
+        .map(|(kind, count)| format!("{} {count}", kind.as_ref().map_or("nothing known", in_words)))
         .collect();
     if !last.is_empty() {
         output.answer(&format!("  Last method used: {}", last.join(", ")));
@@ -177,7 +194,7 @@ fn table(adoption: &Adoption) -> Result<Vec<u8>, CliError> {
             word(person.live_pass).to_owned(),
             word(person.sspr).to_owned(),
             word(person.mfa).to_owned(),
-            person.last.as_ref().map(|(kind, _)| kind.clone()).unwrap_or_default(),
+            person.last.as_ref().map(|(kind, _)| kind.word().to_owned()).unwrap_or_default(),
             person.last.as_ref().map(|(_, at)| at.to_string()).unwrap_or_default(),
             person.to_do().join("; "),
         ];

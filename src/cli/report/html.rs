@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::adoption::questions;
-use crate::tenant::adoption::{Adoption, Standing, Tally, kind_in_words};
+use crate::graph::sign_in_methods::MethodKind;
+use crate::tenant::adoption::{Adoption, Standing, Tally, in_words};
 
 /// What the page is made of.
 pub(super) struct Page<'a> {
@@ -40,7 +41,7 @@ p{margin:.25rem 0 .75rem}
 .facts div{border-left:3px solid var(--accent);padding-left:.75rem}
 .facts dt{color:var(--soft);font-size:.875rem}
 .facts dd{margin:0;font-size:1.5rem;font-weight:650;font-variant-numeric:tabular-nums}
-.bar{display:grid;grid-template-columns:16rem 1fr 10rem;gap:.25rem 1rem;align-items:center;padding:.4rem 0}
+.bar{display:grid;grid-template-columns:17.5rem 1fr 11rem;gap:.25rem 1rem;align-items:center;padding:.4rem 0}
 .bar svg{width:100%;height:1rem;display:block;border-radius:.25rem}
 .bar .n{font-variant-numeric:tabular-nums;text-align:right;white-space:nowrap}
 .key{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;font-size:.875rem;color:var(--soft);margin:.75rem 0 0;padding:0;list-style:none}
@@ -48,7 +49,7 @@ p{margin:.25rem 0 .75rem}
 table{width:100%;border-collapse:collapse;font-size:.925rem}
 th,td{text-align:left;padding:.45rem .6rem .45rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:600}
-th:first-child{width:32%}th:nth-child(2){width:7.5rem}
+th:first-child{width:34%}th:nth-child(2){width:7.5rem}th:nth-child(3){width:5rem}th:nth-child(4){width:11.5rem}
 td.who{font-weight:600;overflow-wrap:anywhere}
 .no{color:var(--warn);font-weight:600}.un{color:var(--soft)}
 footer{margin-top:1.5rem;font-size:.85rem;color:var(--soft)}
@@ -65,10 +66,12 @@ td.who::before{content:none}
 }
 @media print{
 @page{margin:1.6cm}
-body{background:none;font-size:10.5pt}
+html{font-size:12px}
+body{background:none;font-size:1rem}
 main{max-width:none;padding:0}
 .card{border:0;padding:0;margin-top:1rem;break-inside:avoid}
 .card.long{break-inside:auto}
+th,td{padding:.2rem .5rem .2rem 0}
 tr{break-inside:avoid}thead{display:table-header-group}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 }
@@ -176,10 +179,10 @@ fn last_card(out: &mut String, adoption: &Adoption) {
     }
     out.push_str("<section class=\"card\">\n<h2>The method each person used last</h2>\n");
     for (kind, count) in methods {
-        let title = kind.as_deref().map_or("nothing known", kind_in_words);
+        let title = kind.as_ref().map_or("nothing known", in_words);
         let width = count.saturating_mul(1000).checked_div(most).unwrap_or(0);
-        let color = match kind.as_deref() {
-            Some("fido2" | "windowsHelloForBusiness" | "platformCredential") => "#1f7a4d",
+        let color = match kind.as_ref() {
+            Some(MethodKind::Passkey | MethodKind::WindowsHello | MethodKind::PlatformCredential) => "#1f7a4d",
             Some(_) => "#24539b",
             None => "#aab4c0",
         };
@@ -215,7 +218,7 @@ fn row(out: &mut String, person: &Standing) {
         person.strong.map_or_else(|| "<span class=\"un\">unknown</span>".to_owned(), |count| count.to_string());
     let last = person.last.as_ref().map_or_else(
         || "<span class=\"un\">nothing known</span>".to_owned(),
-        |(kind, at)| format!("{}, {}", escape(kind_in_words(kind)), at.strftime("%Y-%m-%d")),
+        |(kind, at)| format!("{} {}", at.strftime("%Y-%m-%d"), escape(kind.words())),
     );
     let to_do = person.to_do();
     let to_do = if to_do.is_empty() { "nothing".to_owned() } else { escape(&to_do.join("; ")) };
@@ -223,8 +226,13 @@ fn row(out: &mut String, person: &Standing) {
         out,
         "<tr><td class=\"who\">{}</td><td data-label=\"Key\"><span>{key}</span></td><td data-label=\"Strong methods\"><span>{strong}</span></td>\
          <td data-label=\"Last used\"><span>{last}</span></td><td data-label=\"To do\"><span>{to_do}</span></td></tr>",
-        escape(&person.name)
+        broken_at_sign(&person.name)
     );
+}
+
+/// A name as text, which a narrow column breaks before its domain rather than anywhere.
+fn broken_at_sign(name: &str) -> String {
+    escape(name).replace('@', "<wbr>@")
 }
 
 /// Text as text, in content and in quoted attributes.
@@ -267,7 +275,7 @@ mod tests {
         assert!(html.contains("default-src 'none'"));
         // The only addresses are patterns within the page.
         assert!(html.matches("url(").count() == html.matches("url(#hatch)").count());
-        assert!(html.contains("o&#39;reilly@contoso.com"));
+        assert!(html.contains("o&#39;reilly<wbr>@contoso.com"));
     }
 
     #[test]
@@ -281,7 +289,8 @@ mod tests {
         fn no_name_gets_out_of_its_place(name in "\\PC{0,40}", tag in "[<>&\"']{1,6}") {
             let plain = made("x", vec![person("plain")]);
             let html = made(&format!("{name}{tag}"), vec![person(&format!("{tag}{name}"))]);
-            prop_assert_eq!(html.matches('<').count(), plain.matches('<').count());
+            let tags = |page: &str| page.replace("<wbr>", "").matches('<').count();
+            prop_assert_eq!(tags(&html), tags(&plain));
             prop_assert_eq!(html.matches('"').count(), plain.matches('"').count());
         }
     }

@@ -48,7 +48,7 @@ fn a_group_is_reported_as_text_table_and_page() {
         assert!(ran.out.contains(line), "{line}\n{}", ran.out);
     }
     let page = std::fs::read_to_string(&html).expect("written");
-    assert!(page.contains("kim@contoso.example") && page.contains("25 %"));
+    assert!(page.contains("kim<wbr>@contoso.example") && page.contains("25 %"));
     let table = std::fs::read_to_string(&csv).expect("written");
     assert_eq!(table.lines().count(), 5);
     assert!(table.contains("\"kim@contoso.example\"") && table.contains("\"fido2\""), "{table}");

@@ -7,7 +7,7 @@
 pub const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";
 
 /// Name, delegated id, application id; no application id where there is no such permission.
-const IDS: [(&str, &str, &str); 30] = [
+const IDS: [(&str, &str, &str); 31] = [
     ("Application.Read.All", "c79f8feb-a9db-4090-85f9-90d820caa0eb", "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30"),
     ("Application.ReadWrite.All", "bdfbf15f-ee85-4955-8675-146e8e5296b5", "1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9"),
     ("AuditLog.Read.All", "e4c9e354-4dc5-45b8-9e7c-e1393b0b1a20", "b0afded3-3588-46d8-8b3d-9842eff778da"),
@@ -36,6 +36,7 @@ const IDS: [(&str, &str, &str); 30] = [
         "ad902697-1014-4ef5-81ef-2b4301988e8c",
         "01c0a623-fc9b-48e9-b794-0756f8e8f067",
     ),
+    ("Policy.ReadWrite.DeviceConfiguration", "40b534c3-9552-4550-901b-23879c90bcf9", ""),
     (
         "Policy.ReadWrite.SecurityDefaults",
         "0b2a744c-2abf-4f1e-ad7e-17a087e2be99",

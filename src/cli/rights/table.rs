@@ -42,11 +42,18 @@ const POLICIES_WRITE: &[&str] = &[
     "Policy.Read.All",
     "Policy.ReadWrite.AuthenticationMethod",
     "Policy.ReadWrite.ConditionalAccess",
+    "Policy.ReadWrite.SecurityDefaults",
+    "Policy.ReadWrite.DeviceConfiguration",
     "Application.Read.All",
     "User.Read.All",
     "GroupMember.Read.All",
     "UserAuthenticationMethod.Read.All",
 ];
+/// What of it is for some files only.
+const WRITING: &str = "Conditional Access needs the second role and P1. `Policy.ReadWrite.SecurityDefaults` is for a file with `security_defaults`, \
+    `Policy.ReadWrite.DeviceConfiguration` for one with `device_join_mfa`, which is a Cloud Device Administrator's to change and no application's \
+    (one reads it with `Policy.Read.DeviceConfiguration`). `second_factor` and `system_preferred` of `[per_person]` take \
+    `UserAuthenticationMethod.ReadWrite.All` and an Authentication Administrator.";
 
 /// Every command that asks a tenant.
 pub(super) const TABLE: &[Rights] = &[
@@ -73,7 +80,7 @@ pub(super) const TABLE: &[Rights] = &[
         command: "run",
         scopes: RUN,
         roles: &[METHODS, POLICY_READ],
-        note: "For people who hold roles: Privileged Authentication Administrator.",
+        note: "For people who hold roles: Privileged Authentication Administrator. With `Policy.Read.All` besides, Conditional Access is weighed too (PF19).",
         ..NONE
     },
     Rights {
@@ -94,7 +101,7 @@ pub(super) const TABLE: &[Rights] = &[
         command: "tenant check",
         scopes: CHECKS,
         roles: &[METHODS_READ, EVERYTHING_READ],
-        note: "What may not be read is UNKNOWN, never a pass. Conditional Access needs P1.",
+        note: "What may not be read is UNKNOWN, never a pass. Conditional Access needs P1. Beta for per-user MFA and hardware tokens; the inventory of `--tokens` takes `Policy.ReadWrite.AuthenticationMethod`.",
         ..NONE
     },
     Rights { command: "tenant export", scopes: POLICIES_READ, roles: &[EVERYTHING_READ], ..NONE },
@@ -102,26 +109,14 @@ pub(super) const TABLE: &[Rights] = &[
         command: "tenant plan",
         scopes: &["Policy.Read.All", "User.Read.All", "GroupMember.Read.All", "UserAuthenticationMethod.Read.All"],
         roles: &[EVERYTHING_READ],
+        note: "Beta for last uses, hardware tokens and what is set person by person.",
         ..NONE
     },
-    Rights {
-        command: "tenant apply",
-        scopes: POLICIES_WRITE,
-        roles: &[POLICY, ACCESS],
-        note: "The second role for Conditional Access only, which needs P1.",
-        ..NONE
-    },
-    Rights {
-        command: "tenant undo",
-        scopes: POLICIES_WRITE,
-        roles: &[POLICY, ACCESS],
-        note: "The second role for Conditional Access only, which needs P1.",
-        ..NONE
-    },
-    Rights { command: "tenant preset pilot", scopes: &["GroupMember.Read.All"], ..NONE },
+    Rights { command: "tenant apply", scopes: POLICIES_WRITE, roles: &[POLICY, ACCESS], note: WRITING, ..NONE },
+    Rights { command: "tenant undo", scopes: POLICIES_WRITE, roles: &[POLICY, ACCESS], note: WRITING, ..NONE },
     Rights {
         command: "tenant whatif",
-        scopes: &["Policy.Read.ConditionalAccess", "User.Read.All"],
+        scopes: &["Policy.Read.All", "User.Read.All"],
         roles: &[&["Conditional Access Administrator", "Security Reader", "Global Reader"]],
         licence: P1,
         ..NONE
@@ -129,13 +124,13 @@ pub(super) const TABLE: &[Rights] = &[
     Rights { command: "people group create", scopes: &["Group.ReadWrite.All"], roles: &[GROUPS], ..NONE },
     Rights {
         command: "people group add",
-        scopes: &["GroupMember.ReadWrite.All", "User.Read.All"],
+        scopes: &["GroupMember.ReadWrite.All", "GroupMember.Read.All", "User.Read.All"],
         roles: &[GROUPS],
         ..NONE
     },
     Rights {
         command: "people group remove",
-        scopes: &["GroupMember.ReadWrite.All", "User.Read.All"],
+        scopes: &["GroupMember.ReadWrite.All", "GroupMember.Read.All", "User.Read.All"],
         roles: &[GROUPS],
         ..NONE
     },
@@ -144,21 +139,31 @@ pub(super) const TABLE: &[Rights] = &[
         scopes: &[
             "User.ReadWrite.All",
             "GroupMember.ReadWrite.All",
+            "GroupMember.Read.All",
             "LicenseAssignment.ReadWrite.All",
             "Domain.Read.All",
+            "UserAuthMethod-Passkey.Read.All",
         ],
-        roles: &[PEOPLE],
+        roles: &[PEOPLE, METHODS_READ],
+        note: "The second role for waiting until a new account can be given a key. Groups and licences only where the file names some.",
         ..NONE
     },
     Rights {
         command: "tap issue",
-        scopes: &["UserAuthMethod-TAP.ReadWrite.All", "User.Read.All", "Policy.Read.AuthenticationMethod"],
+        scopes: &[
+            "UserAuthMethod-TAP.ReadWrite.All",
+            "User.Read.All",
+            "GroupMember.Read.All",
+            "RoleManagement.Read.Directory",
+            "Policy.Read.AuthenticationMethod",
+        ],
         roles: &[METHODS, POLICY_READ],
         ..NONE
     },
     Rights {
         command: "tap list",
-        scopes: &["UserAuthMethod-TAP.Read.All", "User.Read.All"],
+        scopes: &["UserAuthMethod-TAP.Read.All", "User.Read.All", "GroupMember.Read.All"],
+        note: "`GroupMember.Read.All` with `--group` only.",
         roles: &[METHODS_READ],
         ..NONE
     },
@@ -170,37 +175,56 @@ pub(super) const TABLE: &[Rights] = &[
     },
     Rights {
         command: "tap sweep",
-        scopes: &["UserAuthMethod-TAP.ReadWrite.All", "UserAuthMethod-Passkey.Read.All", "User.Read.All"],
+        scopes: &[
+            "UserAuthMethod-TAP.ReadWrite.All",
+            "UserAuthMethod-Passkey.Read.All",
+            "User.Read.All",
+            "GroupMember.Read.All",
+        ],
+        note: "`GroupMember.Read.All` with `--group` only.",
         roles: &[METHODS],
         ..NONE
     },
     Rights {
         command: "oath import",
-        scopes: &["Policy.ReadWrite.AuthenticationMethod"],
-        roles: &[POLICY],
+        scopes: &[
+            "Policy.ReadWrite.AuthenticationMethod",
+            "UserAuthMethod-HardwareOATH.ReadWrite.All",
+            "User.Read.All",
+            "GroupMember.Read.All",
+        ],
+        roles: &[POLICY, METHODS],
         licence: P1,
-        note: "Beta.",
+        note: "Beta. All but the first permission and role are for tokens that the file gives to people.",
     },
     Rights {
         command: "oath assign",
-        scopes: &["UserAuthMethod-HardwareOATH.ReadWrite.All", "User.Read.All"],
-        roles: &[METHODS],
+        scopes: &[
+            "UserAuthMethod-HardwareOATH.ReadWrite.All",
+            "Policy.ReadWrite.AuthenticationMethod",
+            "User.Read.All",
+        ],
+        roles: &[METHODS, POLICY],
         licence: P1,
         note: "Beta.",
     },
     Rights {
         command: "oath activate",
-        scopes: &["UserAuthMethod-HardwareOATH.ReadWrite.All", "User.Read.All"],
-        roles: &[METHODS],
+        scopes: &[
+            "UserAuthMethod-HardwareOATH.ReadWrite.All",
+            "Policy.ReadWrite.AuthenticationMethod",
+            "User.Read.All",
+        ],
+        roles: &[METHODS, POLICY],
         licence: P1,
         note: "Beta.",
     },
     Rights {
         command: "oath list",
-        scopes: &["Policy.Read.AuthenticationMethod"],
-        roles: &[POLICY_READ],
+        scopes: &["Policy.ReadWrite.AuthenticationMethod", "User.Read.All"],
+        roles: &[POLICY],
         licence: P1,
-        note: "Beta.",
+        note: "Beta. Reading the inventory takes the right to change it.",
     },
     Rights {
         command: "oath remove",
@@ -210,9 +234,10 @@ pub(super) const TABLE: &[Rights] = &[
         note: "Beta.",
     },
     Rights {
-        command: "methods list",
+        command: "methods",
         scopes: &["UserAuthenticationMethod.Read.All", "User.Read.All"],
         roles: &[METHODS_READ],
+        note: "Beta for hardware tokens.",
         ..NONE
     },
     Rights {
@@ -295,6 +320,7 @@ pub(super) const OFFLINE: &[&str] = &[
     "release",
     "stock list",
     "stock expect",
+    "tenant preset pilot",
     "tenant confirm",
     "key blink",
     "record",

@@ -2,11 +2,12 @@ use super::*;
 use crate::cli::tree;
 
 /// Every command that does something, as it is typed.
-fn commands() -> Vec<String> {
+pub(super) fn commands() -> Vec<String> {
     fn visit(command: &clap::Command, path: &str, found: &mut Vec<String>) {
         for sub in command.get_subcommands() {
             let path = if path.is_empty() { sub.get_name().to_owned() } else { format!("{path} {}", sub.get_name()) };
-            if sub.get_subcommands().next().is_none() {
+            // Some do something by themselves and have commands below.
+            if sub.get_subcommands().next().is_none() || sub.get_positionals().next().is_some() {
                 found.push(path.clone());
             }
             visit(sub, &path, found);
@@ -48,7 +49,8 @@ fn every_permission_has_its_id_and_every_role_its_name() {
             let id = permission_id(scope, false).unwrap_or_else(|| panic!("{scope} has no id"));
             assert!(uuid::Uuid::try_parse(id).is_ok(), "{scope}");
             assert!(
-                permission_id(scope, true).is_some_and(|id| uuid::Uuid::try_parse(id).is_ok()) || *scope == "User.Read"
+                permission_id(scope, true).is_some_and(|id| uuid::Uuid::try_parse(id).is_ok())
+                    || ["User.Read", "Policy.ReadWrite.DeviceConfiguration"].contains(scope)
             );
         }
         for role in rights.roles.iter().copied().flatten() {
@@ -68,6 +70,38 @@ fn every_permission_has_its_id_and_every_role_its_name() {
 fn a_run_asks_for_what_the_bench_is_said_to_need() {
     let run = of("run").expect("a row");
     assert_eq!(run.scopes, crate::graph::auth::PERMISSIONS);
+}
+
+/// The command as clap knows it.
+fn described<'a>(tree: &'a clap::Command, command: &str) -> &'a clap::Command {
+    command.split(' ').fold(tree, |at, name| at.find_subcommand(name).unwrap_or_else(|| panic!("no {command}")))
+}
+
+#[test]
+fn every_command_that_writes_to_a_tenant_can_be_tried_first() {
+    // The rights to register keys, and no writing; a run asks before each key, and `tenant check --roster` weighs all of it beforehand.
+    const OTHERWISE: [&str; 2] = ["doctor", "run"];
+    let tree = tree();
+    let writes = |rights: &&Rights| {
+        let write = |scope: &&str| scope.contains(".ReadWrite.") || scope.contains("Revoke");
+        // The inventory can't be read with less.
+        rights.scopes.iter().any(write) && !OTHERWISE.contains(&rights.command) && rights.command != "oath list"
+    };
+    let without: Vec<&str> = all()
+        .filter(writes)
+        .map(|rights| rights.command)
+        .filter(|command| !described(&tree, command).get_arguments().any(|argument| argument.get_id() == "dry_run"))
+        .collect();
+    assert_eq!(without, Vec::<&str>::new(), "these need --dry-run");
+}
+
+#[test]
+fn what_goes_by_beta_says_so_in_its_help() {
+    let tree = tree();
+    for rights in all().filter(|rights| rights.note.contains("Beta")) {
+        let help = described(&tree, rights.command).clone().render_long_help().to_string();
+        assert!(help.to_lowercase().contains("beta"), "{}", rights.command);
+    }
 }
 
 #[test]

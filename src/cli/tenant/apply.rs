@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::session::{File, Session, new_change};
+use super::policies::{File, new_change};
 use super::{confirm, shown};
+use crate::cli::at_tenant::AtTenant;
 use crate::cli::prompt::Terminal;
 use crate::cli::{CliError, Context, Exit, ledger};
 use crate::tenant::apply::Step;
@@ -44,21 +45,21 @@ pub struct ApplyArgs {
 
 pub(super) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliError> {
     let file = File::read(&args.file)?;
-    let session = Session::begin(context)?;
-    let reach = session.reach();
+    let at = AtTenant::sign_in(context)?;
+    let reach = at.reach();
     let nobody = Names::default();
     let watch = |step: Step<'_>| shown::step(context, &nobody, step);
     // One keybench writes at a time, and what an earlier one left open comes first.
-    let ledger = if args.dry_run { None } else { Some(ledger::to_begin(&session.settings)?) };
+    let ledger = if args.dry_run { None } else { Some(ledger::to_begin(&at.settings)?) };
     if let Some(ledger) = &ledger {
-        session.hand(&reach, ledger, Vec::new(), &watch).settle()?;
+        at.hand(&reach, ledger, Vec::new(), &watch).settle()?;
     }
-    let mut planned = session.plan(context, &file, &args.people)?;
-    let said = confirm::said(&session.settings, &session.tenant)?;
+    let mut planned = at.plan_file(context, &file, &args.people)?;
+    let said = confirm::said(&at.settings, &at.tenant)?;
     shown::plan(context, &planned.plan, &planned.names, &said);
     let Some(ledger) = ledger.filter(|_| !planned.plan.is_empty()) else { return Ok(Exit::Done) };
     may_go_on(context, args, planned.plan.locked_out())?;
-    let break_glass = session.break_glass(&file.desired, &planned.names)?;
+    let break_glass = at.break_glass(&file.desired, &planned.names)?;
     if planned.plan.writes_access() && break_glass.is_empty() {
         let fact = "Nobody is in the break-glass groups that the file names.";
         let next = "put the accounts into the group, or name them under [break_glass] users.";
@@ -67,7 +68,7 @@ pub(super) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliEr
     }
     let names = planned.names.clone();
     let watch = |step: Step<'_>| shown::step(context, &names, step);
-    let hand = session.hand(&reach, &ledger, break_glass, &watch);
+    let hand = at.hand(&reach, &ledger, break_glass, &watch);
     let id = new_change()?;
     let applied = hand.carry_out(&planned.plan, &mut planned.current, id.as_str())?;
     context.output.json(&json!({

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::session::Session;
+use crate::cli::at_tenant::AtTenant;
 use crate::cli::{CliError, Context, Exit};
 use crate::tenant::export::export;
 use crate::tenant::read;
@@ -25,11 +25,11 @@ pub struct ExportArgs {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &ExportArgs) -> Result<Exit, CliError> {
-    let session = Session::begin(context)?;
+    let at = AtTenant::sign_in(context)?;
     context.output.progress("Reading the tenant's policies …");
-    let (current, unread) = read::everything(&session.reach())?;
-    let names = read::names_in(&session.graph, &current)?;
-    let when = session.clock.now().strftime("%Y-%m-%d").to_string();
+    let (current, unread) = read::everything(&at.reach())?;
+    let names = read::names_in(&at.graph, &current)?;
+    let when = at.clock.now().strftime("%Y-%m-%d").to_string();
     let text = export(&current, &names, &unread, &when);
     super::write(context, args.out.as_deref(), &text)?;
     context.output.json(&json!({ "event": "exported", "unread": unread, "toml": text }));

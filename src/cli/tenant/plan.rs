@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::session::{File, Session};
+use super::policies::File;
 use super::{confirm, shown};
+use crate::cli::at_tenant::AtTenant;
 use crate::cli::{CliError, Context, Exit};
 
 /// `keybench tenant plan`
@@ -29,9 +30,9 @@ pub struct PlanArgs {
 
 pub(super) fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, CliError> {
     let file = File::read(&args.file)?;
-    let session = Session::begin(context)?;
-    let planned = session.plan(context, &file, &args.people)?;
-    let said = confirm::said(&session.settings, &session.tenant)?;
+    let at = AtTenant::sign_in(context)?;
+    let planned = at.plan_file(context, &file, &args.people)?;
+    let said = confirm::said(&at.settings, &at.tenant)?;
     shown::plan(context, &planned.plan, &planned.names, &said);
     Ok(Exit::Done)
 }

@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
-use super::session::{Session, new_change};
+use super::policies::new_change;
 use super::shown;
+use crate::cli::at_tenant::AtTenant;
 use crate::cli::prompt::Terminal;
 use crate::cli::{CliError, Context, Exit, ledger};
 use crate::model::ChangeId;
@@ -39,16 +40,16 @@ pub struct UndoArgs {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliError> {
-    let session = Session::begin(context)?;
-    let reach = session.reach();
-    let ledger = ledger::to_write(&session.settings)?;
+    let at = AtTenant::sign_in(context)?;
+    let reach = at.reach();
+    let ledger = if args.dry_run { ledger::to_read(&at.settings)? } else { ledger::to_write(&at.settings)? };
     let nobody = Names::default();
     let watch = |step: Step<'_>| shown::step(context, &nobody, step);
-    let hand = session.hand(&reach, &ledger, Vec::new(), &watch);
+    let hand = at.hand(&reach, &ledger, Vec::new(), &watch);
     if !args.dry_run {
         hand.settle()?;
     }
-    let changes = made(&ledger, &session.tenant, &args.id)?;
+    let changes = made(&ledger, &at.tenant, &args.id)?;
     for change in &changes {
         context.output.answer(&format!("{}: {} ({})", change.change, change.area, change.call));
     }
@@ -62,7 +63,7 @@ pub(super) fn run(context: &Context<'_>, args: &UndoArgs) -> Result<Exit, CliErr
     for (number, document) in changes.iter().flat_map(|change| change.documents()).enumerate() {
         documents.set(Resource::Access(number.to_string()), document.clone());
     }
-    let names = &names_in(&session.graph, &documents)?;
+    let names = &names_in(&at.graph, &documents)?;
     let id = new_change()?;
     let (mut written, mut renames) = (0usize, Renames::default());
     for change in &changes {

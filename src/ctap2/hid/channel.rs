@@ -19,8 +19,9 @@ const CANCEL: u8 = 0x11;
 const KEEPALIVE: u8 = 0x3B;
 const ERROR: u8 = 0x3F;
 
-/// How long one look at the device lasts; between two looks the watcher is asked whether to stop.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long one look at the device lasts; between two looks the watcher is asked whether to stop. A key that waits for its touch says so
+/// every 100 ms (CTAP 2.1 §11.2.9.1.7), and each time ends a look: a little longer than that, or the two would wake us in turns.
+const LOOK: Duration = Duration::from_millis(150);
 /// The pause after "busy" (as python-fido2 does it).
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// How long one INIT is waited for before it is asked again: a key that was just plugged in, or is just finishing something,
@@ -185,7 +186,13 @@ impl<D: PacketDevice> Channel<D> {
             if silence >= self.limits.idle {
                 return Err(TransportError::Silent { waited: silence });
             }
-            let Some(packet) = self.device.read(LOOK.min(self.limits.idle - silence))? else { continue };
+            // Whichever ends first.
+            let left = match stopping {
+                Some((_, since)) => self.limits.grace.saturating_sub(now.saturating_sub(since)),
+                None => overall.saturating_sub(now.saturating_sub(started)),
+            };
+            let look = LOOK.min(self.limits.idle - silence).min(left);
+            let Some(packet) = self.device.read(look)? else { continue };
             let packet = AnyPacket::read(&packet);
             if packet.channel() != self.id {
                 continue;

@@ -45,6 +45,12 @@ pub enum DeviceError {
         /// The device's node or path, for people.
         node: String,
     },
+    /// The system knows the key and has no node to open it by.
+    #[error("there is no {node}, though the system shows the key")]
+    NoNode {
+        /// The node that should be there.
+        node: String,
+    },
     /// Another program holds the key's lock.
     #[error("another program is using the key ({node})")]
     InUse {

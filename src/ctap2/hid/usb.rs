@@ -1,25 +1,19 @@
-//! Real keys: the only file that opens a device.
+//! Real keys, in the ports of this machine.
 //!
 //! Promises: the ports are enumerated once, not at each opening; a key is opened by the stay it was seen in, so that another
 //! key in the same port or under the same node is never taken for it; on Linux the node is locked while we have it.
-//! One thread per key: a `UsbKey` can be sent to it, not shared.
 
-use std::ffi::CString;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use hidapi::{HidApi, HidDevice, HidError};
-
-use super::hotplug::system::{Held, System};
-use super::packet::{DeviceError, PACKET_SIZE, Packet, PacketDevice};
-use super::stays::{Seen, Stays};
+use super::hotplug::system::System;
+use super::packet::{DeviceError, PacketDevice};
+use super::stays::Stays;
 use crate::model::PlugId;
 use crate::world::{KeyPorts, PluggedKey, PortEvent, PortsError};
 
 /// This machine's ports.
 pub struct UsbPorts {
-    api: Arc<Mutex<HidApi>>,
     system: System,
     stays: Arc<Mutex<Stays>>,
     watching: Mutex<bool>,
@@ -37,10 +31,7 @@ impl UsbPorts {
     /// # Errors
     /// [`PortsError`] when there is none.
     pub fn new() -> Result<Self, PortsError> {
-        let api = HidApi::new().map_err(|error| PortsError(error.to_string()))?;
-        let api = Arc::new(Mutex::new(api));
-        let system = System::new(api.clone());
-        Ok(Self { api, system, stays: Arc::default(), watching: Mutex::new(false) })
+        Ok(Self { system: System::new()?, stays: Arc::default(), watching: Mutex::new(false) })
     }
 
     /// Looks at everything there is.
@@ -76,50 +67,7 @@ impl KeyPorts for UsbPorts {
 
     fn open(&self, plug: PlugId) -> Result<Box<dyn PacketDevice>, DeviceError> {
         let seen = locked(&self.stays).find(plug).cloned().ok_or(DeviceError::Gone)?;
-        let open = |path: &CString| locked(&self.api).open_path(path).map_err(|error| error.to_string());
-        let (device, held) = self.system.open(&seen, open)?;
-        Ok(Box::new(UsbKey { device, system: self.system.clone(), seen, held }))
-    }
-}
-
-/// One opened key.
-struct UsbKey {
-    device: HidDevice,
-    system: System,
-    seen: Seen,
-    /// Kept for its lock.
-    #[expect(dead_code, reason = "held for its lock")]
-    held: Held,
-}
-
-impl UsbKey {
-    fn trouble(&self, error: &HidError) -> DeviceError {
-        if self.system.is_there(&self.seen) {
-            DeviceError::Io(format!("{}: {error}", self.seen.node))
-        } else {
-            DeviceError::Gone
-        }
-    }
-}
-
-impl PacketDevice for UsbKey {
-    fn write(&mut self, packet: &Packet) -> Result<(), DeviceError> {
-        // FIDO keys number no reports: the report id in front is 0.
-        let mut report = [0; PACKET_SIZE + 1];
-        report[1..].copy_from_slice(packet);
-        self.device.write(&report).map(drop).map_err(|error| self.trouble(&error))
-    }
-
-    fn read(&mut self, timeout: Duration) -> Result<Option<Packet>, DeviceError> {
-        let mut packet = [0; PACKET_SIZE];
-        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        match self.device.read_timeout(&mut packet, milliseconds) {
-            Ok(0) => Ok(None),
-            // A short report is padded with zeros, as CTAPHID pads them.
-            Ok(_) => Ok(Some(packet)),
-            Err(HidError::IoError { error }) if error.kind() == std::io::ErrorKind::Interrupted => Ok(None),
-            Err(error) => Err(self.trouble(&error)),
-        }
+        self.system.open(&seen)
     }
 }
 

@@ -105,6 +105,11 @@ impl RunningTenant {
         lock(&self.store).secrets.clone()
     }
 
+    /// The application has these permissions from its next sign-in on, and no others.
+    pub fn consent_to(&self, permissions: &[&str]) {
+        lock(&self.store).spec.app.permissions = permissions.iter().map(|name| (*name).to_owned()).collect();
+    }
+
     /// Adds a fault from now on.
     ///
     /// # Errors

@@ -131,7 +131,13 @@ fn carry_from_key(mut uhid: &File, over: &AtomicBool, key: &FromKey) {
                 let _ = uhid.write_all(&event::input(&packet));
             }
             Ok(None) => {}
-            Err(DeviceError::Gone | DeviceError::NoRight { .. } | DeviceError::InUse { .. } | DeviceError::Io(_)) => {
+            Err(
+                DeviceError::Gone
+                | DeviceError::NoRight { .. }
+                | DeviceError::NoNode { .. }
+                | DeviceError::InUse { .. }
+                | DeviceError::Io(_),
+            ) => {
                 end(uhid, over);
                 return;
             }

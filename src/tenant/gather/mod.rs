@@ -71,13 +71,11 @@ pub fn gather(asking: Asking<'_>) -> Result<Gathered, GraphError> {
     let policies: &[Value] = access.as_deref().unwrap_or_default();
 
     let oath_policy = if plan.mode == Mode::Oath {
-        counted.ask("hardware OATH policy", || {
-            asked(calls::OATH_POLICY, graph.method_configuration(&Method::HardwareOath))
-                .map(|found| found.map(|policy| policy.into_document().into_json()))
-        })?
+        read_oath_policy(&mut counted, graph)?
     } else {
         Err(not_needed(calls::OATH_POLICY))
     };
+    let oath_serials = read_serials(&mut counted, graph, &plan)?;
     let groups = groups_of(policy.as_ref().ok(), oath_policy.as_ref().ok(), policies);
     let wanted = People::for_check();
     let mut people = people::read(&mut counted, graph, &people, &groups, &wanted, progress)?;
@@ -142,7 +140,7 @@ pub fn gather(asking: Asking<'_>) -> Result<Gathered, GraphError> {
         skew,
         policy,
         oath_policy,
-        oath_serials: Err(not_needed(calls::OATH_DEVICES)),
+        oath_serials,
         access,
         devices,
         defaults,
@@ -181,32 +179,54 @@ pub fn gather_for_run(asking: Asking<'_>, more_groups: &BTreeSet<String>) -> Res
     let facts = Facts {
         graph_host: cloud.graph().host_str().unwrap_or_default().to_owned(),
         loopback: cloud.is_loopback(),
-        plan,
-        account,
         caller_roles,
         caller_assigned,
         skew,
         policy,
-        oath_policy: Err(not_needed(calls::OATH_POLICY)),
-        oath_serials: Err(not_needed(calls::OATH_DEVICES)),
         access,
-        devices: Err(not_needed(calls::DEVICES)),
-        defaults: Err(not_needed(calls::DEFAULTS)),
-        authorization: Err(not_needed(calls::AUTHORIZATION)),
-        licences: Err(not_needed(calls::LICENCES)),
-        domains: BTreeMap::new(),
         what_if,
         what_if_left_out,
-        administrators: Err(not_needed(calls::ADMINISTRATORS)),
         statements: statements.into_iter().map(|said| (said.topic, said)).collect(),
         people,
+        ..Facts::unasked(plan, account)
     };
     Ok(Gathered { facts, requests: counted.into_requests() })
 }
 
-/// What was not asked because nothing that is weighed depends on it.
+/// Asks what an import of tokens is weighed by: whether they may be used at all, and by these people.
+///
+/// # Errors
+/// As [`gather`].
+pub fn gather_for_tokens(asking: Asking<'_>) -> Result<Facts, GraphError> {
+    let Asking { graph, account, plan, people, progress, .. } = asking;
+    let mut counted = Counted::new(graph);
+    progress("Reading the policy for hardware tokens (Graph beta) …");
+    let oath_policy = read_oath_policy(&mut counted, graph)?;
+    let groups = groups_of(None, oath_policy.as_ref().ok(), &[]);
+    let people = people::read(&mut counted, graph, &people, &groups, &People::for_tokens(), progress)?;
+    Ok(Facts { oath_policy, people, ..Facts::unasked(plan, account) })
+}
+
+fn read_oath_policy(counted: &mut Counted<'_>, graph: &Graph) -> Result<Asked<Value>, GraphError> {
+    counted.ask("hardware OATH policy", || {
+        asked(calls::OATH_POLICY, graph.method_configuration(&Method::HardwareOath))
+            .map(|found| found.map(|policy| policy.into_document().into_json()))
+    })
+}
+
+/// Serial numbers in the inventory, in lower case; asked where there are some to compare.
+fn read_serials(counted: &mut Counted<'_>, graph: &Graph, plan: &Plan) -> Result<Asked<BTreeSet<String>>, GraphError> {
+    if plan.tokens.is_empty() {
+        return Ok(Err(not_needed(calls::OATH_DEVICES)));
+    }
+    counted.ask("token inventory (beta)", || {
+        asked(calls::OATH_DEVICES, graph.oath_devices())
+            .map(|found| found.map(|all| all.into_iter().map(|one| one.serial.to_ascii_lowercase()).collect()))
+    })
+}
+
 fn not_needed(call: Call) -> Gap {
-    Gap::new(Why::NotAsked, call, "it was not needed here", "Nothing to do.")
+    Gap::not_needed(call)
 }
 
 /// An answer, or the gap that a refusal leaves.
@@ -394,7 +414,7 @@ fn administrators(
             Ok(users) => users,
             Err(gap) => return Ok(Err(gap)),
         };
-        let methods = graph.methods_of_each(&ids)?;
+        let methods = graph.methods_of_each(ApiVersion::V1, &ids)?;
         let groups = match asked(calls::GROUPS, graph.memberships(&ids, &coverage::excluded_groups(policies)))? {
             Ok(groups) => groups.into_iter().map(Ok).collect::<Vec<_>>(),
             Err(gap) => vec![Err(gap); ids.len()],

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::{Counted, asked, not_needed, roles};
 use crate::graph::registration_report::RegistrationDetails;
+use crate::graph::report_pace::ReportPace;
 use crate::graph::user_methods::MethodsOfOne;
-use crate::graph::{Graph, GraphError};
+use crate::graph::{ApiVersion, Graph, GraphError};
 use crate::model::{Upn, UserId};
 use crate::tenant::preflight::facts::{Asked, Call, Gap, Mode, PersonFacts, Why, calls};
 
@@ -37,6 +38,11 @@ impl People {
     /// What `tenant check` asks.
     pub fn for_check() -> Self {
         Self { firm: false, groups: true, roles: true, methods: true, passkeys: false, requirements: true }
+    }
+
+    /// What an import of tokens asks.
+    pub fn for_tokens() -> Self {
+        Self { firm: false, groups: true, roles: false, methods: false, passkeys: false, requirements: false }
     }
 
     /// What a run asks.
@@ -98,7 +104,7 @@ pub fn read(
         if people.len() > AT_ONCE {
             progress(&format!("Reading people: {} of {} …", all.len(), people.len()));
         }
-        all.extend(some(counted, graph, chunk, (groups, assignable.as_deref()), wanted)?);
+        all.extend(some(counted, graph, chunk, (groups, assignable.as_deref()), wanted, progress)?);
     }
     Ok(all)
 }
@@ -109,6 +115,7 @@ fn some(
     people: &[(Upn, u32)],
     (groups, assignable): (&BTreeSet<String>, Result<&[crate::graph::Group], &Gap>),
     wanted: &People,
+    progress: &dyn Fn(&str),
 ) -> Result<Vec<PersonFacts>, GraphError> {
     let firm = wanted.firm;
     let names: Vec<&str> = people.iter().map(|(upn, _)| upn.as_str()).collect();
@@ -170,7 +177,7 @@ fn some(
     }
     let mut without_methods = false;
     if wanted.methods {
-        let answers = counted.ask("methods", || lists(graph.methods_of_each(&ids)?, calls::METHODS))?;
+        let answers = counted.ask("methods", || lists(graph.methods_of_each(ApiVersion::V1, &ids)?, calls::METHODS))?;
         without_methods = answers.iter().any(Result::is_err);
         let mut answers = answers.into_iter();
         put(&mut |person, _| {
@@ -190,6 +197,7 @@ fn some(
         });
     }
     if wanted.requirements {
+        progress("Reading per-user MFA (Graph beta) …");
         let answers = counted.ask("per-user MFA (beta)", || {
             for_each(graph.beta().requirements_of(&ids), calls::REQUIREMENTS, ids.len(), false)
         })?;
@@ -227,8 +235,10 @@ pub fn registration(
         return Ok(None);
     }
     progress("Reading the registration report …");
-    let answer = counted
-        .ask("registration report", || asked(calls::REGISTRATION, graph.registration_details(&ids, MOST_PAGES)))?;
+    let pace = ReportPace::of_reports();
+    let answer = counted.ask("registration report", || {
+        asked(calls::REGISTRATION, graph.registration_details(&ids, MOST_PAGES, &pace))
+    })?;
     Ok(Some(match answer {
         Ok((rows, whole)) => Report { rows, whole, gap: None },
         Err(gap) => Report { rows: HashMap::new(), whole: false, gap: Some(gap) },

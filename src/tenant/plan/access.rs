@@ -406,10 +406,17 @@ fn wanted(planner: &mut Planner<'_>, access: &Access, before: Option<&Value>) ->
             planner.wrong(&access.name, what);
         }
         waiting.iter().for_each(|person| spared.user(&person.id));
+        if !people.uses_told {
+            planner.caution(format!(
+                "{}: when keys were last used could not be read (Graph beta), so who has used one is known from the ledger alone. \
+                 `keybench sign-ins --batch BATCH` brings it up to date.",
+                access.name.value
+            ));
+        }
         if !waiting.is_empty() {
             let names: Vec<&str> = waiting.iter().map(|person| person.name.as_str()).collect();
             planner.caution(format!(
-                "{} spares who has not signed in with a key yet: {}. Apply the file again when they have.",
+                "{} spares who has not signed in with a key yet and would be locked out: {}. Apply the file again when they have.",
                 access.name.value,
                 names.join(", ")
             ));

@@ -60,6 +60,7 @@ pub(super) fn find(planner: &mut Planner<'_>) {
         }
     }
     tap(planner, &changes, &mut effects);
+    narrowed(planner, &changes);
     effects.sort_by_key(|effect| effect.weight);
     planner.plan.effects = effects;
 }
@@ -241,6 +242,24 @@ fn strength(tenant: &Current, id: &str) -> (Vec<String>, Option<BTreeSet<Aaguid>
     let list = document["allowedCombinations"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let models = limit_of(document).map(|(_, models)| models.into_iter().collect());
     (list.map(str::to_owned).collect(), models)
+}
+
+/// A method that is everybody's today and some groups' tomorrow is lost to people whom nobody looked at.
+fn narrowed(planner: &mut Planner<'_>, changes: &[Change]) {
+    let everybody = |policy: &Value| {
+        let targets = policy["includeTargets"].as_array().into_iter().flatten();
+        policy["state"] == "enabled" && targets.filter_map(id_of).any(|id| id == "all_users")
+    };
+    for change in changes {
+        let was = change.before.as_ref().is_some_and(everybody);
+        if was && change.after["includeTargets"].is_array() && !everybody(&change.after) {
+            let name = change.subject.split(':').next().unwrap_or_default().to_owned();
+            planner.caution(format!(
+                "{name} is on for everybody today and would not be: whoever is not in the groups that are left loses it, and only the people \
+                 above were looked at. Name others with --people GROUP, or keep \"all\" in its include."
+            ));
+        }
+    }
 }
 
 /// A stricter policy for passes ends those that were issued under the old one.

@@ -47,7 +47,7 @@ fn person(name: &str, groups: &[&str], methods: Vec<Held>) -> Person {
 }
 
 fn people(list: Vec<Person>) -> People {
-    People { list, scope: "some".into() }
+    People { list, scope: "some".into(), uses_told: true }
 }
 
 fn read(text: &str) -> Desired {

@@ -144,6 +144,11 @@ impl Gap {
     pub fn new(why: Why, call: Call, what: impl Into<String>, next: impl Into<String>) -> Self {
         Self { why, call, what: what.into(), next: next.into() }
     }
+
+    /// What was not asked because nothing that is weighed depends on it.
+    pub fn not_needed(call: Call) -> Self {
+        Self::new(Why::NotAsked, call, "it was not needed here", "Nothing to do.")
+    }
 }
 
 impl From<&Gap> for Gap {
@@ -296,7 +301,7 @@ pub enum Attested {
 pub struct TokenLine {
     /// In the file.
     pub line: u32,
-    /// Serial number.
+    /// Serial number; where the line is wrong, the column that is.
     pub serial: String,
     /// What is wrong with the line itself.
     pub problem: Option<String>,
@@ -451,6 +456,33 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Nothing is known yet: whatever is weighed now is unknown because it was not asked.
+    pub fn unasked(plan: Plan, account: Account) -> Self {
+        Self {
+            plan,
+            account,
+            caller_roles: Err(Gap::not_needed(calls::MY_ROLES)),
+            caller_assigned: Vec::new(),
+            graph_host: String::new(),
+            loopback: false,
+            skew: Err(Gap::not_needed(calls::CLOCK)),
+            policy: Err(Gap::not_needed(calls::POLICY)),
+            oath_policy: Err(Gap::not_needed(calls::OATH_POLICY)),
+            oath_serials: Err(Gap::not_needed(calls::OATH_DEVICES)),
+            access: Err(Gap::not_needed(calls::ACCESS)),
+            devices: Err(Gap::not_needed(calls::DEVICES)),
+            defaults: Err(Gap::not_needed(calls::DEFAULTS)),
+            authorization: Err(Gap::not_needed(calls::AUTHORIZATION)),
+            licences: Err(Gap::not_needed(calls::LICENCES)),
+            domains: BTreeMap::new(),
+            what_if: Vec::new(),
+            what_if_left_out: None,
+            administrators: Err(Gap::not_needed(calls::ADMINISTRATORS)),
+            statements: BTreeMap::new(),
+            people: Vec::new(),
+        }
+    }
+
     /// The configuration of one method.
     ///
     /// # Errors

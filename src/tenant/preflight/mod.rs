@@ -39,6 +39,11 @@ pub fn examine_for_run(facts: &Facts) -> Report {
     examine_some(facts, |check| check.in_run)
 }
 
+/// Weighs what an import of tokens needs: PF34.
+pub fn examine_for_tokens(facts: &Facts) -> Report {
+    examine_some(facts, |check| check.id == Id(34))
+}
+
 fn examine_some(facts: &Facts, wanted: impl Fn(&Check) -> bool) -> Report {
     Report::new(CHECKS.iter().filter(|check| wanted(check)).flat_map(|check| findings(check, facts)).collect())
 }

@@ -116,7 +116,12 @@ pub(super) fn oath(facts: &Facts) -> Judged {
         match &facts.oath_serials {
             Err(gap) => found.push(Found::unknown(gap)),
             Ok(known) => {
-                for token in facts.plan.tokens.iter().filter(|token| known.contains(&token.serial)) {
+                for token in facts
+                    .plan
+                    .tokens
+                    .iter()
+                    .filter(|token| token.problem.is_none() && known.contains(&token.serial.to_ascii_lowercase()))
+                {
                     found.push(Found::fail(
                         format!(
                             "Line {}: a token with the serial number {} is in the tenant already.",

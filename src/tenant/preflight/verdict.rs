@@ -94,7 +94,6 @@ pub struct Remedy {
     /// A sentence.
     pub text: String,
     /// The write that would do it, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<&'static str>,
 }
 
@@ -208,16 +207,15 @@ pub struct Finding {
     pub people: Vec<Upn>,
     /// Where it comes from.
     pub evidence: Vec<Evidence>,
-    /// What to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What to do; nothing where it passed.
     pub remedy: Option<Remedy>,
     /// Why it is not known.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "word")]
+    #[serde(serialize_with = "word")]
     pub why: Option<Why>,
 }
 
 fn word<S: serde::Serializer>(why: &Option<Why>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(why.map_or("", Why::word))
+    why.map(Why::word).serialize(serializer)
 }
 
 /// Findings of several checks that say the same: one refused question leaves many checks unknown.

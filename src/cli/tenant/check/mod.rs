@@ -5,23 +5,22 @@
 mod shown;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
+mod tokens;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::super::connect::connect;
-use super::super::interrupt::{Patience, interrupted};
+use self::tokens::Tokens;
+use super::super::at_tenant::AtTenant;
 use super::super::run::read_roster;
 use super::super::{CliError, Context, Exit, ledger};
 use crate::cli::key::look::Look;
 use crate::cli::key::tools;
 use crate::config::Settings;
 use crate::ctap2::hid::usb::UsbPorts;
-use crate::graph::{Cancel, GraphEvent};
 use crate::model::{Aaguid, FirstDevice, TenantId, Upn};
 use crate::provision::metadata::models;
 use crate::roster::Roster;
@@ -29,7 +28,7 @@ use crate::tenant::gather::{Asking, Gathered, gather};
 use crate::tenant::preflight::facts::{FirstUse, Mode, Place, Plan};
 use crate::tenant::preflight::{Outcome, Report, Verdict, examine};
 use crate::tenant::statements::{Statement, latest};
-use crate::world::{Clock, KeyPorts as _, SystemClock};
+use crate::world::{Clock as _, KeyPorts as _, SystemClock};
 
 /// `keybench tenant check`
 #[derive(Debug, Args)]
@@ -37,6 +36,7 @@ use crate::world::{Clock, KeyPorts as _, SystemClock};
   keybench tenant check --roster people.csv
   keybench tenant check --roster people.csv --aaguid 2fc0579f-8113-47ea-b116-bb5a8db9202a
   keybench tenant check --roster people.csv --mode self-service --country NL --pass one-time
+  keybench tenant check --mode oath --tokens tokens.csv
   keybench tenant check --apply --break-glass 5f0c1f0e-0000-4000-8000-000000000001
   keybench tenant check --json | jq -c 'select(.verdict == \"fail\")'
 
@@ -65,6 +65,9 @@ pub struct CheckArgs {
     /// Which passes they will get [else what the policy says]
     #[arg(long, value_enum)]
     pub pass: Option<PassArg>,
+    /// With --mode oath: a vendor's file of tokens, as `oath import` takes it, weighed line by line
+    #[arg(long, value_name = "TOKENS.csv")]
+    pub tokens: Option<PathBuf>,
     /// Weigh also what `keybench tenant apply` needs: break-glass accounts, security defaults, licences, size
     #[arg(long)]
     pub apply: bool,
@@ -126,29 +129,21 @@ fn first_use(device: FirstDevice) -> Option<FirstUse> {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, CliError> {
-    let settings = context.settings()?;
-    let tenant = settings.tenant()?;
-    let roster = args.roster.as_deref().map(read_roster).transpose()?;
-    let plan = plan(&settings, args, roster.as_ref())?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let cancel = Cancel::new();
-    let _patience = Patience::with(interrupted(), cancel.clone());
-    let graph = connect(context, &settings, &tenant, &clock, Arc::new(told), cancel)?;
-    let account = graph.sign_in()?;
-    if let Some(found) = account.tenant.as_ref().filter(|found| {
-        !found.as_str().eq_ignore_ascii_case(tenant.id.as_str()) && uuid::Uuid::try_parse(tenant.id.as_str()).is_ok()
-    }) {
-        let fact = format!("Signed in to tenant {found}, but the settings name {}.", tenant.id);
-        let next = "correct tenant.id in the settings, or sign in with another account.";
-        return Err(CliError::new(Exit::Usage, "other-tenant", fact, next));
+    if args.tokens.is_some() && args.mode != ModeArg::Oath {
+        let fact = "--tokens is about hardware tokens, and --mode says otherwise.";
+        return Err(CliError::new(Exit::Usage, "usage", fact, "add --mode oath, or leave --tokens out."));
     }
+    let roster = args.roster.as_deref().map(read_roster).transpose()?;
+    let tokens = args.tokens.as_deref().map(tokens::read).transpose()?;
+    let at = AtTenant::sign_in(context)?;
+    let plan = plan(&at.settings, args, roster.as_ref(), tokens.as_ref())?;
     let output = context.output;
     let Gathered { facts, requests } = gather(Asking {
-        graph: &graph,
-        account,
+        graph: &at.graph,
+        account: at.account.clone(),
         plan,
-        people: roster.as_ref().map(people).unwrap_or_default(),
-        statements: statements(&settings, &tenant.id)?,
+        people: people(roster.as_ref(), tokens.as_ref()),
+        statements: statements(&at.settings, &at.tenant)?,
         progress: &|what| output.progress(what),
     })?;
     let report = examine(&facts);
@@ -184,19 +179,12 @@ fn exit_of(report: &Report, strict: bool) -> Exit {
     }
 }
 
-fn told(event: GraphEvent) {
-    let text = match event {
-        GraphEvent::Throttled { seconds, doing } => {
-            format!("Graph asks to slow down: {seconds} s, then on with it ({doing}).")
-        }
-        GraphEvent::Retrying { seconds, doing, why } => format!("{why}; again in {seconds} s ({doing})."),
-        // Each evaluation says itself that it is under way.
-        _ => return,
-    };
-    super::super::output::aside(&text);
-}
-
-fn plan(settings: &Settings, args: &CheckArgs, roster: Option<&Roster>) -> Result<Plan, CliError> {
+fn plan(
+    settings: &Settings,
+    args: &CheckArgs,
+    roster: Option<&Roster>,
+    tokens: Option<&Tokens>,
+) -> Result<Plan, CliError> {
     let mut plan = Plan::of(args.mode.into());
     plan.writes = args.apply;
     plan.one_time_pass = args.pass.map(|pass| pass == PassArg::OneTime);
@@ -209,6 +197,7 @@ fn plan(settings: &Settings, args: &CheckArgs, roster: Option<&Roster>) -> Resul
     if let Some(roster) = roster {
         plan.first_devices = roster.rows.iter().filter_map(|row| row.first_device.and_then(first_use)).collect();
     }
+    plan.tokens = tokens.map(|tokens| tokens.lines.clone()).unwrap_or_default();
     if plan.mode != Mode::Oath {
         let mut wanted: Vec<(Aaguid, Option<String>)> = args.aaguid.iter().map(|aaguid| (*aaguid, None)).collect();
         if wanted.is_empty() {
@@ -233,8 +222,13 @@ fn in_ports() -> Vec<(Aaguid, Option<String>)> {
     found
 }
 
-fn people(roster: &Roster) -> Vec<(Upn, u32)> {
-    roster.rows.iter().map(|row| (row.upn.clone(), row.keys)).collect()
+/// The roster's people; without one, those whom the token file names.
+fn people(roster: Option<&Roster>, tokens: Option<&Tokens>) -> Vec<(Upn, u32)> {
+    match (roster, tokens) {
+        (Some(roster), _) => roster.rows.iter().map(|row| (row.upn.clone(), row.keys)).collect(),
+        (None, Some(tokens)) => tokens.people.iter().map(|upn| (upn.clone(), 1)).collect(),
+        (None, None) => Vec::new(),
+    }
 }
 
 /// What was said of this tenant; nothing where there is no ledger yet.

@@ -1,10 +1,9 @@
-//! Linux: the kernel tells of nodes in `/dev` (inotify), and `sysfs` tells what they are. No udev library, no enumeration
-//! after the first, no root.
+//! Linux: the kernel tells of nodes in `/dev` (inotify), and `sysfs` tells what they are. No library, no enumeration after the first, no
+//! root. What is opened is the kernel's hidraw node itself ([`crate::ctap2::hid::node`]).
 //!
 //! A virtual key (uhid) has no USB device above it: it is named by HID_PHYS or HID_UNIQ.
 
-use std::ffi::CString;
-use std::fs::{OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -12,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use hidapi::HidApi;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, access, inotify};
 use rustix::io::Errno;
 
-use crate::ctap2::hid::packet::DeviceError;
+use crate::ctap2::hid::node::{Held, Node};
+use crate::ctap2::hid::packet::{DeviceError, PacketDevice};
 use crate::ctap2::hid::stays::{Seen, Stays};
 use crate::model::PortName;
 use crate::platform::lock::FileLock;
@@ -28,7 +27,7 @@ const FIDO: u32 = 0xF1D0;
 /// How long udev may take to hand a node to the person at the machine, before the key is reported as it is.
 const UDEV: Duration = Duration::from_millis(1500);
 /// How often the watching thread looks whether anybody still wants to know.
-const WAKE: Duration = Duration::from_secs(2);
+const WAKE: Duration = Duration::from_secs(10);
 /// Pauses between tries for the lock; the last one is followed by giving up.
 const LOCK_PAUSES_MS: [u64; 7] = [10, 20, 40, 80, 160, 320, 640];
 
@@ -40,9 +39,9 @@ pub(in crate::ctap2::hid) struct System {
 }
 
 impl System {
-    /// `hidapi` opens; looking is done here.
-    pub(in crate::ctap2::hid) fn new(_: Arc<Mutex<HidApi>>) -> Self {
-        Self { class: PathBuf::from("/sys/class/hidraw"), dev: PathBuf::from("/dev") }
+    /// Where the kernel has it.
+    pub(in crate::ctap2::hid) fn new() -> Result<Self, PortsError> {
+        Ok(Self { class: PathBuf::from("/sys/class/hidraw"), dev: PathBuf::from("/dev") })
     }
 
     /// All keys there are.
@@ -110,40 +109,39 @@ impl System {
             .is_some_and(|now| now.instance == seen.instance)
     }
 
-    /// Takes the polite lock (libfido2 does the same), and then opens the node with `open`.
-    pub(in crate::ctap2::hid) fn open<T>(
-        &self,
-        seen: &Seen,
-        open: impl Fn(&CString) -> Result<T, String>,
-    ) -> Result<(T, Held), DeviceError> {
-        let node = || seen.node.clone();
-        let refused = |error: &io::Error| match error.kind() {
-            io::ErrorKind::PermissionDenied => DeviceError::NoRight { node: node() },
-            _ if !self.is_there(seen) => DeviceError::Gone,
-            _ => DeviceError::Io(format!("{}: {error}", seen.node)),
-        };
+    /// Opens the key's node under the polite lock (libfido2 takes the same).
+    pub(in crate::ctap2::hid) fn open(&self, seen: &Seen) -> Result<Box<dyn PacketDevice>, DeviceError> {
         if !self.is_there(seen) {
             return Err(DeviceError::Gone);
         }
         let mut pauses = LOCK_PAUSES_MS.iter();
         let held = loop {
-            let node = OpenOptions::new().read(true).write(true).open(&seen.node).map_err(|error| refused(&error))?;
-            match FileLock::take(node) {
-                Ok(lock) => break Held(Some(lock)),
+            match FileLock::take(self.open_node(seen)?) {
+                Ok(lock) => break Held::Locked(lock),
                 Err(TryLockError::WouldBlock) => match pauses.next() {
                     Some(pause) => std::thread::sleep(Duration::from_millis(*pause)),
                     None => return Err(DeviceError::InUse { node: seen.node.clone() }),
                 },
                 // A lock is a courtesy: where there is none, we go on without.
-                Err(TryLockError::Error(_)) => break Held(None),
+                Err(TryLockError::Error(_)) => break Held::Free(self.open_node(seen)?),
             }
         };
-        let path = CString::new(seen.node.as_str()).map_err(|_| DeviceError::Gone)?;
-        let device = open(&path).map_err(|error| {
-            if self.is_there(seen) { DeviceError::Io(format!("{}: {error}", seen.node)) } else { DeviceError::Gone }
-        })?;
         // Node numbers are used again: between looking and opening another key may have come.
-        if self.is_there(seen) { Ok((device, held)) } else { Err(DeviceError::Gone) }
+        if self.is_there(seen) {
+            Ok(Box::new(Node::new(held, self.clone(), seen.clone())))
+        } else {
+            Err(DeviceError::Gone)
+        }
+    }
+
+    fn open_node(&self, seen: &Seen) -> Result<File, DeviceError> {
+        let node = || seen.node.clone();
+        OpenOptions::new().read(true).write(true).open(&seen.node).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => DeviceError::NoRight { node: node() },
+            _ if !self.is_there(seen) => DeviceError::Gone,
+            io::ErrorKind::NotFound => DeviceError::NoNode { node: node() },
+            _ => DeviceError::Io(format!("{}: {error}", seen.node)),
+        })
     }
 
     /// Watches in a thread of its own, as long as anybody holds the stays.
@@ -164,10 +162,6 @@ impl System {
         access(self.dev.join(name), Access::READ_OK | Access::WRITE_OK).is_ok()
     }
 }
-
-/// The lock on a node; dropping it gives the key back to others.
-#[derive(Debug)]
-pub(in crate::ctap2::hid) struct Held(#[expect(dead_code, reason = "held for its lock")] Option<FileLock>);
 
 struct Watch {
     system: System,

@@ -102,16 +102,22 @@ fn opening_tells_what_is_in_the_way() {
     let system = place.system();
     place.yubikey("hidraw3", "0003:1050:0407.0005");
     let seen = system.list(&Stays::default()).expect("a list").remove(0);
-    // The node has gone, the device is still in sysfs: no right answer but the system's own.
-    assert!(matches!(system.open(&seen, |_| Ok(())), Err(DeviceError::Io(_))));
+    // The kernel shows it and nothing has made its node, as in a container.
+    assert!(matches!(system.open(&seen), Err(DeviceError::NoNode { .. })));
     std::fs::write(place.node("hidraw3"), "").expect("a node");
-    let held = system.open(&seen, |_| Ok(())).expect("opened");
-    assert!(matches!(system.open(&seen, |_| Ok(())), Err(DeviceError::InUse { .. })));
+    let held = system.open(&seen).expect("opened");
+    assert!(matches!(system.open(&seen), Err(DeviceError::InUse { .. })));
     drop(held);
-    assert!(system.open(&seen, |_| Ok(())).is_ok());
+    assert!(system.open(&seen).is_ok());
+    // What is opened is that node: a file here, and so a report that is written is read back, with its report id in front.
+    let mut key = system.open(&seen).expect("opened");
+    key.write(&[7; 64]).expect("written");
+    let file = std::fs::read(place.node("hidraw3")).expect("read");
+    assert!(file.len() == 65 && file[0] == 0 && file[1..] == [7; 64]);
+    drop(key);
     // Another key under the same node: not the one that was asked for.
     place.yubikey("hidraw3", "0003:1050:0407.0006");
-    assert!(matches!(system.open(&seen, |_| Ok(())), Err(DeviceError::Gone)));
+    assert!(matches!(system.open(&seen), Err(DeviceError::Gone)));
 }
 
 #[test]

@@ -13,10 +13,10 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use futures_core::Stream as _;
-use hidapi::HidApi;
+use hidapi::{HidApi, HidDevice, HidError};
 use nusb::MaybeFuture as _;
 
-use crate::ctap2::hid::packet::DeviceError;
+use crate::ctap2::hid::packet::{DeviceError, PACKET_SIZE, Packet, PacketDevice};
 use crate::ctap2::hid::stays::{Seen, Stays};
 use crate::model::PortName;
 use crate::world::PortsError;
@@ -36,8 +36,10 @@ pub(in crate::ctap2::hid) struct System {
 }
 
 impl System {
-    pub(in crate::ctap2::hid) fn new(api: Arc<Mutex<HidApi>>) -> Self {
-        Self { api }
+    /// Gets hold of it.
+    pub(in crate::ctap2::hid) fn new() -> Result<Self, PortsError> {
+        let api = HidApi::new().map_err(|error| PortsError(error.to_string()))?;
+        Ok(Self { api: Arc::new(Mutex::new(api)) })
     }
 
     /// All keys there are.
@@ -81,22 +83,14 @@ impl System {
         Ok(found)
     }
 
-    /// After a failed report: whether the key can still be there. These systems give a device that left no other sign.
-    pub(in crate::ctap2::hid) fn is_there(&self, _: &Seen) -> bool {
-        false
-    }
-
-    /// Opens with `open`. These systems have no lock between programs that we could be polite with.
-    pub(in crate::ctap2::hid) fn open<T>(
-        &self,
-        seen: &Seen,
-        open: impl Fn(&CString) -> Result<T, String>,
-    ) -> Result<(T, Held), DeviceError> {
+    /// Opens the key. These systems have no lock between programs that we could be polite with.
+    pub(in crate::ctap2::hid) fn open(&self, seen: &Seen) -> Result<Box<dyn PacketDevice>, DeviceError> {
         let path = CString::new(seen.node.as_str()).map_err(|_| DeviceError::Gone)?;
-        match open(&path) {
-            Ok(device) => Ok((device, Held)),
+        let api = self.api.lock().unwrap_or_else(PoisonError::into_inner);
+        match api.open_path(&path) {
+            Ok(device) => Ok(Box::new(Opened(device))),
             Err(error) => {
-                let error = error.to_ascii_lowercase();
+                let error = error.to_string().to_ascii_lowercase();
                 // hidapi has text alone. Windows: "Access is denied."; macOS: kIOReturnNotPermitted, exclusive access.
                 if error.contains("access is denied") || error.contains("not permitted") || error.contains("0xe00002e2")
                 {
@@ -168,9 +162,30 @@ impl Wake for Unpark {
     }
 }
 
-/// Nothing to hold here.
-#[derive(Debug)]
-pub(in crate::ctap2::hid) struct Held;
+/// One opened key. One thread a key: it can be sent to it, not shared.
+struct Opened(HidDevice);
+
+impl PacketDevice for Opened {
+    fn write(&mut self, packet: &Packet) -> Result<(), DeviceError> {
+        // FIDO keys number no reports: the report id in front is 0.
+        let mut report = [0; PACKET_SIZE + 1];
+        report[1..].copy_from_slice(packet);
+        // These systems give a device that left no other sign than a failed report.
+        self.0.write(&report).map(drop).map_err(|_| DeviceError::Gone)
+    }
+
+    fn read(&mut self, timeout: Duration) -> Result<Option<Packet>, DeviceError> {
+        let mut packet = [0; PACKET_SIZE];
+        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        match self.0.read_timeout(&mut packet, milliseconds) {
+            Ok(0) => Ok(None),
+            // A short report is padded with zeros, as CTAPHID pads them.
+            Ok(_) => Ok(Some(packet)),
+            Err(HidError::IoError { error }) if error.kind() == std::io::ErrorKind::Interrupted => Ok(None),
+            Err(_) => Err(DeviceError::Gone),
+        }
+    }
+}
 
 fn usb_devices() -> Result<Vec<nusb::DeviceInfo>, PortsError> {
     Ok(nusb::list_devices().wait().map_err(|error| PortsError(error.to_string()))?.collect())

@@ -4,6 +4,7 @@ mod accounts;
 mod directory;
 mod insight;
 mod passkeys;
+mod refusals;
 mod signing_in;
 mod token_maker;
 mod trouble;

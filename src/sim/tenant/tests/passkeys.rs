@@ -9,11 +9,11 @@ use super::super::spec::{Code, IdEncoding, KeyRestrictions, ProfileSpec, Refusal
 use super::token_maker::{Maker, Root, aaguid_extension};
 use super::{Caller, KIM, Reply, send, spec};
 
-fn path(user: &str) -> String {
+pub(super) fn path(user: &str) -> String {
     format!("/v1.0/users/{}/authentication/fido2Methods", user.replace('\'', "%27").replace('@', "%40"))
 }
 
-fn options(caller: &Caller, user: &str) -> Value {
+pub(super) fn options(caller: &Caller, user: &str) -> Value {
     let reply = caller.get(&format!("{}/creationOptions", path(user)));
     assert_eq!(reply.status, 200, "{}", reply.text);
     reply.json()
@@ -24,7 +24,7 @@ fn register(caller: &Caller, user: &str, maker: &Maker) -> Reply {
 }
 
 /// Registers with something wrong, and expects to be refused for it.
-fn refused(spec: TenantSpec, says: &str, spoil: impl FnOnce(&mut Maker)) {
+pub(super) fn refused(spec: TenantSpec, says: &str, spoil: impl FnOnce(&mut Maker)) {
     let caller = Caller::app(spec);
     let mut maker = Maker::new(7);
     spoil(&mut maker);

@@ -109,7 +109,7 @@ fn a_device_code_that_comes_to_nothing() {
 }
 
 /// Opens the browser's page and gives the answer's status, place and body.
-fn authorize(caller: &Caller, changes: &[(&str, &str)]) -> Reply {
+pub(super) fn authorize(caller: &Caller, changes: &[(&str, &str)]) -> Reply {
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest("verifier"));
     let mut query = vec![
         ("client_id", caller.tenant.client_id.as_str()),
@@ -126,7 +126,7 @@ fn authorize(caller: &Caller, changes: &[(&str, &str)]) -> Reply {
     send(caller.http.get(url).query(&query))
 }
 
-fn answered(reply: &Reply, name: &str) -> Option<String> {
+pub(super) fn answered(reply: &Reply, name: &str) -> Option<String> {
     let place = url::Url::parse(&reply.header("location")).expect("a place");
     place.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
@@ -167,7 +167,7 @@ const CERTIFICATE: &str = include_str!("../../../../fixtures/sim/tenant/client-c
 const PRIVATE_KEY: &str = include_str!("../../../../fixtures/sim/tenant/client-key.pem");
 
 /// An assertion, with some claims changed.
-fn assertion(caller: &Caller, header: &Value, changes: &Value) -> String {
+pub(super) fn assertion(caller: &Caller, header: &Value, changes: &Value) -> String {
     let now = jiff::Timestamp::now().as_second();
     let aud = format!("{}/{}/oauth2/v2.0/token", caller.tenant.login_url, caller.tenant.tenant_id);
     let id = &caller.tenant.client_id;
@@ -183,22 +183,29 @@ fn assertion(caller: &Caller, header: &Value, changes: &Value) -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
-#[test]
-fn the_applications_certificate() {
+/// A tenant that knows the certificate, and the header of an assertion that is signed with it.
+pub(super) fn registered() -> (Caller, Value) {
     let mut registered = spec();
     registered.app.certificates = vec![CERTIFICATE.to_owned()];
-    let caller = Caller::stranger(registered);
     let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(pem::parse(CERTIFICATE).expect("PEM").contents()));
-    let header = json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint });
-    let present = |assertion: &str| {
-        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-        let scope = ("scope", "https://graph.microsoft.com/.default");
-        let grant = ("grant_type", "client_credentials");
-        caller.form("token", &[grant, scope, ("client_assertion_type", kind), ("client_assertion", assertion)])
-    };
-    let good = present(&assertion(&caller, &header, &json!({})));
+    (Caller::stranger(registered), json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint }))
+}
+
+/// Signs in with an assertion.
+pub(super) fn present(caller: &Caller, assertion: &str) -> Reply {
+    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    let scope = ("scope", "https://graph.microsoft.com/.default");
+    let grant = ("grant_type", "client_credentials");
+    caller.form("token", &[grant, scope, ("client_assertion_type", kind), ("client_assertion", assertion)])
+}
+
+#[test]
+fn the_applications_certificate() {
+    let (caller, header) = registered();
+    let thumbprint = header["x5t#S256"].clone();
+    let good = present(&caller, &assertion(&caller, &header, &json!({})));
     assert_eq!(good.status, 200, "{}", good.text);
-    let code = |header: &Value, changes: Value| aadsts(&present(&assertion(&caller, header, &changes))).2;
+    let code = |header: &Value, changes: Value| aadsts(&present(&caller, &assertion(&caller, header, &changes))).2;
     assert_eq!(code(&header, json!({ "aud": "https://login.microsoftonline.com/x/oauth2/v2.0/token" })), 700_023);
     assert_eq!(code(&header, json!({ "iss": "somebody" })), 700_021);
     assert_eq!(code(&header, json!({ "exp": 1 })), 700_024);
@@ -209,7 +216,7 @@ fn the_applications_certificate() {
         700_027,
         "not what it was signed with"
     );
-    assert_eq!(aadsts(&present("a.b")).2, 50_027);
+    assert_eq!(aadsts(&present(&caller, "a.b")).2, 50_027);
 }
 
 #[test]

@@ -1,16 +1,11 @@
-//! Signed in to the tenant of the settings, for the commands about policies.
+//! A wanted state and a tenant brought together: what the commands about policies share.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::cli::connect::connect;
-use crate::cli::interrupt::{Patience, interrupted};
-use crate::cli::output::aside;
+use crate::cli::at_tenant::AtTenant;
 use crate::cli::{CliError, Context, Exit};
-use crate::config::Settings;
-use crate::graph::{Account, Cancel, Graph, GraphEvent};
 use crate::ledger::Ledger;
-use crate::model::{ChangeId, TenantId, UserId};
+use crate::model::{ChangeId, UserId};
 use crate::platform::who;
 use crate::tenant::apply::{ApplyError, Hand, Step};
 use crate::tenant::current::Current;
@@ -20,7 +15,7 @@ use crate::tenant::people::People;
 use crate::tenant::plan::{Plan, plan};
 use crate::tenant::reach::{OverGraph, Reach as _};
 use crate::tenant::read::{self, NamesError};
-use crate::world::{Clock, Entropy as _, SystemClock, SystemEntropy};
+use crate::world::{Entropy as _, SystemEntropy};
 
 /// Largest file that is read.
 const MOST_BYTES: usize = 1 << 20;
@@ -62,17 +57,6 @@ pub(super) fn wrong(path: &Path, problems: &[Problem]) -> CliError {
     error
 }
 
-/// A tenant, signed in to.
-pub(super) struct Session {
-    pub(super) settings: Settings,
-    pub(super) tenant: TenantId,
-    pub(super) graph: Graph,
-    pub(super) account: Account,
-    pub(super) clock: Arc<dyn Clock>,
-    cancel: Cancel,
-    _patience: Patience,
-}
-
 /// A plan with what it was made of.
 pub(super) struct Planned {
     pub(super) plan: Plan,
@@ -80,47 +64,27 @@ pub(super) struct Planned {
     pub(super) current: Current,
 }
 
-impl Session {
-    /// Signs in.
-    pub(super) fn begin(context: &Context<'_>) -> Result<Self, CliError> {
-        let settings = context.settings()?;
-        let named = settings.tenant()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let cancel = Cancel::new();
-        let patience = Patience::with(interrupted(), cancel.clone());
-        let told = Arc::new(|event: GraphEvent| match event {
-            GraphEvent::Throttled { seconds, doing } => {
-                aside(&format!("Graph asks to slow down: {seconds} s, then on with it ({doing})."));
-            }
-            GraphEvent::Retrying { seconds, doing, why } => aside(&format!("{why}; again in {seconds} s ({doing}).")),
-            GraphEvent::Pacing { .. } => {}
-        });
-        let graph = connect(context, &settings, &named, &clock, told, cancel.clone())?;
-        let account = graph.sign_in()?;
-        if let Some(found) = &account.tenant
-            && !found.as_str().eq_ignore_ascii_case(named.id.as_str())
-        {
-            let fact = format!("Signed in to tenant {found}, but the settings name {}.", named.id);
-            let next = "correct tenant.id in the settings, or sign in with another account.";
-            return Err(CliError::new(Exit::Usage, "other-tenant", fact, next));
-        }
-        Ok(Self { tenant: named.id, settings, graph, account, clock, cancel, _patience: patience })
-    }
-
+/// What the commands about policies do beyond signing in.
+impl AtTenant<'_> {
     /// The tenant's policies.
     pub(super) fn reach(&self) -> OverGraph<'_> {
-        OverGraph { graph: &self.graph, clock: &*self.clock, cancel: &self.cancel }
+        OverGraph { graph: &self.graph, clock: &*self.clock, cancel: self.cancel() }
     }
 
     /// Plans a file against the tenant as it is.
-    pub(super) fn plan(&self, context: &Context<'_>, file: &File<'_>, more: &[String]) -> Result<Planned, CliError> {
+    pub(super) fn plan_file(
+        &self,
+        context: &Context<'_>,
+        file: &File<'_>,
+        more: &[String],
+    ) -> Result<Planned, CliError> {
         let mut names = read::names(&self.graph, &file.desired).map_err(|error| match error {
             NamesError::Problems(problems) => wrong(file.path, &problems),
             NamesError::Graph(error) => error.into(),
         })?;
         let more = more.iter().map(|name| self.graph.find_group(name)).collect::<Result<Vec<_>, _>>()?;
-        context.output.progress("Reading what people can sign in with …");
-        let people = self.people(&file.desired, &names, &more)?;
+        context.output.progress("Reading what people can sign in with (Graph beta) …");
+        let people = self.people_of(&file.desired, &names, &more)?;
         for person in &people.list {
             names.add_user(&person.id, Entry { id: person.id.clone(), name: person.name.clone() });
         }
@@ -133,7 +97,7 @@ impl Session {
         Ok(Planned { plan, names, current })
     }
 
-    fn people(&self, desired: &Desired, names: &Names, more: &[crate::graph::Group]) -> Result<People, CliError> {
+    fn people_of(&self, desired: &Desired, names: &Names, more: &[crate::graph::Group]) -> Result<People, CliError> {
         let used = if self.settings.ledger.path.exists() {
             read::key_users(&crate::cli::ledger::to_read(&self.settings)?)?
         } else {
@@ -150,13 +114,12 @@ impl Session {
         break_glass: Vec<UserId>,
         watch: &'a dyn Fn(Step<'_>),
     ) -> Hand<'a> {
-        let account = self.account.object_id.as_ref().map(ToString::to_string).or_else(|| self.account.app_id.clone());
         Hand {
             reach,
             ledger,
             tenant: self.tenant.clone(),
             operator: who::operator(),
-            account: account.unwrap_or_default(),
+            account: self.account_id(),
             break_glass,
             watch,
         }

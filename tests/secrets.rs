@@ -73,6 +73,10 @@ fn no_password_pass_or_seed_is_left_anywhere_and_a_planted_one_is_found() {
     let mut spec = TenantSpec { people: people_default(2, 7), ..TenantSpec::default() };
     // Long enough not to be found by chance.
     spec.tap.length = 24;
+    // Whoever may not use a token is given none.
+    let on =
+        serde_json::json!({ "state": "enabled", "includeTargets": [{ "id": "all_users", "targetType": "group" }] });
+    spec.policies.methods.insert("HardwareOath".into(), on.as_object().cloned().expect("an object"));
     let tenant = start(spec, "127.0.0.1:0".parse().expect("an address")).expect("a tenant");
     let bench = Bench { dir: tempfile::tempdir().expect("a folder") };
     settle_in(&bench, &tenant);

@@ -52,6 +52,7 @@ impl From<LedgerError> for CliError {
             | LedgerError::ForeignMirror { .. } => "ledger-mirror",
             LedgerError::OlderThanMirror { .. } => "ledger-behind-mirror",
             LedgerError::ClaimedElsewhere { .. } | LedgerError::ClaimLost { .. } => "ledger-claim",
+            LedgerError::Overtaken { .. } => "ledger-overtaken",
             LedgerError::AlreadySealed { .. } | LedgerError::NotAllowed(_) | LedgerError::Stopped => "ledger-refused",
             _ => "ledger-unreadable",
         };

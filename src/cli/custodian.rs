@@ -179,13 +179,14 @@ fn sealed_in_words(custody: &Custody) -> String {
 fn change(context: &Context<'_>, settings: &Settings, to: &Recipients, asked: &Asked) -> Result<Exit, CliError> {
     let (by, reason) = (line("--as", &asked.by)?, line("--reason", &asked.reason)?);
     let from = recipients(settings)?;
-    let ledger = ledger::to_write(settings)?;
+    let ledger = ledger::alone(settings)?;
     let mut identities = Identities::new();
     let prompts: Arc<dyn Prompts> = Arc::new(Custodian::new(context.output.style().stderr_is_terminal));
     for path in &asked.identity {
         identities.add_file(path, Arc::clone(&prompts))?;
     }
-    let rotation = Rotation { from: &from, to, identities: &identities, by: format!("{by}: {reason}") };
+    let seeds = super::oath::seed_folder(settings);
+    let rotation = Rotation { from: &from, to, identities: &identities, by: format!("{by}: {reason}"), seeds: &seeds };
     let (first, second) = to.fingerprints();
     if !asked.dry_run && !asked.yes {
         let groups = if second.is_empty() {
@@ -209,27 +210,39 @@ fn change(context: &Context<'_>, settings: &Settings, to: &Recipients, asked: &A
     let rotated = rotation.carry_out(&ledger as &dyn Ledger, !asked.dry_run, told).map_err(refused)?;
     let Some(head) = rotated.head else {
         let n = rotated.resealed;
-        context
-            .output
-            .answer(&format!("{n} PINs would be sealed again; every one of them opens. Nothing was written."));
-        context.output.json(&json!({ "event": "custodians-changed", "dry_run": true, "resealed": n }));
+        context.output.answer(&format!(
+            "{n} PINs{} would be sealed again; every one of them opens. Nothing was written.",
+            and_seeds(rotated.seeds)
+        ));
+        context.output.json(&json!({
+            "event": "custodians-changed", "dry_run": true, "resealed": n, "seeds": rotated.seeds,
+        }));
         return Ok(Exit::Done);
     };
     let n = rotated.resealed;
-    context
-        .output
-        .answer(&format!("The custodians are changed; {n} PINs are sealed to them. The ledger's head is {head}."));
+    context.output.answer(&format!(
+        "The custodians are changed; {n} PINs{} are sealed to them. The ledger's head is {head}.",
+        and_seeds(rotated.seeds)
+    ));
     context.output.answer(&format!("Put this into {}; until then no run starts:", settings.file.display()));
     context.output.answer(&settings_lines(to));
     context.output.json(&json!({
-        "event": "custodians-changed", "dry_run": false, "resealed": n, "head": head.to_string(),
+        "event": "custodians-changed", "dry_run": false, "resealed": n, "seeds": rotated.seeds, "head": head.to_string(),
         "first": first, "second": second, "settings": settings_lines(to),
     }));
     context.output.progress(
-        "Backups of the ledger and of its mirror made before now keep the old seals, and the old identities open those. \
-         Destroy them, or replace the keys of whoever must not know their PINs.",
+        "Backups of the ledger, of its mirror and of sealed seeds made before now keep the old seals, and the old identities \
+         open those. Destroy them, or replace the keys of whoever must not know their PINs.",
     );
     Ok(Exit::Done)
+}
+
+fn and_seeds(seeds: usize) -> String {
+    match seeds {
+        0 => String::new(),
+        1 => " and 1 seed of a hardware token".to_owned(),
+        n => format!(" and {n} seeds of hardware tokens"),
+    }
 }
 
 /// `[escrow]`, as the settings have to say it.
@@ -253,6 +266,10 @@ fn refused(error: RotationError) -> CliError {
         RotationError::NotInForce(_) => (
             "custodians-changed",
             "put the settings back to the custodians in force first; `keybench custodian list` shows them.",
+        ),
+        RotationError::Seeds(_) => (
+            "identity",
+            "add the identity that opens it, with another --identity, or import the vendor's file again after the change.",
         ),
         RotationError::Stuck { .. } => ("identity", "add the identity that opens it, with another --identity."),
         _ => ("usage", "`keybench custodian list` shows who is in force."),

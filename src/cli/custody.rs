@@ -6,21 +6,20 @@
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::causes::told;
-use super::{CliError, Context, Exit, ledger};
+use super::{CliError, Context, Exit, heads, ledger};
 use crate::config::Settings;
 use crate::handover::custody::{self, Content, FileError, Kind, SigningKey, TakeError};
-use crate::ledger::{Append, BlobHash, Entry, HandoverEntry, Ledger, Opening, SqliteLedger, open_writer};
+use crate::ledger::{Append, BlobHash, Entry, HandoverEntry, Ledger};
 use crate::model::BatchId;
 use crate::platform::private::{PrivateError, Readers, check_private, create_private_dir, write_atomic};
 use crate::platform::who;
-use crate::world::{Clock as _, SystemClock, SystemEntropy};
+use crate::world::{Clock as _, SystemClock};
 
 /// A bundle of 100,000 jobs is smaller; nothing larger is read into memory.
 const MOST_BYTES: u64 = 1 << 30;
@@ -128,7 +127,8 @@ fn give(context: &Context<'_>, settings: &Settings, args: &FileArgs, kind: Kind)
     context
         .output
         .answer(&format!("Its fingerprint is {print}: tell it to the other desk by another way than the file."));
-    context.output.answer(&format!("The ledger's head is {head}."));
+    context.output.answer(&format!("The ledger's head is {head}, {} entries.", head.seq));
+    heads::announce(context.output, settings, &head, "custody export");
     context.output.json(&json!({
         "event": "custody-given", "kind": kind, "file": path.to_string(), "jobs": jobs, "sealed": seals,
         "fingerprint": print, "sha256": hash.to_string(), "head": head.to_string(),
@@ -160,7 +160,12 @@ fn import(context: &Context<'_>, settings: &Settings, args: &ImportArgs) -> Resu
         return Ok(Exit::Done);
     }
     // A bundle may be the beginning of a mail room's ledger; a log is about a ledger that is there.
-    let ledger = if content.kind == Kind::Bundle { open_or_make(settings)? } else { ledger::to_write(settings)? };
+    // A bundle may be the beginning of a mail room's ledger; a log is about a ledger that is there. Nobody writes meanwhile:
+    // what comes may replace sealed PINs.
+    let ledger = match content.kind {
+        Kind::Bundle => ledger::alone_or_new(settings)?,
+        Kind::Log => ledger::alone(settings)?,
+    };
     let taken = custody::take(&ledger, &opened, args.from.as_deref(), &who::operator())
         .map_err(|error| refused(&args.file, error))?;
     let head = ledger.head()?;
@@ -174,16 +179,6 @@ fn import(context: &Context<'_>, settings: &Settings, args: &ImportArgs) -> Resu
         "head": head.to_string(),
     }));
     Ok(Exit::Done)
-}
-
-fn open_or_make(settings: &Settings) -> Result<SqliteLedger, CliError> {
-    Ok(open_writer(&Opening {
-        path: settings.ledger.path.clone(),
-        mirror: settings.ledger.mirror.clone(),
-        bench: ledger::bench(settings),
-        clock: Arc::new(SystemClock::new()),
-        entropy: &SystemEntropy,
-    })?)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {

@@ -1,6 +1,6 @@
 //! `keybench escrow`: the custodian's commands.
 //!
-//! Promise: a PIN is shown only after the ledger, and its mirror, hold who opened it and why; it goes to stdout alone, and to a
+//! Promise: a PIN is shown only after the ledger holds who opened it and why, also beside a running bench; it goes to stdout alone, and to a
 //! pipe or a file only where that was asked for.
 
 use std::path::PathBuf;
@@ -13,12 +13,11 @@ use zeroize::Zeroizing;
 
 use super::prompt::Custodian;
 use super::{CliError, Context, Exit, ledger};
-use crate::ledger::openings::{self, PinOpening};
+use crate::ledger::openings::PinOpening;
 use crate::ledger::{Append, Attempt, Entry, Ledger, LedgerError};
 use crate::model::JobId;
 use crate::pin::{Identities, OpenedPin, Prompts, keygen, open};
 use crate::platform::private::{PrivateError, create_private, sync_dir_of};
-use crate::world::SystemEntropy;
 
 /// `keybench escrow …`
 #[derive(Debug, Subcommand)]
@@ -123,12 +122,7 @@ fn open_pin(context: &Context<'_>, args: &OpenArgs) -> Result<Exit, CliError> {
         return Err(CliError::new(Exit::Usage, "not-a-terminal", fact, next).because("Nothing was opened."));
     }
     let settings = context.settings()?;
-    // Beside a running bench the opening is kept in a file of its own, and comes into the ledger when that is free.
-    let (ledger, in_use) = match ledger::to_write(&settings) {
-        Ok(ledger) => (ledger, false),
-        Err(error) if error.code == "ledger-in-use" => (ledger::to_read(&settings)?, true),
-        Err(error) => return Err(error),
-    };
+    let ledger = ledger::to_write(&settings)?;
     let mut identities = Identities::new();
     let prompts: Arc<dyn Prompts> = Arc::new(Custodian::new(context.output.style().stderr_is_terminal));
     for path in &args.identity {
@@ -136,16 +130,8 @@ fn open_pin(context: &Context<'_>, args: &OpenArgs) -> Result<Exit, CliError> {
     }
     let job = JobId::new(args.job.trim().to_ascii_uppercase());
     let opened = open_recorded(&ledger, &job, args.attempt, &identities, by, reason, &|opening| {
-        if in_use {
-            return openings::note(&settings.ledger.path, &SystemEntropy, Timestamp::now(), opening);
-        }
         ledger.append(Append::entry(opening.entry(None))).map(|_| ())
     })?;
-    if in_use {
-        context.output.progress(
-            "Another keybench writes this ledger. Who opened the PIN is kept beside it and stands in it as soon as that one ends.",
-        );
-    }
     let pin = opened.pin.expose();
     // One allocation of the full size: growing would leave a copy behind.
     let mut shown = Zeroizing::new(Vec::with_capacity(pin.len() + 1));

@@ -8,10 +8,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::audit::{self, Format};
 use super::{CliError, Context, Exit, ledger};
-use crate::ledger::export::audit;
 use crate::ledger::{Entry, ForcedChange, JobFilter, Ledger, LedgerError};
 use crate::model::{JobId, KeyRef, Person, UserId};
 use crate::platform::private::{Readers, write_atomic};
@@ -23,7 +23,7 @@ mod parcels;
 pub enum ExportCommand {
     /// One line a finished key: whose, which, where to; never a PIN
     Manifest(ManifestArgs),
-    /// The ledger's entries, one JSON line each, for auditors; no addresses and no PINs
+    /// The same as `keybench audit export --format jsonl`
     Audit(AuditArgs),
     /// The carrier's CSV, one line a parcel, and the packing list; never a PIN
     Carrier(CarrierArgs),
@@ -74,7 +74,7 @@ pub struct ManifestArgs {
   keybench export audit --out audit.jsonl
 
 Each line is one entry of the chain with its hash, and the person's user principal name while the
-ledger still knows it.")]
+ledger still knows it. `keybench audit verify` checks it.")]
 pub struct AuditArgs {
     /// The file; replaced if it is there
     #[arg(long, value_name = "FILE.jsonl")]
@@ -83,27 +83,22 @@ pub struct AuditArgs {
 
 pub(super) fn run(context: &Context<'_>, command: &ExportCommand) -> Result<Exit, CliError> {
     let settings = context.settings()?;
+    if let ExportCommand::Audit(args) = command {
+        return audit::export(context, &settings, &args.out, Format::Jsonl);
+    }
     let ledger = ledger::to_read(&settings)?;
-    let (content, lines, out, what) = match command {
+    let (content, lines, out) = match command {
         ExportCommand::Carrier(args) => return parcels::run(context, &settings, &ledger, args),
         ExportCommand::Manifest(args) => {
             let batch = args.batch.as_ref().map(crate::model::BatchId::new);
             let (content, keys) = manifest(&ledger, &JobFilter { batch, ..JobFilter::all() })?;
-            (content, keys, &args.out, "key")
+            (content, keys, &args.out)
         }
-        ExportCommand::Audit(args) => {
-            let (content, entries) = audit_lines(&ledger)?;
-            (content, entries, &args.out, "entry")
-        }
+        ExportCommand::Audit(_) => return Ok(Exit::Done),
     };
     write(out, &content)?;
     let head = ledger.head()?;
-    let many = match (what, lines) {
-        ("key", 1) => "1 key".to_owned(),
-        ("key", _) => format!("{lines} keys"),
-        (_, 1) => "1 entry".to_owned(),
-        _ => format!("{lines} entries"),
-    };
+    let many = if lines == 1 { "1 key".to_owned() } else { format!("{lines} keys") };
     context.output.answer(&format!("{}: {many}; the ledger's head is {head}.", out.display()));
     context.output.json(&json!({
         "event": "exported", "file": out.display().to_string(), "lines": lines, "head": head.to_string(),
@@ -238,24 +233,6 @@ pub(super) fn guarded(cell: &str) -> String {
     } else {
         one_line
     }
-}
-
-fn audit_lines(ledger: &dyn Ledger) -> Result<(Vec<u8>, u64), CliError> {
-    let mut content = Vec::new();
-    let mut entries = 0;
-    audit(ledger, 1, &mut |row| {
-        // What it says is JSON already: a member, not a text with JSON in it.
-        let detail: Value = serde_json::from_str(&row.detail).unwrap_or_default();
-        let line = json!({
-            "seq": row.seq, "at": row.at, "bench": row.bench, "kind": row.kind, "job": row.job, "user": row.user,
-            "upn": row.upn, "detail": detail, "hash": row.hash,
-        });
-        content.extend_from_slice(line.to_string().as_bytes());
-        content.push(b'\n');
-        entries += 1;
-        ControlFlow::Continue(())
-    })?;
-    Ok((content, entries))
 }
 
 #[cfg(test)]

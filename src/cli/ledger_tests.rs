@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::Exit;
 use super::testing::{Desk, PIN, kinds};
-use crate::ledger::Entry;
+use crate::ledger::{Append, Entry, Ledger as _};
 
 #[test]
 fn status_counts_everybody_and_says_what_to_do() {
@@ -92,7 +92,7 @@ fn no_list_holds_a_pin() {
     assert_eq!(lines.lines().count(), kinds(&desk.path("ledger.db")).len());
     for line in lines.lines() {
         let row: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        assert!(row["seq"].is_u64() && row["kind"].is_string() && row["detail"].is_object(), "{line}");
+        assert!(row["seq"].is_u64() && row["kind"].is_string() && row["body"].is_string(), "{line}");
     }
     assert!(!text.contains(PIN) && !lines.contains(PIN));
     let nowhere = desk.path("no/such/folder/m.csv");
@@ -253,7 +253,7 @@ fn a_ledger_is_verified_and_rebuilt_from_its_mirror() {
 }
 
 #[test]
-fn a_pin_is_opened_beside_a_running_bench_and_stands_in_the_ledger_after_it() {
+fn a_pin_is_opened_beside_a_running_bench_and_stands_in_its_ledger() {
     let desk = Desk::new(1);
     let jobs = desk.story();
     let identity = desk.path("custodian-0.txt").display().to_string();
@@ -263,22 +263,26 @@ fn a_pin_is_opened_beside_a_running_bench_and_stands_in_the_ledger_after_it() {
     let before = kinds(&desk.path("ledger.db")).len();
     let opened = desk.run(&line);
     assert_eq!((opened.exit, opened.out), (Exit::Done, format!("{PIN}\n")), "{}", opened.err);
-    assert!(opened.err.contains("kept beside it"), "{}", opened.err);
-    assert_eq!(kinds(&desk.path("ledger.db")).len(), before, "the bench alone writes");
-    drop(running);
-    drop(desk.ledger());
+    assert_eq!(kinds(&desk.path("ledger.db")).len(), before + 1);
     let story = desk.run(&["show", job]).out;
     assert_eq!(story.matches("was opened by Kim").count(), 1, "{story}");
-    assert!(story.contains("while a bench was at work"), "{story}");
+    running.verify(None).expect("the bench goes on, on one chain");
+    running.append(Append::entry(Entry::ResumeKeyDestroyed { job: jobs[0].clone(), attempt: 1 })).expect("goes on");
 
-    // Where it can't be kept, nothing is shown.
-    let running = desk.ledger();
-    let beside = desk.path("ledger.db.openings");
-    let _ = std::fs::remove_file(&beside);
-    std::fs::create_dir(&beside).expect("in the way");
+    // Where it can't be written, nothing is shown.
+    drop(running);
+    let alone = crate::ledger::open_alone(&crate::ledger::Opening {
+        path: desk.path("ledger.db"),
+        mirror: None,
+        bench: crate::model::BenchId::new("bench-1"),
+        clock: std::sync::Arc::new(crate::world::SystemClock::new()),
+        entropy: &crate::world::SystemEntropy,
+    })
+    .expect("alone");
     let refused = desk.run(&line);
     assert_eq!((refused.exit, refused.out.as_str()), (Exit::Ledger, ""), "{}", refused.err);
-    drop(running);
+    assert!(refused.err.contains("in use"), "{}", refused.err);
+    drop(alone);
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod addresses;
 #[cfg(all(test, unix, feature = "sim"))]
 mod answers_tests;
 mod at_tenant;
+pub mod audit;
 mod causes;
 pub mod codes;
 pub mod completions;
@@ -16,6 +17,7 @@ pub mod escrow;
 pub mod events;
 pub mod exit;
 pub mod export;
+mod heads;
 pub mod interrupt;
 pub mod key;
 pub mod labels;
@@ -221,6 +223,9 @@ pub enum Command {
     /// What keys there are, and which a supplier sent
     #[command(subcommand)]
     Stock(stock::StockCommand),
+    /// For auditors: the chain as rows, and its check; also against Entra's own log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Write lists for shipping and for auditors; never a PIN
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -388,6 +393,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Reconcile(args) => reconcile::run(context, args),
         Command::Stock(command) => stock::run(context, command),
         Command::Export(command) => export::run(context, command),
+        Command::Audit(command) => audit::run(context, command),
         Command::SignIns(args) => sign_ins::run(context, args),
         Command::Report(command) => report::run(context, command),
         Command::Ledger(command) => ledger::run(context, command),

@@ -137,7 +137,7 @@ fn by_key(ledger: &dyn Ledger, what: &str) -> Result<Found, CliError> {
 fn job(context: &Context<'_>, ledger: &dyn Ledger, line: &JobLine) -> Result<(), CliError> {
     let person = ledger.person(&line.user)?;
     let entries = ledger.entries_of(&line.job)?;
-    let used = line.status == JobStatus::Finished && crate::tenant::activation::is_activated(&entries);
+    let used = line.status == JobStatus::Finished && line.used.is_some();
     let upn = person.as_ref().map(|person| &person.upn);
     context.output.json(&json!({
         "event": "job", "job": line.job, "upn": upn, "user": line.user, "key_number": line.ordinal, "batch": line.batch,

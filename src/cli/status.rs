@@ -1,4 +1,5 @@
-//! `keybench status`. One pass over the ledger's jobs, whatever their number; beside a running bench.
+//! `keybench status`. One pass over the ledger's jobs and over what is about no job, and not over their entries; beside a running
+//! bench.
 
 use std::collections::HashMap;
 
@@ -8,7 +9,6 @@ use serde_json::json;
 use super::{CliError, Context, Exit, codes, ledger};
 use crate::ledger::{JobFilter, JobLine, Ledger};
 use crate::model::{BatchId, JobStatus, Upn, UserId};
-use crate::tenant::activation::activated;
 use crate::tenant::doors::open_doors;
 
 /// `keybench status`
@@ -77,7 +77,6 @@ pub(super) fn run(context: &Context<'_>, args: &StatusArgs) -> Result<Exit, CliE
 fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result<Exit, CliError> {
     let batch = args.batch.as_ref().map(BatchId::new);
     let lines = ledger.jobs(&JobFilter { batch, ..JobFilter::all() })?;
-    let used = activated(ledger)?;
     let names: HashMap<UserId, Upn> = ledger.people()?.into_iter().map(|person| (person.id, person.upn)).collect();
     let only = args.only.map(JobStatus::from);
     let mut counts: HashMap<JobStatus, u64> = HashMap::new();
@@ -93,7 +92,7 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
         output.json(&json!({
             "event": "job", "job": line.job, "upn": names.get(&line.user), "user": line.user, "key_number": line.ordinal,
             "batch": line.batch, "status": line.status, "attempt": line.attempt, "in_flight": line.in_flight,
-            "code": line.code, "next": next, "at": line.at, "activated": used.get(&line.job),
+            "code": line.code, "next": next, "at": line.at, "activated": line.used,
         }));
         let quiet = only.is_none() && matches!(line.status, JobStatus::Finished | JobStatus::Waiting);
         if !quiet && !output.style().json {
@@ -109,7 +108,7 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
         summary[word(status)] = json!(count(status));
     }
     summary["open_passes"] = json!(doors);
-    let in_use = lines.iter().filter(|line| line.status == JobStatus::Finished && used.contains_key(&line.job)).count();
+    let in_use = lines.iter().filter(|line| line.status == JobStatus::Finished && line.used.is_some()).count();
     summary["activated"] = json!(in_use);
     summary["head"] = json!(head.to_string());
     output.json(&summary);

@@ -181,6 +181,8 @@ pub struct LedgerSettings {
     pub path: PathBuf,
     /// A second place for every sealed entry.
     pub mirror: Option<PathBuf>,
+    /// The head goes to syslog or the Windows Event Log as well, wherever it is printed for keeping.
+    pub system_log: bool,
 }
 
 /// `[bench]`.

@@ -36,7 +36,7 @@ pub(super) const SETTINGS: &[(&str, &[&str])] = &[
     ),
     ("pin", &["length", "alphabet", "force_change", "minimum", "first_device"]),
     ("escrow", &["recipients", "second_recipients", "dual"]),
-    ("ledger", &["url", "mirror"]),
+    ("ledger", &["url", "mirror", "system_log"]),
     ("bench", &["name", "never", "only_expected", "touch_gap_ms", "bell", "key_name", "mds"]),
     (
         "handover",

@@ -255,7 +255,8 @@ pub(super) fn ledger(reader: &mut Reader<'_>, file: &Path, data: &Path) -> Ledge
             }
         }
     }
-    LedgerSettings { path: path_of_ledger, mirror: path(reader, file, "ledger", "mirror") }
+    let system_log = reader.boolean("ledger", "system_log").is_some_and(|found| found.value);
+    LedgerSettings { path: path_of_ledger, mirror: path(reader, file, "ledger", "mirror"), system_log }
 }
 
 pub(super) fn bench(reader: &mut Reader<'_>, file: &Path) -> BenchSettings {

@@ -19,6 +19,7 @@ pub mod cancel;
 pub mod client;
 pub mod cloud;
 pub mod conditional_access;
+pub mod directory_audits;
 pub mod directory_roles;
 pub mod display_name;
 pub mod document;

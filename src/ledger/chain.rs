@@ -7,8 +7,10 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use super::Recorded;
 use super::entry::{Attempt, BlobHash};
-use crate::model::{JobId, UserId};
+use super::error::LedgerError;
+use crate::model::{BenchId, JobId, UserId};
 
 /// The hash "before" the first entry.
 pub const GENESIS: [u8; 32] = [0; 32];
@@ -58,6 +60,11 @@ impl SeenHead {
         Some(Self { seq: seq.parse().ok()?, start })
     }
 
+    /// The position that was noted.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
     /// Whether it is this one.
     pub fn is(&self, head: &Head) -> bool {
         *self == Self::from(*head)
@@ -80,25 +87,48 @@ impl fmt::Display for SeenHead {
 
 /// One entry as it is stored: texts, not yet understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub struct Row {
+    /// Position.
     pub seq: u64,
     /// RFC 3339, UTC.
     pub at: String,
+    /// By which bench.
     pub bench: String,
     /// The entry as JSON.
     pub body: String,
+    /// Its link.
     pub hash: [u8; 32],
 }
 
 impl Row {
+    /// What it says.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownEntry`].
+    pub fn understand(&self) -> Result<Recorded, LedgerError> {
+        let unknown = |what: String| LedgerError::UnknownEntry { seq: self.seq, what };
+        let at = self.at.parse().map_err(|error: jiff::Error| unknown(error.to_string()))?;
+        let entry = serde_json::from_str(&self.body).map_err(|error| unknown(error.to_string()))?;
+        Ok(Recorded { seq: self.seq, at, bench: BenchId::new(self.bench.clone()), entry, hash: self.hash })
+    }
+
+    /// What kind of entry it is, without reading it: the kind is the first member of every entry (serde writes the tag first).
+    pub fn kind(&self) -> &str {
+        self.body.strip_prefix(r#"{"kind":""#).and_then(|rest| rest.split('"').next()).unwrap_or_default()
+    }
+
+    /// The link it should have after an entry with this hash.
+    pub(super) fn link_after(&self, before: &[u8; 32]) -> [u8; 32] {
+        link(before, self.seq, &self.at, &self.bench, &self.body)
+    }
+
     pub(super) fn head(&self) -> Head {
         Head { seq: self.seq, hash: self.hash }
     }
 
-    /// Whether it is worth looking for a sealed PIN beside it. The kind is the first member of every entry (serde writes
-    /// the tag first).
+    /// Whether it is worth looking for a sealed PIN beside it.
     pub(super) fn may_be_seal(&self) -> bool {
-        self.body.starts_with(r#"{"kind":"pin-sealed""#)
+        self.kind() == "pin-sealed"
     }
 }
 

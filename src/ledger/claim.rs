@@ -47,10 +47,20 @@ impl Claim {
 pub(super) struct Hold {
     pub fence: u64,
     pub bench: BenchId,
-    /// Which opening of the ledger took it: another one of the same bench is dead.
+    /// Which opening of the ledger took it.
     pub session: String,
     pub expires: Timestamp,
     pub released: bool,
+}
+
+/// What the name of a desk's session begins with.
+pub(super) const DESK: &str = "desk-";
+
+impl Hold {
+    /// Whether a desk took it, and no bench.
+    pub(super) fn is_a_desks(&self) -> bool {
+        self.session.starts_with(DESK)
+    }
 }
 
 /// What to do when a job is asked for.
@@ -64,15 +74,22 @@ pub(super) enum Decision {
     Leave { bench: BenchId, expires: Timestamp },
 }
 
-/// Pure: who gets the job?
-pub(super) fn decide(job: &JobId, hold: Option<&Hold>, bench: &BenchId, session: &str, now: Timestamp) -> Decision {
+/// Pure: who gets the job? `lives` tells of another session of this bench's name that holds it: one that is dead loses it at
+/// once.
+pub(super) fn decide(
+    job: &JobId,
+    hold: Option<&Hold>,
+    (bench, session): (&BenchId, &str),
+    now: Timestamp,
+    lives: bool,
+) -> Decision {
     // A clock at the end of time makes a claim that is over at once, which is safe.
     let expires = now.checked_add(LASTS).unwrap_or(now);
     let Some(hold) = hold else {
         return Decision::Take(Claim::new(job.clone(), 1, expires));
     };
     if !hold.released && hold.expires > now {
-        if hold.bench != *bench {
+        if hold.bench != *bench || (lives && hold.session != session) {
             return Decision::Leave { bench: hold.bench.clone(), expires: hold.expires };
         }
         let enough = now.checked_add(LASTS / 2).is_ok_and(|half| hold.expires > half);
@@ -106,7 +123,7 @@ mod tests {
     fn who_gets_a_job() {
         let job = JobId::new("J");
         let us = BenchId::new("us");
-        let ask = |hold: Option<Hold>| decide(&job, hold.as_ref(), &us, "now", at(0));
+        let ask = |hold: Option<Hold>| decide(&job, hold.as_ref(), (&us, "now"), at(0), false);
         let fence = |decision| match decision {
             Decision::Take(claim) => Some(claim.fence),
             _ => None,
@@ -119,6 +136,9 @@ mod tests {
         assert_eq!(fence(ask(Some(left))), Some(8), "released");
         assert!(matches!(ask(Some(hold("us", "now", at(1700)))), Decision::Keep(claim) if claim.fence == 7));
         assert!(matches!(ask(Some(hold("them", "x", at(1)))), Decision::Leave { .. }));
+        let beside = |session| decide(&job, Some(&hold("us", session, at(1700))), (&us, "now"), at(0), true);
+        assert!(matches!(beside("desk-1"), Decision::Leave { .. }), "a desk of ours that lives keeps it");
+        assert!(matches!(beside("now"), Decision::Keep(_)));
     }
 
     #[test]

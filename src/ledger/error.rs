@@ -84,7 +84,7 @@ pub enum LedgerError {
         /// The file in the way.
         path: PathBuf,
     },
-    /// One bench writes at a time.
+    /// One bench writes at a time, and nobody beside whoever needs the ledger alone.
     #[error("the ledger {} is in use by another keybench{}", path.display(), holder.as_deref().map(|who| format!(" ({who})")).unwrap_or_default())]
     InUse {
         /// The ledger.
@@ -207,6 +207,12 @@ pub enum LedgerError {
         /// The job.
         job: JobId,
     },
+    /// What was decided rests on what is no longer so.
+    #[error("another keybench wrote about job {job} meanwhile: nothing was written here")]
+    Overtaken {
+        /// The job.
+        job: String,
+    },
     /// A try has one PIN for good.
     #[error("try {attempt} of job {job} has a sealed PIN already")]
     AlreadySealed {
@@ -256,7 +262,8 @@ impl LedgerError {
             }
             Self::Exists { .. } => "choose a path where nothing is yet, or move that file away".to_owned(),
             Self::InUse { .. } => {
-                "wait until that keybench ends, or end it; reading commands such as `keybench status` work beside it"
+                "wait until that keybench ends, or end it; reading commands such as `keybench status` work \
+                                   beside it, and beside a bench also letters, packing and openings"
                     .to_owned()
             }
             Self::Locked { .. } => "close other programs that have the file open, e.g. sqlite3 or a backup".to_owned(),
@@ -292,6 +299,7 @@ impl LedgerError {
             Self::ClaimedElsewhere { expires, .. } => {
                 format!("let that bench finish, or wait until {expires}; the other people go on")
             }
+            Self::Overtaken { .. } => "run the same command again: it looks at what is there now".to_owned(),
             Self::ClaimLost { .. } => "leave this key aside; the bench that holds the job now settles it".to_owned(),
             Self::AlreadySealed { .. } | Self::NotAllowed(_) | Self::Stopped => {
                 "run the same command again; if it says this again, please report it".to_owned()

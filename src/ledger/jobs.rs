@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::Recorded;
-use super::entry::{Attempt, Entry, HandoverEntry};
+use super::entry::{Attempt, Entry, HandoverEntry, TenantEntry};
 use crate::model::{BatchId, JobId, JobStatus, TenantId, UserId};
 
 /// Where one job stands.
@@ -30,6 +30,8 @@ pub struct JobLine {
     pub in_flight: bool,
     /// When the last entry about it was written.
     pub at: Timestamp,
+    /// When its last key was first seen used, and not revoked since.
+    pub used: Option<Timestamp>,
 }
 
 impl JobLine {
@@ -84,6 +86,7 @@ pub(super) fn advance(line: Option<JobLine>, recorded: &Recorded) -> Option<JobL
             code: None,
             in_flight: false,
             at: recorded.at,
+            used: None,
         }));
     }
     let mut line = line?;
@@ -100,6 +103,8 @@ pub(super) fn advance(line: Option<JobLine>, recorded: &Recorded) -> Option<JobL
         Entry::AttemptStarted { attempt, .. } => {
             line.attempt = *attempt;
             line.in_flight = true;
+            // Another try is another key.
+            line.used = None;
             line.stand(JobStatus::Begun, None);
         }
         Entry::AttemptFailed { code, .. } => {
@@ -115,6 +120,8 @@ pub(super) fn advance(line: Option<JobLine>, recorded: &Recorded) -> Option<JobL
             line.stand(JobStatus::Waiting, None);
         }
         Entry::ActUndone { code, .. } => line.code = Some(code.clone()),
+        Entry::Revoked { .. } => line.used = None,
+        Entry::Tenant(TenantEntry::KeyUsed { at, .. }) => line.used = line.used.or(Some(*at)),
         _ => {}
     }
     Some(line)
@@ -168,5 +175,33 @@ mod tests {
         let line = story(vec![planned("a"), begun, Entry::Finished { job: job.clone(), attempt: 2 }, planned("b")])
             .expect("a line");
         assert_eq!((line.status, line.batch.as_str(), line.attempt), (JobStatus::Finished, "b", 2));
+    }
+
+    #[test]
+    fn a_use_counts_until_the_key_is_another_or_revoked() {
+        let job = JobId::new("J");
+        let time = |second| Timestamp::from_second(second).expect("a time");
+        let used = |second| Entry::Tenant(TenantEntry::KeyUsed { job: job.clone(), at: time(second) });
+        let planned = Entry::JobPlanned {
+            job: job.clone(),
+            tenant: TenantId::new("t"),
+            user: UserId::new("u"),
+            ordinal: 1,
+            batch: BatchId::new("b"),
+        };
+        let key =
+            KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port: PortName::new("1-1") };
+        let begun = Entry::AttemptStarted { job: job.clone(), attempt: 1, key };
+        let revoked =
+            Entry::Revoked { job: job.clone(), method: crate::model::MethodId::new("m"), reason: "lost".into() };
+        let ends = |more: &[Entry]| {
+            let all = [planned.clone(), begun.clone()].into_iter().chain(more.iter().cloned());
+            story(all.collect()).expect("a line").used
+        };
+        assert_eq!(ends(&[]), None);
+        assert_eq!(ends(&[used(1), used(2)]), Some(time(1)), "the first that was seen");
+        assert_eq!(ends(&[used(1), revoked.clone()]), None);
+        assert_eq!(ends(&[used(1), begun.clone()]), None);
+        assert_eq!(ends(&[used(1), revoked, begun.clone(), used(3)]), Some(time(3)));
     }
 }

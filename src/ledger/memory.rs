@@ -139,6 +139,11 @@ impl Ledger for MemoryLedger {
                 },
             }
         }
+        if let Some(seen) = what.as_of
+            && let Some((row, _)) = kept.rows.iter().find(|(row, _)| row.seq > seen && what.is_about(row.entry.job()))
+        {
+            return Err(rules::overtaken(row.entry.job()));
+        }
         let now = self.clock.now();
         for person in what.people {
             kept.people.insert(person.id.clone(), person);
@@ -254,7 +259,7 @@ impl Ledger for MemoryLedger {
         let mut kept = self.store.kept();
         kept.planned(job)?;
         let now = self.clock.now();
-        match claim::decide(job, kept.holds.get(job), &self.bench, &self.session, now) {
+        match claim::decide(job, kept.holds.get(job), (&self.bench, &self.session), now, false) {
             Decision::Keep(claim) => Ok(claim),
             Decision::Leave { bench, expires } => {
                 Err(LedgerError::ClaimedElsewhere { job: job.clone(), bench, expires })

@@ -87,6 +87,25 @@ impl Mirror {
         self.last
     }
 
+    /// Looks whether somebody else added lines, or a write of ours or theirs was cut off; `true` when the end is another than
+    /// we knew. Call it, and what follows, only in one's turn.
+    pub(super) fn refresh(&mut self) -> Result<bool, LedgerError> {
+        self.usable()?;
+        let length = self.file.metadata().map_err(|error| trouble(&self.path, &error))?.len();
+        if length == self.length {
+            return Ok(false);
+        }
+        (self.last, self.length) = tail(&self.path, &mut self.file)?;
+        // Nobody told us that what others added is on the disk.
+        self.synced = false;
+        Ok(true)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Adds rows that follow the last one. On failure what was half-written is overwritten by the next try.
     pub(super) fn add(&mut self, rows: &[(Row, Option<SealedPin>)]) -> Result<(), LedgerError> {
         self.usable()?;
@@ -308,6 +327,26 @@ mod tests {
         mirror.add(&[(row(3, 1), Some(seal()))]).expect("goes on");
         let seals: Vec<_> = read(&path).expect("opens").map(|line| line.expect("whole").1).collect();
         assert_eq!(seals, [None, Some(seal()), Some(seal())]);
+    }
+
+    #[test]
+    fn two_who_take_turns_add_every_line_once() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("mirror");
+        let (mut ours, mut theirs) = (Mirror::open(&path).expect("made"), Mirror::open(&path).expect("opened"));
+        ours.add(&[(row(1, 1), None)]).expect("added");
+        ours.sync().expect("synced");
+        assert!(theirs.refresh().expect("looked") && !ours.refresh().expect("looked"));
+        assert_eq!(theirs.last().seq, 1);
+        theirs.add(&[(row(2, 1), Some(seal()))]).expect("added");
+        // Cut off in the middle of a third line, as by a kill.
+        let mut torn = fs::OpenOptions::new().append(true).open(&path).expect("opens");
+        torn.write_all(b"{\"seq\":3,").expect("torn");
+        assert!(ours.refresh().expect("looked") && !ours.synced, "their line is synced before it is built on");
+        assert_eq!(ours.last().seq, 2);
+        ours.add(&[(row(3, 1), None)]).expect("added");
+        let seqs: Vec<u64> = read(&path).expect("opens").map(|line| line.expect("whole").0.seq).collect();
+        assert_eq!(seqs, [1, 2, 3]);
     }
 
     #[test]

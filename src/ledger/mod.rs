@@ -16,12 +16,14 @@
 //! | [`jobs`] | where every job stands: a projection of the entries |
 //! | [`sqlite`] | the ledger in one file on this machine |
 //! | [`mirror`] | the second copy, somewhere else |
-//! | [`openings`] | who opened a PIN while another program wrote |
+//! | [`openings`] | who opened a PIN, and such records as older versions kept beside the ledger |
 //! | [`memory`] | the model: the same promise without a disk |
 //! | `conformance` (tests) | the story that every backend must tell |
 //! | [`faulty`] | a ledger that stops at the n-th write, for tests |
-//! | [`export`] | the audit report |
+//! | [`export`] | the chain as rows for auditors |
+//! | [`audit_file`] | such rows checked by themselves, without the ledger |
 
+pub mod audit_file;
 pub mod chain;
 pub mod claim;
 #[cfg(test)]
@@ -43,7 +45,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
-pub use chain::{ChainFault, Head, SeenHead};
+pub use chain::{ChainFault, Head, Row, SeenHead};
 pub use claim::Claim;
 pub use entry::{Act, Attempt, BlobHash, Counts, Entry, ForcedChange, HandoverEntry, RunEnd, TenantEntry};
 pub use error::LedgerError;
@@ -52,7 +54,9 @@ pub use jobs::{JobFilter, JobLine};
 pub use memory::{MemoryLedger, MemoryStore};
 pub use place::path_of_url;
 pub use receipt::SealReceipt;
-pub use sqlite::{Opening, SqliteLedger, open_reader, open_writer, restore};
+pub use sqlite::{
+    Opening, SqliteLedger, open_alone, open_desk, open_reader, open_writer, rename_all, restore, set_aside,
+};
 
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
 
@@ -85,6 +89,9 @@ pub struct Append {
     /// The claim under which this is written. When it is void by now, nothing is written. `None` for what belongs to no
     /// single job: runs, plans.
     pub claim: Option<Claim>,
+    /// The position up to which the writer has read: when an entry about one of these jobs was appended after it, by anybody,
+    /// nothing is written. For desks, which decide by what they have read and claim no job.
+    pub as_of: Option<u64>,
 }
 
 impl Append {
@@ -103,6 +110,18 @@ impl Append {
     pub fn under(mut self, claim: &Claim) -> Self {
         self.claim = Some(claim.clone());
         self
+    }
+
+    /// Only if nothing about these jobs was written after this head, which was asked for before they were looked at.
+    #[must_use]
+    pub fn as_of(mut self, seen: Head) -> Self {
+        self.as_of = Some(seen.seq);
+        self
+    }
+
+    /// Whether an entry here is about this job.
+    fn is_about(&self, job: Option<&JobId>) -> bool {
+        job.is_some() && self.entries.iter().any(|entry| entry.job() == job)
     }
 
     /// With this document: a registration record, a policy as it was.
@@ -144,7 +163,8 @@ pub trait Ledger: Send + Sync {
     /// `ResumeKeyDestroyed` among the entries also empties that seal's resume copy.
     ///
     /// # Errors
-    /// [`LedgerError::NotAllowed`] for what [`Append`] forbids, [`LedgerError::ClaimLost`], or what the disk said.
+    /// [`LedgerError::NotAllowed`] for what [`Append`] forbids, [`LedgerError::ClaimLost`], [`LedgerError::Overtaken`], or what
+    /// the disk said.
     fn append(&self, what: Append) -> Result<Head, LedgerError>;
 
     /// Keeps a sealed PIN, and returns once it is on the disk and in the mirror. Only then may a key get the PIN.
@@ -210,6 +230,37 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError`] when it can't be read.
     fn visit(&self, from_seq: u64, visitor: &mut dyn FnMut(Recorded) -> ControlFlow<()>) -> Result<(), LedgerError>;
+
+    /// Everything that is about no job, in order: custodians, runs, the tenant's settings, passes. A small part of a ledger, and
+    /// found without reading the rest.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be read.
+    fn visit_jobless(&self, visitor: &mut dyn FnMut(Recorded) -> ControlFlow<()>) -> Result<(), LedgerError> {
+        self.visit(1, &mut |recorded| match recorded.entry.job() {
+            Some(_) => ControlFlow::Continue(()),
+            None => visitor(recorded),
+        })
+    }
+
+    /// Every entry as it is stored, byte for byte, in order, until the visitor breaks.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be read.
+    fn visit_rows(&self, visitor: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), LedgerError> {
+        let mut broken = None;
+        self.visit(1, &mut |recorded| match serde_json::to_string(&recorded.entry) {
+            Ok(body) => {
+                let (at, bench) = (recorded.at.to_string(), recorded.bench.as_str().to_owned());
+                visitor(Row { seq: recorded.seq, at, bench, body, hash: recorded.hash })
+            }
+            Err(error) => {
+                broken = Some(LedgerError::UnknownEntry { seq: recorded.seq, what: error.to_string() });
+                ControlFlow::Break(())
+            }
+        })?;
+        broken.map_or(Ok(()), Err)
+    }
 
     /// Takes the job for this bench. A claim that this bench left behind when it died is retaken at once; one that this
     /// process holds is returned as it is while half of its time is left.

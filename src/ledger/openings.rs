@@ -1,18 +1,17 @@
-//! Openings of PINs while another program writes the ledger.
+//! Who opened a PIN, and the records of it that older versions kept beside a ledger.
 //!
-//! A custodian must be able to open a PIN beside a running bench, and nobody opens one unrecorded. So the record is kept in a
-//! file beside the ledger, one line each, synced before the PIN is shown ([`note`]); whoever opens the ledger for writing next
-//! takes the lines into the chain ([`take_over`]). Promises: a line whose PIN was shown is on the disk; it gets into the chain
-//! once, wherever a crash falls, because it carries a number that its entry keeps; the file is emptied only after the chain has
-//! all of it. A line that was cut short by a crash belongs to a PIN that was not shown, and is dropped.
+//! Until schema 3 only one program could write a ledger, so an opening beside a running bench was kept in a file of its own,
+//! `LEDGER.openings`, one line each. Whoever opens the ledger for writing takes such lines into the chain ([`take_over`]): each
+//! gets in once, wherever a crash falls, because it carries a number that its entry keeps, and the file is emptied only after the
+//! chain has all of it. A line that was cut short belongs to a PIN that was not shown, and is dropped. Nothing new is written
+//! there.
 
 use std::collections::HashSet;
-use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::TryLockError;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Attempt, Entry, Noted};
@@ -20,9 +19,8 @@ use super::error::LedgerError;
 use super::{Append, Ledger, place};
 use crate::model::JobId;
 use crate::platform::lock::FileLock;
-use crate::world::Entropy;
 
-/// How long another opening, or a ledger that takes lines over, is waited for: it takes milliseconds.
+/// How long another program that takes lines over is waited for: it takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -76,36 +74,6 @@ fn open(ledger: &Path) -> Result<FileLock, LedgerError> {
     }
 }
 
-/// Keeps the record of an opening beside a ledger that another program writes. The PIN may be shown when this returns.
-///
-/// # Errors
-/// [`LedgerError`] when it is not on the disk; the PIN must not be shown then.
-pub fn note(ledger: &Path, entropy: &dyn Entropy, now: Timestamp, opening: PinOpening) -> Result<(), LedgerError> {
-    let lock = open(ledger)?;
-    let id = super::sqlite::random(entropy, ledger)?;
-    let line = Line { noted: Noted { id, at: now }, opening };
-    let text = serde_json::to_string(&line).map_err(io::Error::from);
-    let kept = text.and_then(|text| add(lock.file(), &text)).and_then(|()| place::sync_directory(ledger));
-    kept.map_err(|error| place::from_io(&path_of(ledger), &error))
-}
-
-fn add(mut file: &File, text: &str) -> io::Result<()> {
-    let mut bytes = Vec::with_capacity(text.len() + 2);
-    if file.seek(SeekFrom::End(0))? > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        // The line before was cut short; it must not swallow this one.
-        if last != *b"\n" {
-            bytes.push(b'\n');
-        }
-    }
-    bytes.extend_from_slice(text.as_bytes());
-    bytes.push(b'\n');
-    file.write_all(&bytes)?;
-    file.sync_all()
-}
-
 /// Takes what was noted beside this ledger into its chain. Returns how many openings that were.
 ///
 /// # Errors
@@ -148,11 +116,24 @@ fn ids_of(ledger: &dyn Ledger, job: &JobId) -> Result<HashSet<String>, LedgerErr
 mod tests {
     use super::super::conformance::{OnDisk, job, person, planned};
     use super::super::{SqliteLedger, open_reader};
+    use jiff::Timestamp;
+
     use super::*;
-    use crate::world::SystemEntropy;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).expect("a time")
+    }
+
+    /// As older versions kept it.
+    fn note(ledger: &Path, number: i64, opening: PinOpening) {
+        let line = Line { noted: Noted { id: format!("{number:032x}"), at: at(number) }, opening };
+        let mut bytes = std::fs::read(path_of(ledger)).unwrap_or_default();
+        if bytes.last().is_some_and(|last| *last != b'\n') {
+            bytes.push(b'\n');
+        }
+        serde_json::to_writer(&mut bytes, &line).expect("JSON");
+        bytes.push(b'\n');
+        std::fs::write(path_of(ledger), bytes).expect("written");
     }
 
     fn opening(by: &str) -> PinOpening {
@@ -176,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_opened_beside_a_running_bench_is_in_the_chain_after_it() {
+    fn what_was_kept_beside_a_running_bench_comes_into_the_chain_after_it() {
         let place = OnDisk::new(true);
         let bench = a_ledger(&place);
-        note(&place.path(), &SystemEntropy, at(1), opening("Kim")).expect("noted");
-        note(&place.path(), &SystemEntropy, at(2), opening("Lee")).expect("noted");
+        note(&place.path(), 1, opening("Kim"));
+        note(&place.path(), 2, opening("Lee"));
         assert_eq!(openers(&open_reader(&place.path()).expect("readable")), [], "the bench alone writes");
         drop(bench);
         let wanted = [("Kim".to_owned(), Some(at(1))), ("Lee".to_owned(), Some(at(2)))];
@@ -196,7 +177,7 @@ mod tests {
     fn a_crash_before_the_file_is_emptied_doubles_nothing() {
         let place = OnDisk::new(true);
         drop(a_ledger(&place));
-        note(&place.path(), &SystemEntropy, at(1), opening("Kim")).expect("noted");
+        note(&place.path(), 1, opening("Kim"));
         let noted = std::fs::read(path_of(&place.path())).expect("a file");
         drop(place.try_open("us").expect("opens"));
         assert_eq!(std::fs::read(path_of(&place.path())).expect("a file"), b"");
@@ -205,31 +186,16 @@ mod tests {
     }
 
     #[test]
-    fn a_line_cut_short_swallows_no_other() {
-        let place = OnDisk::new(true);
-        drop(a_ledger(&place));
-        note(&place.path(), &SystemEntropy, at(1), opening("Kim")).expect("noted");
-        let whole = std::fs::read(path_of(&place.path())).expect("a file");
-        for cut in 1..whole.len() - 1 {
+    fn a_line_cut_short_is_dropped_and_the_next_one_counts() {
+        for cut in [1, 20, 100] {
+            let place = OnDisk::new(true);
+            drop(a_ledger(&place));
+            note(&place.path(), 1, opening("Kim"));
+            let whole = std::fs::read(path_of(&place.path())).expect("a file");
             std::fs::write(path_of(&place.path()), &whole[..cut]).expect("cut");
-            note(&place.path(), &SystemEntropy, at(2), opening("Lee")).expect("noted");
-            let text = std::fs::read_to_string(path_of(&place.path())).expect("a file");
-            let last = text.lines().last().expect("a line");
-            let line: Line = serde_json::from_str(last).expect("whole");
-            assert_eq!(line.opening, opening("Lee"), "cut at {cut}");
+            note(&place.path(), 2, opening("Lee"));
+            let ledger = place.try_open("us").expect("opens");
+            assert_eq!(openers(&ledger), [("Lee".to_owned(), Some(at(2)))], "cut at {cut}");
         }
-        let ledger = place.try_open("us").expect("opens");
-        assert_eq!(openers(&ledger), [("Lee".to_owned(), Some(at(2)))]);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_file_is_for_this_account_only() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let place = OnDisk::new(true);
-        drop(a_ledger(&place));
-        note(&place.path(), &SystemEntropy, at(1), opening("Kim")).expect("noted");
-        let mode = std::fs::metadata(path_of(&place.path())).expect("a file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -80,6 +80,16 @@ pub(super) fn lost(claim: &Claim) -> LedgerError {
     LedgerError::ClaimLost { job: claim.job().clone() }
 }
 
+/// Somebody wrote about the job since it was read.
+pub(super) fn overtaken(job: Option<&JobId>) -> LedgerError {
+    LedgerError::Overtaken { job: job.map_or_else(String::new, ToString::to_string) }
+}
+
+/// Only the bench, or whoever has the ledger alone, takes things out of it.
+pub(super) fn not_at_a_desk() -> LedgerError {
+    refused("sealed PINs are replaced and people forgotten by whoever has the ledger alone")
+}
+
 fn refused(why: &str) -> LedgerError {
     LedgerError::NotAllowed(why.to_owned())
 }

@@ -164,6 +164,10 @@ pub fn open(custodian: &[u8], dual: bool, identities: &Identities, job: &JobId) 
 }
 
 fn open_layers(sealed: &[u8], dual: bool, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    identities.envelope(|| layers(sealed, dual, identities))
+}
+
+fn layers(sealed: &[u8], dual: bool, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let outer = decrypt(sealed, identities.iter().map(|i| i as _))?.ok_or(OpenError::NotForThese { dual })?;
     match (dual, is_age_file(&outer)) {
         (false, false) => Ok(outer),
@@ -200,11 +204,13 @@ pub fn prove(custodians: &Recipients, identities: &Identities) -> Result<(), Res
     let sealed = to_custodians(custodians, b"nothing")?;
     let dual = custodians.is_dual();
     let open = |sealed: &[u8]| decrypt(sealed, identities.iter().map(|i| i as _));
-    let outer = open(&sealed)?.ok_or(OpenError::NotForThese { dual })?;
-    if dual {
-        open(&outer)?.ok_or(OpenError::FirstGroupMissing)?;
-    }
-    Ok(())
+    identities.envelope(|| {
+        let outer = open(&sealed)?.ok_or(OpenError::NotForThese { dual })?;
+        if dual {
+            open(&outer)?.ok_or(OpenError::FirstGroupMissing)?;
+        }
+        Ok(())
+    })
 }
 
 /// Opens a resume copy, while its job is unfinished.
@@ -389,7 +395,10 @@ mod tests {
         for both in [[&a, &b], [&b, &a]] {
             assert_eq!(try_with(&both).expect("opens").pin.expose(), PIN);
         }
-        // Outside keybench: what the second group's identity gives is another age file, not the PIN.
+        // Outside keybench: the first group's identity gives nothing at all.
+        let a_alone: age::x25519::Identity = a.expose_file().lines().last().expect("a line").parse().expect("reads");
+        assert!(age::decrypt(&a_alone, &sealed.custodian).is_err());
+        // What the second group's identity gives is another age file, not the PIN.
         let b_alone: age::x25519::Identity = b.expose_file().lines().last().expect("a line").parse().expect("reads");
         let inner = age::decrypt(&b_alone, &sealed.custodian).expect("the outer layer");
         assert!(is_age_file(&inner) && !inner.windows(PIN.len()).any(|part| part == PIN.as_bytes()));

@@ -12,6 +12,7 @@ use age::secrecy::{ExposeSecret as _, SecretString};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::answers::Answers;
 use super::escrow::{one_line, plugin_debugging};
 use crate::model::Secret;
 
@@ -87,20 +88,29 @@ impl Prompts for NoPrompts {
 }
 
 #[derive(Clone)]
-struct Asking(Arc<dyn Prompts>);
+struct Asking {
+    prompts: Arc<dyn Prompts>,
+    file: String,
+    answers: Arc<Answers>,
+}
 
 impl age::Callbacks for Asking {
     fn display_message(&self, message: &str) {
-        self.0.tell(message);
+        self.prompts.tell(message);
     }
     fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {
-        self.0.confirm(message, yes, no)
+        self.prompts.confirm(message, yes, no)
     }
     fn request_public_string(&self, description: &str) -> Option<String> {
-        self.0.ask(description)
+        self.prompts.ask(description)
     }
     fn request_passphrase(&self, description: &str) -> Option<SecretString> {
-        self.0.ask_secret(description).map(|secret| SecretString::from(secret.expose().as_str()))
+        let answer = self.answers.again(&self.file, description).or_else(|| {
+            let typed = self.prompts.ask_secret(description)?;
+            self.answers.typed(&self.file, description, &typed);
+            Some(typed)
+        })?;
+        Some(SecretString::from(answer.expose().as_str()))
     }
 }
 
@@ -158,6 +168,7 @@ const LONGEST_FILE: u64 = 1 << 20;
 #[derive(Default)]
 pub struct Identities {
     all: Vec<Box<dyn age::Identity + Send + Sync>>,
+    answers: Arc<Answers>,
 }
 
 impl fmt::Debug for Identities {
@@ -197,7 +208,7 @@ impl Identities {
     /// [`IdentityError`].
     pub fn add(&mut self, name: &str, content: &[u8], prompts: Arc<dyn Prompts>) -> Result<(), IdentityError> {
         let file = || name.to_owned();
-        let asking = Asking(prompts);
+        let asking = Asking { prompts, file: name.to_owned(), answers: Arc::clone(&self.answers) };
         let parsed = if content.starts_with(b"age-encryption.org/") {
             let locked = |error: age::DecryptError| IdentityError::Locked { file: file(), why: one_line(&error) };
             let decryptor = age::Decryptor::new_buffered(content).map_err(locked)?;
@@ -226,6 +237,11 @@ impl Identities {
             return Err(IdentityError::NotIdentities { file: file(), why: "there is no identity in it".into() });
         }
         Ok(())
+    }
+
+    /// Opens one envelope; what a custodian types for it serves the next ones, if it was right.
+    pub(super) fn envelope<T, E>(&self, open: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.answers.envelope(open)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &(dyn age::Identity + Send + Sync)> {

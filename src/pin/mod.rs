@@ -5,6 +5,7 @@
 //! logs or names a PIN in an error. Exception: the `age` library and the plugins it starts keep copies of their own while
 //! they work; the program's allocator clears what is freed.
 
+mod answers;
 pub mod envelope;
 pub mod escrow;
 pub mod generate;
@@ -25,4 +26,4 @@ pub use policy::{
 };
 pub use recipients::{NotThePinned, PinnedSet, Recipient, Recipients, RecipientsError};
 pub use resume::{DirResumeStore, ResumeError, ResumeKey, ResumeStore};
-pub use seeds::{SeedError, SeedStore, TokenSeed};
+pub use seeds::{SeedError, SeedStore, TokenSeed, reseal_seeds, settle_seeds};

@@ -35,6 +35,16 @@ read -r _
 printf -- '-> done\n\n'
 "#;
 
+/// A plugin that wants a PIN, as a hardware token's does: `123456` in base64. Without it, it finds nothing.
+fn asking_plugin() -> String {
+    PLUGIN.replace("keybenchtest", "keybenchpin").replace(
+        "  --age-plugin=identity-v1) printf",
+        "  --age-plugin=identity-v1) printf -- '-> request-secret\\nUElO\\n'; read -r _; read -r answer
+    if [ \"$answer\" != MTIzNDU2 ]; then printf -- '-> done\\n\\n'; exit; fi
+    printf",
+    )
+}
+
 fn plugin_recipient() -> String {
     bech32_of("age1keybenchtest1")
 }
@@ -53,6 +63,9 @@ fn a_plugin_in_path_seals_and_opens() {
     let plugin = dir.path().join("age-plugin-keybenchtest");
     std::fs::write(&plugin, PLUGIN).expect("writes");
     std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).expect("changes");
+    let asking = dir.path().join("age-plugin-keybenchpin");
+    std::fs::write(&asking, asking_plugin()).expect("writes");
+    std::fs::set_permissions(&asking, std::fs::Permissions::from_mode(0o755)).expect("changes");
     let with_path = |debug: Option<&str>, test: &str| {
         let mut again = Command::new(std::env::current_exe().expect("this program"));
         again.args(["--exact", &format!("pin::plugin_tests::{test}"), "--ignored"]);
@@ -65,6 +78,7 @@ fn a_plugin_in_path_seals_and_opens() {
         assert!(answer.status.success() && text.contains("1 passed"), "{text}");
     };
     with_path(None, "with_the_plugin_in_path");
+    with_path(None, "with_a_plugin_that_asks");
     with_path(Some("plugin"), "with_plugin_debugging");
 }
 
@@ -98,6 +112,43 @@ fn with_the_plugin_in_path() {
     }
     let opened = escrow::open(&sealed.custodian, true, &with(&[&plugin, native.expose_file()]), &job).expect("opens");
     assert_eq!(opened.pin.expose(), pin.expose());
+}
+
+/// A custodian who types these, one after another.
+struct Typing(std::sync::Mutex<Vec<&'static str>>);
+
+impl super::identity::Prompts for Typing {
+    fn tell(&self, _: &str) {}
+    fn confirm(&self, _: &str, _: &str, _: Option<&str>) -> Option<bool> {
+        None
+    }
+    fn ask(&self, _: &str) -> Option<String> {
+        None
+    }
+    fn ask_secret(&self, question: &str) -> Option<crate::model::Secret<String>> {
+        assert!(question.contains("PIN"), "{question}");
+        self.0.lock().expect("whole").pop().map(|typed| crate::model::Secret::new(typed.to_owned()))
+    }
+}
+
+#[test]
+#[ignore = "run by a_plugin_in_path_seals_and_opens"]
+fn with_a_plugin_that_asks() {
+    let (job, pin) =
+        (JobId::new("7K3QZ0M4XN"), Pin::new(Zeroizing::new("kd2rp9vx84tbn5h7".to_owned())).expect("a PIN"));
+    let to = Recipients::single(&[bech32_of("age1keybenchpin1")]).expect("valid");
+    let sealed: Vec<_> =
+        (0..3).map(|_| escrow::seal(&to, &ResumeKey::generate(), &job, 1, &pin).expect("seals")).collect();
+    let identity = age::plugin::Identity::default_for_plugin("keybenchpin").expect("a name").to_string();
+    // Typed from the last: wrong, right; and after that nobody is there any more.
+    let typing = Arc::new(Typing(std::sync::Mutex::new(vec!["123456", "wrong"])));
+    let mut hands = Identities::new();
+    hands.add("kim.txt", identity.as_bytes(), Arc::clone(&typing) as Arc<dyn super::identity::Prompts>).expect("reads");
+    let opens = |number: usize| escrow::open(&sealed[number].custodian, false, &hands, &job).is_ok();
+    assert!(!opens(0), "a wrong PIN");
+    assert!(opens(0), "typed again, because the wrong one is not repeated");
+    assert!(opens(1) && opens(2), "one unlock serves the batch");
+    assert_eq!(typing.0.lock().expect("whole").len(), 0, "asked twice in all");
 }
 
 #[test]

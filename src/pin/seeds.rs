@@ -154,6 +154,92 @@ impl SeedStore {
     }
 }
 
+/// The set of custodians that a file waits for, in its name: `NAME.age.for-TAG`.
+fn tag((first, second): (&[String], &[String])) -> String {
+    let mut hash = Sha256::new();
+    for group in [first, second] {
+        hash.update((group.len() as u64).to_be_bytes());
+        group.iter().for_each(|print| hash.update(print.as_bytes()));
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every file of the folder whose name has this in it. A folder that is not there has none.
+fn files(dir: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, SeedError> {
+    let told = |source| PrivateError::Io { what: "reading", path: dir.to_owned(), source };
+    let mut found = Vec::new();
+    match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(told(error).into()),
+        Ok(entries) => {
+            for entry in entries {
+                let path = entry.map_err(told)?.path();
+                if path.file_name().and_then(|name| name.to_str()).is_some_and(&is_ours) {
+                    found.push(path);
+                }
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Seals every seed of the folder to other custodians, of all tenants, beside the files that are there; `write` says whether files
+/// are made. Gives how many. They count once the ledger says that the custodians are these ([`settle_seeds`]).
+///
+/// # Errors
+/// [`SeedError`]: one of them did not open. Files that were made are not in force and go at the next [`settle_seeds`].
+pub fn reseal_seeds(
+    dir: &Path,
+    (dual, identities): (bool, &Identities),
+    to: &Recipients,
+    write: bool,
+) -> Result<usize, SeedError> {
+    let (first, second) = to.fingerprints();
+    let all = files(dir, |name| name.ends_with(".age"))?;
+    for path in &all {
+        let told = |source| PrivateError::Io { what: "reading", path: path.clone(), source };
+        let content = open_text(&std::fs::read(path).map_err(told)?, dual, identities)?;
+        if !content.starts_with(FIRST_LINE.as_bytes()) {
+            return Err(SeedError::Content(path.display().to_string()));
+        }
+        if write {
+            let sealed = seal_text(to, &content)?;
+            let mut name = path.clone().into_os_string();
+            name.push(format!(".for-{}", tag((&first, &second))));
+            private::write_atomic(Path::new(&name), &sealed, Readers::OnlyMe)?;
+        }
+    }
+    Ok(all.len())
+}
+
+/// Puts in place what was sealed for the custodians in force, as fingerprints of the two groups, and removes what was sealed for
+/// others: a change that did not come to pass, or that was cut off before it was here.
+///
+/// # Errors
+/// [`SeedError::Private`].
+pub fn settle_seeds(dir: &Path, in_force: (&[String], &[String])) -> Result<(), SeedError> {
+    let wanted = format!(".for-{}", tag(in_force));
+    for path in files(dir, |name| name.contains(".age.for-"))? {
+        let text = path.to_string_lossy();
+        match text.strip_suffix(&wanted) {
+            Some(place) => {
+                // Of a token that was activated meanwhile nothing is kept.
+                let place = Path::new(place);
+                if place.exists() {
+                    let told = |source| PrivateError::Io { what: "replacing", path: place.to_owned(), source };
+                    std::fs::rename(&path, place).map_err(told)?;
+                    private::sync_dir_of(place)?;
+                } else {
+                    private::wipe(&path)?;
+                }
+            }
+            None => private::wipe(&path)?,
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,5 +273,41 @@ mod tests {
         store.delete("A1").expect("deleted");
         store.delete("A1").expect("can be repeated");
         assert!(!store.has("A1"));
+    }
+
+    #[test]
+    fn seeds_follow_the_custodians_and_a_change_that_was_cut_off_leaves_none_between() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("seeds");
+        let people = [0, 1].map(|_| keygen(jiff::Timestamp::UNIX_EPOCH));
+        let sets = people.each_ref().map(|one| Recipients::single(&[one.recipient().to_owned()]).expect("a set"));
+        let hands = people.each_ref().map(|one| {
+            let mut hands = Identities::new();
+            hands.add("id", one.expose_file().as_bytes(), std::sync::Arc::new(NoPrompts)).expect("an identity");
+            hands
+        });
+        let stores = ["t1", "t2"].map(|tenant| SeedStore::new(&dir, TenantId::new(tenant)));
+        for store in &stores {
+            let seed = Secret::new("JBSWY3DPEHPK3PXP".into());
+            store.seal(&sets[0], "A1", &TokenSeed { seed, interval: 30, hash: "hmacsha1".into() }).expect("sealed");
+        }
+        let opens = |whose: usize| stores.iter().filter(|store| store.open("A1", false, &hands[whose]).is_ok()).count();
+        let settle = |set: &Recipients| {
+            let (first, second) = set.fingerprints();
+            settle_seeds(&dir, (&first, &second)).expect("settled");
+        };
+        let left = || std::fs::read_dir(&dir).expect("a folder").count();
+        assert_eq!(reseal_seeds(&dir, (false, &hands[0]), &sets[1], false).expect("open"), 2);
+        assert_eq!(left(), 2, "nothing was written");
+        assert!(reseal_seeds(&dir, (false, &hands[1]), &sets[1], true).is_err(), "not theirs");
+        // Cut off before the ledger has the change: the old custodians stay.
+        assert_eq!(reseal_seeds(&dir, (false, &hands[0]), &sets[1], true).expect("sealed"), 2);
+        settle(&sets[0]);
+        assert_eq!((opens(0), opens(1), left()), (2, 0, 2));
+        // Cut off after it: the new ones are put in place by whoever looks next.
+        reseal_seeds(&dir, (false, &hands[0]), &sets[1], true).expect("sealed");
+        settle(&sets[1]);
+        assert_eq!((opens(0), opens(1), left()), (0, 2, 2));
+        settle_seeds(&folder.path().join("none"), (&[], &[])).expect("nothing to settle");
     }
 }

@@ -117,6 +117,8 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn class(firmware: &str) -> Class {
@@ -125,7 +127,8 @@ mod tests {
 
     #[test]
     fn the_first_goes_alone_and_opens_the_way_for_its_class_only() {
-        let canary = Canary::default();
+        let bell = Bell::default();
+        let canary = Canary::new(bell.clone());
         let first = canary.enter(&class("1"), &|| false).expect("goes");
         assert!(first.is_first());
         assert!(canary.enter(&class("1"), &|| true).is_none(), "the second waits");
@@ -134,12 +137,14 @@ mod tests {
         let third = canary.enter(&class("1"), &|| false).expect("goes beside it");
         assert!(!second.is_first() && !third.is_first());
         // Another firmware has to prove itself, alone.
-        let tries = std::cell::Cell::new(0);
-        let give_up = || {
-            tries.set(tries.get() + 1);
-            tries.get() > 1
-        };
-        assert!(canary.enter(&class("2"), &give_up).is_none());
+        let pulled = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| canary.enter(&class("2"), &|| pulled.load(Ordering::SeqCst)).is_none());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            pulled.store(true, Ordering::SeqCst);
+            bell.ring();
+            assert!(waits.join().expect("woken"), "it was pulled while it waited");
+        });
         drop((second, third));
         assert!(canary.enter(&class("2"), &|| false).expect("goes").is_first());
     }

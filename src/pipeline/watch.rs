@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::graph::{ErrorKind, Graph, GraphError};
+use crate::ledger::entry::ENDS_AND_WATCHES;
 use crate::ledger::entry::{Attempt, Entry};
 use crate::ledger::{Append, Ledger, LedgerError};
 use crate::model::{CredentialId, JobId, MethodId, UserId};
@@ -58,8 +59,19 @@ struct Left {
 
 impl Left {
     fn read(ledger: &dyn Ledger, on_disk: &BTreeSet<(JobId, Attempt)>) -> Result<Self, LedgerError> {
-        let mut left = Self::default();
-        ledger.visit(1, &mut |recorded| {
+        // Of a hundred thousand jobs' entries few kinds matter, and reading an entry is what takes time.
+        let (mut left, mut unread) = (Self::default(), None);
+        ledger.visit_rows(&mut |row| {
+            if !ENDS_AND_WATCHES.contains(&row.kind()) {
+                return ControlFlow::Continue(());
+            }
+            let recorded = match row.understand() {
+                Ok(recorded) => recorded,
+                Err(error) => {
+                    unread = Some(error);
+                    return ControlFlow::Break(());
+                }
+            };
             match recorded.entry {
                 Entry::Finished { job, attempt } | Entry::AttemptFailed { job, attempt, .. } => {
                     let end = (job, attempt);
@@ -81,7 +93,7 @@ impl Left {
             }
             ControlFlow::Continue(())
         })?;
-        Ok(left)
+        unread.map_or(Ok(left), Err)
     }
 }
 

@@ -19,6 +19,15 @@ impl FileLock {
         Ok(Self(file))
     }
 
+    /// Takes a share of the lock: others may share it, and nobody has it for itself.
+    ///
+    /// # Errors
+    /// [`TryLockError::WouldBlock`] while somebody has it for itself.
+    pub fn share(file: File) -> Result<Self, TryLockError> {
+        file.try_lock_shared()?;
+        Ok(Self(file))
+    }
+
     /// The file, for whoever holds its lock.
     pub fn file(&self) -> &File {
         &self.0
@@ -47,5 +56,17 @@ mod tests {
         drop(lock);
         FileLock::take(open()).expect("let go");
         drop(copy);
+    }
+
+    #[test]
+    fn a_lock_is_shared_or_held_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let open = || File::create(directory.path().join("lock")).expect("a file");
+        let shares = [FileLock::share(open()).expect("free"), FileLock::share(open()).expect("shared")];
+        assert!(matches!(FileLock::take(open()), Err(TryLockError::WouldBlock)));
+        drop(shares);
+        let alone = FileLock::take(open()).expect("free");
+        assert!(matches!(FileLock::share(open()), Err(TryLockError::WouldBlock)));
+        drop(alone);
     }
 }

@@ -6,5 +6,6 @@ pub mod lock;
 pub mod places;
 pub mod private;
 pub mod rights;
+pub mod system_log;
 pub mod unseen;
 pub mod who;

@@ -15,7 +15,7 @@ pub type Pinned = (Vec<String>, Vec<String>);
 /// When the ledger can't be read.
 pub fn in_force(ledger: &dyn Ledger) -> Result<Option<Pinned>, LedgerError> {
     let mut last = None;
-    ledger.visit(1, &mut |recorded| {
+    ledger.visit_jobless(&mut |recorded| {
         if let Entry::CustodiansSet { first, second, .. } = recorded.entry {
             last = Some((first, second));
         }

@@ -82,10 +82,11 @@ pub fn write(
     for gone in &plan.park {
         entries.push(Entry::JobParked { job: gone.job.clone(), code: "left-roster".into() });
     }
+    let wanted: HashSet<&JobId> = plan.jobs.iter().map(|wanted| &wanted.job).collect();
     for refusal in &checked.refused {
         let (Some(job), Some(id)) = (job_of(tenant, refusal), &refusal.id) else { continue };
         // A duplicate's job belongs to its first row.
-        if plan.jobs.iter().any(|wanted| wanted.job == job) {
+        if wanted.contains(&job) {
             continue;
         }
         if !known.contains(&job) {

@@ -1,4 +1,4 @@
-//! Other custodians: the set in force changes, and every sealed PIN is sealed to the new set.
+//! Other custodians: the set in force changes, and every sealed PIN and seed is sealed to the new set.
 //!
 //! Promise: it takes the identities of custodians in force, one of each group under dual control; the change and all new
 //! envelopes stand in the ledger at once, or nothing has changed; nobody sees a PIN. Exception: copies of the ledger or of
@@ -6,11 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use super::custodians::in_force;
 use crate::ledger::{Attempt, Entry, Head, Ledger, LedgerError, Resealed};
 use crate::model::JobId;
-use crate::pin::{Identities, PinnedSet, Recipients, ResealError, prove, reseal};
+use crate::pin::{
+    Identities, PinnedSet, Recipients, ResealError, SeedError, prove, reseal, reseal_seeds, settle_seeds,
+};
 
 /// Why custodians were not changed. The ledger is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,9 @@ pub enum RotationError {
         /// Why.
         why: ResealError,
     },
+    /// A sealed seed.
+    #[error("a sealed seed of a hardware token can't be sealed again: {0}")]
+    Seeds(#[from] SeedError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -118,6 +124,8 @@ pub struct Rotation<'a> {
     pub identities: &'a Identities,
     /// Who, and why; stands in the ledger.
     pub by: String,
+    /// The folder of sealed seeds.
+    pub seeds: &'a Path,
 }
 
 /// What came of it.
@@ -125,6 +133,8 @@ pub struct Rotation<'a> {
 pub struct Rotated {
     /// PINs that were sealed again.
     pub resealed: usize,
+    /// Seeds of hardware tokens that were.
+    pub seeds: usize,
     /// The ledger's head afterwards; `None` when nothing was to be written.
     pub head: Option<Head>,
 }
@@ -147,6 +157,7 @@ impl Rotation<'_> {
             return Err(RotationError::Same);
         }
         prove(self.from, self.identities).map_err(RotationError::NotTheirs)?;
+        settle_seeds(self.seeds, (&first, &second))?;
 
         let all = sealed(ledger)?;
         let (mut envelopes, mut stuck) = (Vec::with_capacity(all.len()), Vec::new());
@@ -168,12 +179,16 @@ impl Rotation<'_> {
         }
         told(all, all);
         let resealed = envelopes.len();
+        // Seeds are sealed beside the old ones first; which of the two count, the ledger's entry decides.
+        let seeds = reseal_seeds(self.seeds, (self.from.is_dual(), self.identities), self.to, write)?;
         if !write {
-            return Ok(Rotated { resealed, head: None });
+            return Ok(Rotated { resealed, seeds, head: None });
         }
         let (first, second) = self.to.fingerprints();
-        let set = Entry::CustodiansSet { first, second, by: self.by.clone() };
-        Ok(Rotated { resealed, head: Some(ledger.reseal(set, envelopes)?) })
+        let set = Entry::CustodiansSet { first: first.clone(), second: second.clone(), by: self.by.clone() };
+        let head = Some(ledger.reseal(set, envelopes)?);
+        settle_seeds(self.seeds, (&first, &second))?;
+        Ok(Rotated { resealed, seeds, head })
     }
 }
 
@@ -244,7 +259,8 @@ mod tests {
         to: &Recipients,
         identities: &Identities,
     ) -> Result<Rotated, RotationError> {
-        Rotation { from, to, identities, by: "Kim: Sam left".into() }.carry_out(ledger, true, &mut |_, _| {})
+        let seeds = Path::new("/nonexistent/oath-seeds");
+        Rotation { from, to, identities, by: "Kim: Sam left".into(), seeds }.carry_out(ledger, true, &mut |_, _| {})
     }
 
     #[test]

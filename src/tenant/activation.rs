@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::graph::sign_ins::KeyUse;
-use crate::ledger::{Append, Entry, JobFilter, Ledger, LedgerError, Recorded, TenantEntry};
+use crate::ledger::{Append, Entry, JobFilter, Ledger, LedgerError, TenantEntry};
 use crate::model::{JobId, JobStatus, MethodId, UserId};
 
 /// A key of ours that is registered.
@@ -71,35 +71,6 @@ pub fn record(ledger: &dyn Ledger, uses: &[(JobId, jiff::Timestamp)]) -> Result<
     let entry =
         |(job, at): &(JobId, jiff::Timestamp)| Entry::Tenant(TenantEntry::KeyUsed { job: job.clone(), at: *at });
     ledger.append(Append::entries(uses.iter().map(entry))).map(drop)
-}
-
-/// The jobs whose key was used, as the ledger knows it. One pass.
-///
-/// # Errors
-/// When the ledger can't be read.
-pub fn activated(ledger: &dyn Ledger) -> Result<HashMap<JobId, jiff::Timestamp>, LedgerError> {
-    let mut found = HashMap::new();
-    ledger.visit(1, &mut |recorded| {
-        match recorded.entry {
-            Entry::Tenant(TenantEntry::KeyUsed { job, at }) => {
-                found.entry(job).or_insert(at);
-            }
-            // Another try is another key.
-            Entry::AttemptStarted { job, .. } | Entry::Revoked { job, .. } => drop(found.remove(&job)),
-            _ => {}
-        }
-        std::ops::ControlFlow::Continue(())
-    })?;
-    Ok(found)
-}
-
-/// Whether a job's last key was used, by the job's entries.
-pub fn is_activated(entries: &[Recorded]) -> bool {
-    entries.iter().fold(false, |used, recorded| match &recorded.entry {
-        Entry::Tenant(TenantEntry::KeyUsed { .. }) => true,
-        Entry::AttemptStarted { .. } | Entry::Revoked { .. } => false,
-        _ => used,
-    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod account_journal;
 pub mod activation;
 pub mod adoption;
 pub mod apply;
+pub mod audit_trail;
 pub mod current;
 pub mod desired;
 pub mod doors;

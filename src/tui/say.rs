@@ -186,7 +186,7 @@ pub fn closing(summary: &Summary) -> Vec<String> {
     if counts.finished > 0 && seconds > 0.0 {
         lines.push(format!("keys per hour  {:>6.0}", counts.finished as f64 * 3600.0 / seconds));
     }
-    lines.push(format!("ledger head    {}", summary.head));
+    lines.push(format!("ledger head    {}   {} entries", summary.head, summary.head.seq));
     lines.push(match summary.end {
         RunEnd::Complete => "Everybody had their turn.".to_owned(),
         RunEnd::Idle => "No key came for a while; the rest is set aside.".to_owned(),

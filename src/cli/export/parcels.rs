@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{CarrierArgs, guarded, write};
 use crate::cli::letters::{facts_of_keys, finished};
-use crate::cli::{CliError, Context, Exit, addresses};
+use crate::cli::{CliError, Context, Exit, addresses, heads};
 use crate::config::Settings;
 use crate::handover::carrier::{CarrierMap, Parcel};
 use crate::handover::code::{Code, CodeKind, key_reference};
@@ -63,13 +63,18 @@ pub(super) fn run(
         packing.write_record(row.map(|cell| guarded(&cell))).map_err(failed)?;
         lines += 1;
     }
+    let head = ledger.head()?;
+    // For whoever keeps the list: it tells later whether the ledger it was made from was cut or rewritten.
+    let foot = format!("ledger head {head}, {} entries", head.seq);
+    let cells = (0..PACKING.len()).map(|column| if column == 1 { foot.as_str() } else { "" });
+    packing.write_record(cells).map_err(failed)?;
     let bytes =
         |table: csv::Writer<Vec<u8>>| table.into_inner().map_err(|error| LedgerError::NotAllowed(error.to_string()));
     write(&args.out, &bytes(carrier)?)?;
     if let Some(path) = &args.packing_list {
         write(path, &bytes(packing)?)?;
     }
-    let head = ledger.head()?;
+    heads::announce(context.output, settings, &head, "packing list");
     let parcels = if lines == 1 { "1 parcel".to_owned() } else { format!("{lines} parcels") };
     let left = if held == 0 { String::new() } else { format!(", {held} left out") };
     context.output.answer(&format!("{}: {parcels}{left}; the ledger's head is {head}.", args.out.display()));

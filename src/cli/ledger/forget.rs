@@ -3,7 +3,6 @@
 use clap::Args;
 use serde_json::json;
 
-use super::to_write;
 use crate::cli::prompt::Terminal;
 use crate::cli::{CliError, Context, Exit};
 use crate::config::Settings;
@@ -30,7 +29,7 @@ pub struct ForgetArgs {
 }
 
 pub(super) fn run(context: &Context<'_>, settings: &Settings, args: &ForgetArgs) -> Result<Exit, CliError> {
-    let ledger = to_write(settings)?;
+    let ledger = super::alone(settings)?;
     let wanted = args.person.trim();
     let people = ledger.people()?;
     let found = people.iter().find(|person| {

@@ -2,7 +2,6 @@
 
 mod forget;
 
-use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,9 +10,10 @@ use serde_json::json;
 
 use super::{CliError, Context, Exit};
 use crate::config::Settings;
-use crate::ledger::{Ledger as _, LedgerError, Opening, SeenHead, SqliteLedger, open_reader, open_writer, restore};
+use crate::ledger::{
+    LedgerError, Opening, SeenHead, SqliteLedger, open_alone, open_desk, open_reader, rename_all, restore, set_aside,
+};
 use crate::model::BenchId;
-use crate::platform::lock::FileLock;
 use crate::platform::who;
 use crate::world::{Clock, SystemClock, SystemEntropy};
 
@@ -52,7 +52,7 @@ pub struct RestoreArgs {
     pub mirror: Option<PathBuf>,
 }
 
-fn seen_head(text: &str) -> Result<SeenHead, String> {
+pub(super) fn seen_head(text: &str) -> Result<SeenHead, String> {
     SeenHead::parse(text).ok_or_else(|| "write it as a summary prints it, e.g. 412:5b1c09ae77d0f3e2".to_owned())
 }
 
@@ -70,27 +70,42 @@ pub(super) fn to_read(settings: &Settings) -> Result<SqliteLedger, CliError> {
     Ok(open_reader(&settings.ledger.path)?)
 }
 
-/// The ledger of the settings, for writing to one that is there already.
+/// The ledger of the settings, for short writes to one that is there already; works beside a running bench.
 pub(super) fn to_write(settings: &Settings) -> Result<SqliteLedger, CliError> {
-    let path = &settings.ledger.path;
-    // Only a run and the tenant's commands make a ledger: anything else that finds none was pointed at the wrong place.
-    if !path.exists() {
-        return Err(LedgerError::Missing { path: path.clone() }.into());
-    }
+    there(settings)?;
     to_begin(settings)
 }
 
-/// The ledger of the settings, for writing; made where there is none. For what may come before the first run: setting up
-/// the tenant.
+/// The same, made where there is none. For what may come before the first run: setting up the tenant.
 pub(super) fn to_begin(settings: &Settings) -> Result<SqliteLedger, CliError> {
+    Ok(open_desk(&opening(settings))?)
+}
+
+/// The ledger of the settings, while nobody else writes: for what replaces sealed PINs or takes people out.
+pub(super) fn alone(settings: &Settings) -> Result<SqliteLedger, CliError> {
+    there(settings)?;
+    alone_or_new(settings)
+}
+
+/// The same, made where there is none.
+pub(super) fn alone_or_new(settings: &Settings) -> Result<SqliteLedger, CliError> {
+    Ok(open_alone(&opening(settings))?)
+}
+
+/// Only a run and the tenant's commands make a ledger: anything else that finds none was pointed at the wrong place.
+fn there(settings: &Settings) -> Result<(), CliError> {
     let path = &settings.ledger.path;
-    Ok(open_writer(&Opening {
-        path: path.clone(),
+    if path.exists() { Ok(()) } else { Err(LedgerError::Missing { path: path.clone() }.into()) }
+}
+
+fn opening(settings: &Settings) -> Opening<'static> {
+    Opening {
+        path: settings.ledger.path.clone(),
         mirror: settings.ledger.mirror.clone(),
         bench: bench(settings),
         clock: Arc::new(SystemClock::new()),
         entropy: &SystemEntropy,
-    })?)
+    }
 }
 
 /// What the ledger calls this bench.
@@ -99,17 +114,7 @@ pub(super) fn bench(settings: &Settings) -> BenchId {
 }
 
 fn verify(context: &Context<'_>, settings: &Settings, seen: Option<SeenHead>) -> Result<Exit, CliError> {
-    let head = to_read(settings)?.verify(seen)?;
-    let path = settings.ledger.path.display();
-    context.output.answer(&format!("{path} is whole: {} entries, head {head}.", head.seq));
-    if seen.is_some() {
-        context.output.answer("The head noted earlier is in it.");
-    }
-    context.output.json(&json!({
-        "event": "verified", "ledger": path.to_string(), "entries": head.seq, "head": head.to_string(),
-        "seen": seen.map(|seen| seen.to_string()),
-    }));
-    Ok(Exit::Done)
+    super::audit::ledger(context, settings, seen.as_slice())
 }
 
 fn restore_from_mirror(context: &Context<'_>, settings: &Settings, mirror: Option<&Path>) -> Result<Exit, CliError> {
@@ -122,8 +127,9 @@ fn restore_from_mirror(context: &Context<'_>, settings: &Settings, mirror: Optio
     }
     let path = &settings.ledger.path;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let kept = if path.exists() { Some(set_aside(path, &*clock)?) } else { None };
-    let head = match restore(mirror, path, &bench(settings), &clock) {
+    let bench = bench(settings);
+    let kept = if path.exists() { Some(set_aside(path, &bench, &clock)?) } else { None };
+    let head = match restore(mirror, path, &bench, &clock) {
         Ok(head) => head,
         Err(error) => {
             if let Some(kept) = &kept {
@@ -149,44 +155,4 @@ fn restore_from_mirror(context: &Context<'_>, settings: &Settings, mirror: Optio
         .output
         .progress("Names and addresses are not in a mirror; the next `keybench run` brings them back from the roster.");
     Ok(Exit::Done)
-}
-
-/// Gives the old ledger another name, unless a bench is at work on it.
-fn set_aside(path: &Path, clock: &dyn Clock) -> Result<PathBuf, CliError> {
-    let lock = beside(path, ".lock");
-    let held = match File::open(&lock) {
-        Ok(file) => match FileLock::take(file) {
-            Ok(lock) => Some(lock),
-            Err(TryLockError::WouldBlock) => {
-                return Err(LedgerError::InUse { path: path.to_owned(), holder: None }.into());
-            }
-            Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
-        },
-        Err(_) => None,
-    };
-    let kept = beside(path, &format!(".before-{}", clock.now().strftime("%Y%m%dT%H%M%SZ")));
-    rename_all(path, &kept)?;
-    drop(held);
-    Ok(kept)
-}
-
-/// The write-ahead log holds what is not in the file yet: the two belong together.
-fn rename_all(from: &Path, to: &Path) -> Result<(), CliError> {
-    for suffix in ["-wal", "-shm", ""] {
-        let (from, to) = (beside(from, suffix), beside(to, suffix));
-        if from.exists() {
-            fs::rename(&from, &to).map_err(|error| unusable(&from, &error))?;
-        }
-    }
-    Ok(())
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn unusable(path: &Path, error: &std::io::Error) -> CliError {
-    LedgerError::Io { path: path.to_owned(), what: error.to_string() }.into()
 }

@@ -19,7 +19,7 @@ use crate::handover::paper::Fonts;
 use crate::handover::paper::pdf::Maker;
 use crate::handover::printer::{Kind, Printer};
 use crate::ledger::openings::PinOpening;
-use crate::ledger::{Append, Entry, HandoverEntry, Ledger, LedgerError, SqliteLedger};
+use crate::ledger::{Append, Entry, HandoverEntry, Head, Ledger, LedgerError, SqliteLedger};
 use crate::model::{Pin, PostalAddress, RunId};
 use crate::pin::{Identities, OpenedPin, Prompts, Recipients, escrow as sealing};
 use crate::platform::private::{Readers, append_private, create_private_dir, write_atomic};
@@ -93,6 +93,7 @@ pub(super) fn run(context: &Context<'_>, args: &MakeArgs) -> Result<Exit, CliErr
     if let Some(code) = &args.after {
         confirm::after(context, &ledger, code, false)?;
     }
+    let seen = ledger.head()?;
     let (due, held) = plan(&ledger, args, &template, &fonts, args.after.as_deref())?;
     tell_held(context, &held);
     if template.phone.is_empty() && !due.is_empty() {
@@ -110,7 +111,8 @@ pub(super) fn run(context: &Context<'_>, args: &MakeArgs) -> Result<Exit, CliErr
         let identities = unlock(context, args)?;
         let run = RunId::new(new_run()?);
         let size = if matches!(way, Way::Printer(_)) { CHUNK } else { due.len() };
-        let job = Job { context, ledger: &ledger, template: &template, fonts: &fonts, by: &by, reason: &reason, run };
+        let job =
+            Job { context, ledger: &ledger, seen, template: &template, fonts: &fonts, by: &by, reason: &reason, run };
         for chunk in due.chunks(size.max(1)) {
             files.extend(job.print(&way, chunk, &identities)?);
         }
@@ -326,6 +328,8 @@ fn told(context: &Context<'_>, one: &Due, state: &str, to: &str) {
 struct Job<'a> {
     context: &'a Context<'a>,
     ledger: &'a SqliteLedger,
+    /// What is due was found in the ledger as it was then: another print run may have begun since.
+    seen: Head,
     template: &'a Template,
     fonts: &'a Fonts,
     by: &'a str,
@@ -358,7 +362,7 @@ impl Job<'_> {
                 expires: Some(letter.expires),
             }));
         }
-        self.ledger.append(Append::entries(entries)).map_err(|error| {
+        self.ledger.append(Append::entries(entries).as_of(self.seen)).map_err(|error| {
             CliError::from(error).because("Nothing was printed, because the ledger could not be told.")
         })?;
         let mut files = Vec::new();

@@ -198,7 +198,7 @@ pub(super) fn activate(context: &Context<'_>, args: &ActivateArgs) -> Result<Exi
 
 /// The seed's sealed copy is of no more use.
 pub(super) fn forget_seed(at: &AtTenant, context: &Context<'_>, token: &OathDevice) -> Result<(), CliError> {
-    let store = seeds(at);
+    let store = seeds(at)?;
     if store.has(&token.serial) {
         store.delete(&token.serial)?;
         context.output.progress("Its sealed seed is deleted.");
@@ -244,7 +244,7 @@ fn compute(
     }
     let unusable =
         |fact: String, next: &str| CliError::new(Exit::Usage, "token-seed", fact, next).because("Nothing was changed.");
-    let opened = seeds(at).open(&token.serial, at.settings.escrow.dual(), &identities)?.ok_or_else(|| {
+    let opened = seeds(at)?.open(&token.serial, at.settings.escrow.dual(), &identities)?.ok_or_else(|| {
         let next = "import the vendor's file again, or type the code that the token shows.";
         unusable(format!("No seed of token {} is kept here.", token.serial), next)
     })?;

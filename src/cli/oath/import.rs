@@ -101,7 +101,7 @@ pub(super) fn run(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, CliE
     // A settings file can't change who opens what is sealed.
     crate::provision::custodians::agree(&ledger, &recipients)?;
     let journal = at.journal(&ledger);
-    let store = seeds(&at);
+    let store = seeds(&at)?;
     for token in &tokens {
         // One that works needs no seed any more.
         if stock.get(&key(&token.serial)).is_some_and(OathDevice::is_activated) {

@@ -55,7 +55,7 @@ pub(super) fn list(context: &Context<'_>, _args: &ListArgs) -> Result<Exit, CliE
         .flatten()
         .map(|user| (user.id.clone(), crate::cli::at_tenant::name_of(&user)))
         .collect();
-    let store = seeds(&at);
+    let store = seeds(&at)?;
     for device in &devices {
         let holder = device.assigned_to.as_ref().map(|id| names.get(id).cloned().unwrap_or_else(|| id.to_string()));
         let sealed = store.has(&device.serial);

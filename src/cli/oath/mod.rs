@@ -6,13 +6,16 @@ mod inventory;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
 use super::at_tenant::AtTenant;
 use super::{CliError, Context, Exit};
+use crate::config::Settings;
 use crate::graph::oath_tokens::OathDevice;
 use crate::model::{MethodId, UserId};
-use crate::pin::{SeedError, SeedStore};
+use crate::pin::{SeedError, SeedStore, settle_seeds};
 
 /// Said before every command of this group: nobody should build on it unwarned.
 const BETA: &str = "Hardware tokens go by Graph's beta version, which Microsoft may change without notice.";
@@ -47,8 +50,20 @@ pub(super) fn run(context: &Context<'_>, command: &OathCommand) -> Result<Exit, 
 }
 
 /// The sealed seeds of this tenant.
-fn seeds(at: &AtTenant) -> SeedStore {
-    SeedStore::new(at.settings.data.join("oath-seeds"), at.tenant.clone())
+fn seeds(at: &AtTenant) -> Result<SeedStore, CliError> {
+    let folder = seed_folder(&at.settings);
+    // What a change of custodians that was cut off left there.
+    if at.settings.ledger.path.exists()
+        && let Some((first, second)) = crate::provision::custodians::in_force(&super::ledger::to_read(&at.settings)?)?
+    {
+        settle_seeds(&folder, (&first, &second))?;
+    }
+    Ok(SeedStore::new(folder, at.tenant.clone()))
+}
+
+/// Where sealed seeds are.
+pub(super) fn seed_folder(settings: &Settings) -> PathBuf {
+    settings.data.join("oath-seeds")
 }
 
 /// A token of the inventory.

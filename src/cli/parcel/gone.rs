@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::graph::{Cancel, Graph, GraphEvent};
 use crate::handover::parcel::{NotNow, Parcel, Place};
-use crate::ledger::{Append, Entry, HandoverEntry, JobFilter, JobLine, Ledger, SqliteLedger};
+use crate::ledger::{Append, Entry, HandoverEntry, Head, JobFilter, JobLine, Ledger, SqliteLedger};
 use crate::model::{JobId, MethodId, Upn};
 use crate::world::{Clock, KeyPorts, Operator as _, SystemClock};
 
@@ -240,6 +240,8 @@ struct Desk<'a> {
     context: &'a Context<'a>,
     settings: Settings,
     ledger: SqliteLedger,
+    /// The ledger as it was when the key was looked for: another desk may note the same loss.
+    seen: Head,
     asked: &'a Asked,
     by: String,
     reason: String,
@@ -250,7 +252,8 @@ impl<'a> Desk<'a> {
         let (by, reason) = (acting(asked.by.as_deref())?, escrow::line("--reason", &asked.reason)?.to_owned());
         let settings = context.settings()?;
         let ledger = ledger::to_write(&settings)?;
-        Ok(Self { context, settings, ledger, asked, by, reason })
+        let seen = ledger.head()?;
+        Ok(Self { context, settings, ledger, seen, asked, by, reason })
     }
 
     /// The method that the job's last key was registered as, if it is not deleted yet.
@@ -303,7 +306,7 @@ impl<'a> Desk<'a> {
         }
         entries.extend(more.into_iter().map(Entry::Handover));
         if !entries.is_empty() {
-            self.ledger.append(Append::entries(entries))?;
+            self.ledger.append(Append::entries(entries).as_of(self.seen))?;
         }
         let head = self.ledger.head()?;
         output.answer(&format!("{word}  {job}: {what}. The ledger's head is {head}."));

@@ -3,6 +3,7 @@
 //! Promise: not before receipt, where the settings ask for it; not by whoever packed the key; not a letter that lay too long;
 //! and what was released stands in the ledger. A PIN for the hook goes to the hook's stdin and nowhere else.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::cli::prompt::Custodian;
 use crate::cli::{CliError, Context, Exit, escrow, ledger};
 use crate::config::Settings;
 use crate::handover::parcel::{Parcel, Settings as Rules, may_release};
-use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
+use crate::ledger::{Append, Entry, HandoverEntry, Head, Ledger};
 use crate::model::{JobId, Person};
 use crate::pin::{Identities, Prompts};
 use crate::platform::{hook, who};
@@ -79,9 +80,11 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &ReleaseArgs) -> Result<E
     let mut refused = 0;
     for what in &args.what {
         // Read again for each: the same person may be named twice.
+        let seen = ledger.head()?;
         let parcels = parcels(&ledger)?;
         let done = find(&ledger, &parcels, what).and_then(|found| {
-            let release = Release { context, settings: &settings, ledger: &ledger, identities: &identities, by: &by };
+            let (settings, ledger, identities, by) = (&settings, &ledger, &identities, by.as_str());
+            let release = Release { context, settings, ledger, seen, identities, by };
             release.one(&found.job, found.parcel, args)
         });
         if let Err(error) = done {
@@ -100,6 +103,8 @@ struct Release<'a> {
     context: &'a Context<'a>,
     settings: &'a Settings,
     ledger: &'a dyn Ledger,
+    /// Another desk may have released it since, or noted it as lost.
+    seen: Head,
     identities: &'a Identities,
     by: &'a str,
 }
@@ -121,16 +126,14 @@ impl Release<'_> {
             output.answer(&format!("{job} may be released. Nothing was written."));
             return Ok(());
         }
-        if !by_letter {
-            self.hand_over(job, parcel, person.as_ref())?;
-        }
+        let seen = if by_letter { self.seen } else { self.hand_over(job, parcel, person.as_ref())? };
         let released = HandoverEntry::PinReleased {
             job: job.clone(),
             attempt: parcel.attempt,
             channel: channel.to_owned(),
             by: self.by.to_owned(),
         };
-        let head = self.ledger.append(Append::entry(Entry::Handover(released)))?;
+        let head = self.ledger.append(Append::entry(Entry::Handover(released)).as_of(seen))?;
         output.answer(&match (by_letter, &person) {
             (true, Some(person)) => format!("released  {job}: the letter of {} may leave", person.upn),
             (true, None) => format!("released  {job}: its letter may leave"),
@@ -155,7 +158,9 @@ impl Release<'_> {
         Rules { after_receipt: settings.after_receipt, letter_days }
     }
 
-    fn hand_over(&self, job: &JobId, parcel: &Parcel, person: Option<&Person>) -> Result<(), CliError> {
+    /// Gives the ledger's head once it says who opened the PIN.
+    fn hand_over(&self, job: &JobId, parcel: &Parcel, person: Option<&Person>) -> Result<Head, CliError> {
+        let noted = Cell::new(self.seen);
         let opened = escrow::open_recorded(
             self.ledger,
             job,
@@ -163,7 +168,10 @@ impl Release<'_> {
             self.identities,
             self.by,
             "released to the hook",
-            &|opening| self.ledger.append(Append::entry(opening.entry(None))).map(|_| ()),
+            &|opening| {
+                let opening = Append::entry(opening.entry(None)).as_of(self.seen);
+                self.ledger.append(opening).map(|head| noted.set(head))
+            },
         )?;
         let head = json!({ "job": job, "attempt": parcel.attempt, "upn": person.map(|person| person.upn.as_str()) });
         let (head, pin) = (head.to_string(), opened.pin.expose());
@@ -178,6 +186,7 @@ impl Release<'_> {
             let fact = format!("The hook {} did not take the PIN: {error}.", self.settings.handover.hook.join(" "));
             let next = "mend it and run the same command again; that the PIN was opened stands in the ledger.";
             CliError::new(Exit::SomeFailed, "hook-failed", fact, next).because("The PIN is not noted as released.")
-        })
+        })?;
+        Ok(noted.get())
     }
 }

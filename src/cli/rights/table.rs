@@ -276,6 +276,13 @@ pub(super) const TABLE: &[Rights] = &[
     },
     Rights { command: "reconcile", scopes: &["UserAuthMethod-Passkey.Read.All"], roles: &[METHODS_READ], ..NONE },
     Rights {
+        command: "audit verify",
+        scopes: &["AuditLog.Read.All"],
+        roles: &[LOGS],
+        note: "Only with `--against-entra`. How far back the log goes depends on the licence: 30 days with P1, seven without.",
+        ..NONE
+    },
+    Rights {
         command: "sign-ins",
         scopes: &["AuditLog.Read.All", "UserAuthMethod-Passkey.Read.All", "User.Read.All"],
         roles: &[LOGS, METHODS_READ],
@@ -305,6 +312,7 @@ pub(super) const OFFLINE: &[&str] = &[
     "escrow open",
     "export manifest",
     "export audit",
+    "audit export",
     "custodian list",
     "custodian add",
     "custodian rotate",

@@ -16,7 +16,7 @@ use self::shown::Shown;
 use super::connect::connect;
 use super::interrupt::{Patience, interrupted};
 use super::prompt::Terminal;
-use super::{CliError, Context, Exit};
+use super::{CliError, Context, Exit, heads};
 use crate::config::{FirstDevicePolicy, Settings, Tenant};
 use crate::ctap2::hid::tap::{Tapped, Writer};
 use crate::graph::Cancel;
@@ -343,6 +343,7 @@ pub fn execute(
     shown.close();
     let report = outcome?;
     shown.summary(&report.summary);
+    heads::announce(context.output, &settings, &report.summary.head, "run");
     if let Some((code, detail)) = &report.stopped_by {
         let what = crate::tui::say::explain(code, Some(detail));
         context.output.progress(&format!("Stopped. {what}"));

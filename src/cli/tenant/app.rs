@@ -7,7 +7,6 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::connect::{over, sign_in};
-use crate::cli::ledger::bench;
 use crate::cli::login::commands;
 use crate::cli::prompt::Terminal;
 use crate::cli::rights::{self, GRAPH_APP_ID, Rights, permission_id};
@@ -15,10 +14,10 @@ use crate::cli::{CliError, Context, Exit};
 use crate::config::{Auth, Settings, Tenant};
 use crate::graph::auth::sign_in_problem;
 use crate::graph::{Cancel, GraphError, GraphEvent};
-use crate::ledger::{Append, BlobHash, Entry, Ledger, Opening, SqliteLedger, TenantEntry, open_writer};
+use crate::ledger::{Append, BlobHash, Entry, Ledger, SqliteLedger, TenantEntry};
 use crate::model::{ChangeId, TenantId};
 use crate::platform::who;
-use crate::world::{Clock, Operator as _, SystemClock, SystemEntropy};
+use crate::world::{Clock, Operator as _, SystemClock};
 
 /// Microsoft's own public client for administrators, "Microsoft Graph Command Line Tools": known in every tenant, and what an
 /// administrator signs in with before there is a registration of one's own.
@@ -302,13 +301,7 @@ fn create(
 
 /// The ledger; made where there is none, because this comes before the first run.
 pub(super) fn ledger_to_begin(settings: &Settings) -> Result<SqliteLedger, CliError> {
-    Ok(open_writer(&Opening {
-        path: settings.ledger.path.clone(),
-        mirror: settings.ledger.mirror.clone(),
-        bench: bench(settings),
-        clock: Arc::new(SystemClock::new()),
-        entropy: &SystemEntropy,
-    })?)
+    crate::cli::ledger::to_begin(settings)
 }
 
 /// An id for a change: ten characters, forty random bits.

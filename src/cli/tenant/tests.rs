@@ -1,10 +1,10 @@
 //! The policy commands against a simulated tenant.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::Exit;
 use crate::cli::testing::{Desk, Ran};
-use crate::sim::tenant::{RunningTenant, TenantSpec, start};
+use crate::sim::tenant::{PersonSpec, RunningTenant, TenantSpec, start};
 
 const PILOT: &str = "[fido2]\nstate = \"on\"\nself_service = true\n[temporary_access_pass]\nstate = \"on\"\nminutes = 60\nleast_minutes = 60\n\
     most_minutes = 480\n[voice]\nstate = \"off\"\n[hardware_oath]\nstate = \"on\"\n[[strength]]\nname = \"Pass or key\"\n\
@@ -103,6 +103,70 @@ fn people_who_would_be_locked_out_are_named_and_yes_does_not_cover_them() {
     assert!(ran.err.contains("1 person would be locked out; nothing was changed."), "{}", ran.err);
     let ran = run(&desk, &["tenant", "apply", "FILE", "--yes", "--accept-locked-out", "1"]);
     assert_eq!(ran.exit, Exit::Done, "{}{}", ran.out, ran.err);
+}
+
+/// Three people with keys of whom one has used it, in a group, and a break-glass account with a key of its own.
+fn with_keys() -> RunningTenant {
+    let tenant = tenant(|spec| {
+        for person in &mut spec.people {
+            person.passkeys = 1;
+            person.groups = vec!["Keys".into()];
+        }
+        let mut glass = PersonSpec::new("glass@contoso.example");
+        (glass.passkeys, glass.groups) = (1, vec!["Break glass".into()]);
+        spec.people.push(glass);
+    });
+    tenant.person_signs_in(&json!({ "upn": tenant.upns[0] })).expect("signed in");
+    tenant
+}
+
+const FOR_KEY_USERS: &str = "[break_glass]\ngroups = [\"Break glass\"]\n[[conditional_access]]\nname = \"Strong\"\non = \"sign-in\"\n\
+    apps = [\"all\"]\nstrength = \"phishing-resistant\"\nkey_users_only = true\ninclude = [\"Keys\"]\nstate = \"on\"\n";
+
+fn cautions(ran: &Ran) -> String {
+    events(ran, "caution").iter().filter_map(|one| one["what"].as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn who_has_used_a_key_is_known_from_the_tenant_itself() {
+    let tenant = with_keys();
+    let desk = desk(&tenant);
+    desk.write("pilot.toml", FOR_KEY_USERS);
+    let plan = run(&desk, &["tenant", "plan", "FILE", "--json"]);
+    let said = cautions(&plan);
+    assert!(said.contains("would be locked out") && !said.contains("ledger alone"), "{said}");
+    assert!(
+        !said.contains(&tenant.upns[0]) && said.contains(&tenant.upns[1]) && said.contains(&tenant.upns[2]),
+        "{said}"
+    );
+    // Where beta tells nothing, the ledger is all there is, and that is said.
+    let refuse = json!({ "on": "methods", "times": 4, "then": "status", "status": 403 });
+    tenant.add_fault(serde_json::from_value(refuse).expect("a rule")).expect("a fault");
+    let said = cautions(&run(&desk, &["tenant", "plan", "FILE", "--json"]));
+    assert!(said.contains("from the ledger alone") && said.contains(&tenant.upns[0]), "{said}");
+}
+
+#[test]
+fn what_narrows_a_method_is_cautioned_of_and_break_glass_accounts_are_looked_at() {
+    let tenant = with_keys();
+    let desk = desk(&tenant);
+    desk.write("pilot.toml", "[break_glass]\ngroups = [\"Break glass\"]\n[fido2]\ninclude = [\"Keys\"]\n");
+    let plan = run(&desk, &["tenant", "plan", "FILE", "--json"]);
+    assert!(cautions(&plan).contains("the method Passkey (FIDO2) is on for everybody today"), "{}", plan.out);
+    let locked: Vec<Value> =
+        events(&plan, "effect").into_iter().filter(|effect| effect["weight"] == "locked-out").collect();
+    assert_eq!(locked.len(), 1, "{}", plan.out);
+    assert_eq!(locked[0]["people"], json!(["glass@contoso.example"]));
+    desk.write(
+        "pilot.toml",
+        "[break_glass]\ngroups = [\"Break glass\"]\n[fido2]\ninclude = [\"Keys\", \"Break glass\"]\n",
+    );
+    let plan = run(&desk, &["tenant", "plan", "FILE"]);
+    assert!(
+        plan.out.contains("Nobody of them loses anything.") && plan.out.contains("4 people were looked at"),
+        "{}",
+        plan.out
+    );
 }
 
 #[test]

@@ -141,6 +141,9 @@ pub struct Noted {
     pub at: Timestamp,
 }
 
+/// The kinds that tell how tries ended, whether their resume keys are gone, and which credentials are watched for.
+pub const ENDS_AND_WATCHES: [&str; 5] = ["finished", "attempt-failed", "resume-key-destroyed", "watched", "unwatched"];
+
 /// One entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]

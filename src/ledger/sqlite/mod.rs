@@ -1,7 +1,11 @@
-//! The ledger in one SQLite file on this machine: WAL, synced on every commit, one writing bench, readers beside it.
+//! The ledger in one SQLite file on this machine: WAL, synced on every commit, one bench, desks that write beside it, readers.
 //!
 //! Order of a write: transaction committed and synced, then the mirror, then the answer. So the mirror is never ahead of a
 //! ledger that merely crashed, and a ledger that is behind its mirror was put back from an old copy.
+//!
+//! What several programs write is put in order by two things: a transaction takes SQLite's lock before it reads the head that
+//! it builds on, and the mirror is written in turns, each of which begins by looking where it ends. Nothing is kept in memory
+//! that another program could make untrue.
 
 mod lock;
 mod open;
@@ -10,6 +14,8 @@ mod tables;
 mod trouble;
 mod verify;
 
+#[cfg(test)]
+mod desk_tests;
 #[cfg(test)]
 mod old_ledgers;
 #[cfg(test)]
@@ -20,34 +26,46 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub(in crate::ledger) use open::random;
-pub use open::{Opening, open_reader, open_writer};
-pub use restore::restore;
+pub use open::{Opening, open_alone, open_desk, open_reader, open_writer};
+pub use restore::{rename_all, restore, set_aside};
 
 use super::claim::{self, Decision, Hold};
 use super::entry::{Attempt, BlobHash, Entry};
 use super::error::LedgerError;
 use super::jobs::{JobFilter, JobLine};
 use super::mirror::Mirror;
-use super::{Append, Claim, Head, Ledger, Recorded, Resealed, SealReceipt, SeenHead, rules};
+use super::{Append, Claim, Head, Ledger, Recorded, Resealed, Row, SealReceipt, SeenHead, rules};
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
+use crate::platform::lock::FileLock;
 use crate::world::Clock;
-use lock::Lock;
+use lock::{Lock, Role};
 use tables::Pen;
 use trouble::Trouble;
 
 /// How many rows are read at a time where all are wanted.
 const PAGE: usize = 1000;
 
-/// A ledger in an SQLite file. From [`open_writer`] it writes, from [`open_reader`] every write is refused.
+/// How long a seal waits for its turn at the mirror: another program that is there writes a page at most.
+const MIRROR_NEEDED: Duration = Duration::from_secs(10);
+/// How long anything else of a bench does; what it misses gets there before the next seal's receipt.
+const MIRROR_LATER: Duration = Duration::from_millis(200);
+/// What a desk leaves between two of its writes, so that a bench that waits gets in: it looks every two milliseconds.
+const GAP: Duration = Duration::from_millis(10);
+/// How long the log's emptying may keep others from writing while it waits for readers.
+const SCRUB: Duration = Duration::from_millis(250);
+
+/// A ledger in an SQLite file. From [`open_writer`], [`open_desk`] and [`open_alone`] it writes, from [`open_reader`] every write
+/// is refused.
 pub struct SqliteLedger {
     path: PathBuf,
     bench: BenchId,
-    /// Random for each opening: another session of the same bench is dead, because only one can hold the lock.
+    /// Random for each opening. Another session of the same bench is dead, because only one can hold the lock; of a desk's
+    /// that has a job, its own lock tells.
     session: String,
     /// `None` in a reader.
     clock: Option<Arc<dyn Clock>>,
@@ -59,7 +77,13 @@ struct Inner {
     mirror: Option<Mirror>,
     /// A commit failed in a way that leaves open what is on the disk: nothing more until the file is opened again.
     broken: Option<String>,
-    _lock: Option<Lock>,
+    /// `None` in a reader.
+    role: Option<Role>,
+    lock: Option<Lock>,
+    /// The jobs that this desk has claimed, and the lock that tells others that it lives.
+    claimed: Option<(FileLock, BTreeSet<JobId>)>,
+    /// Something was written through this handle.
+    wrote: bool,
 }
 
 impl fmt::Debug for SqliteLedger {
@@ -116,6 +140,26 @@ impl SqliteLedger {
         read(&inner.db).map_err(|trouble| trouble.tell(&self.path))
     }
 
+    /// A page at a time, so that a long visit keeps nobody from writing and the visitor may ask the ledger.
+    fn pages(
+        &self,
+        from_seq: u64,
+        page: impl Fn(&Connection, u64, usize) -> Result<Vec<Row>, Trouble>,
+        take: &mut dyn FnMut(Row) -> Result<ControlFlow<()>, LedgerError>,
+    ) -> Result<(), LedgerError> {
+        let mut from = from_seq;
+        loop {
+            let rows = self.read(|db| page(db, from, PAGE))?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            from = last.seq.saturating_add(1);
+            for row in rows {
+                if take(row)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
     /// One transaction. All of it is on the disk when this returns, or nothing.
     fn write<T>(
         &self,
@@ -124,6 +168,10 @@ impl SqliteLedger {
     ) -> Result<(T, Head), LedgerError> {
         let clock = self.clock.as_ref().ok_or(LedgerError::ReadOnly)?;
         inner.usable(&self.path)?;
+        if inner.role == Some(Role::Desk) && inner.wrote {
+            std::thread::sleep(GAP);
+        }
+        inner.wrote = true;
         let told = |trouble: Trouble| trouble.tell(&self.path);
         let db =
             inner.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| told(error.into()))?;
@@ -162,15 +210,27 @@ impl Inner {
         }
     }
 
-    /// Writes to the mirror what it does not have.
+    /// Writes to the mirror what it does not have, a page in each turn.
     fn catch_up(&mut self, path: &Path, sync: bool) -> Result<(), LedgerError> {
         let Some(mirror) = &mut self.mirror else { return Ok(()) };
+        // A desk is in no hurry, and a bench must find on the disk what it finds in the mirror.
+        let sync = sync || self.role == Some(Role::Desk);
         let told = |trouble: Trouble| trouble.tell(path);
         loop {
-            let rows = tables::rows_from(&self.db, mirror.last().seq.saturating_add(1), PAGE).map_err(told)?;
-            if rows.is_empty() {
-                break;
+            let Some(turn) = lock::turn(path, if sync { MIRROR_NEEDED } else { MIRROR_LATER })? else {
+                let what = "another keybench is writing to it for too long".to_owned();
+                return Err(LedgerError::Mirror { path: mirror.path().to_owned(), what });
+            };
+            if mirror.refresh()? {
+                let last = mirror.last();
+                let ours = tables::row_at(&self.db, last.seq).map_err(told)?;
+                if last.seq > 0 && ours.is_none_or(|row| row.hash != last.hash) {
+                    let (path, mirror) = (path.to_owned(), mirror.path().to_owned());
+                    return Err(LedgerError::ForeignMirror { path, mirror, seq: last.seq });
+                }
             }
+            let rows = tables::rows_from(&self.db, mirror.last().seq.saturating_add(1), PAGE).map_err(told)?;
+            let all = rows.len() < PAGE;
             let mut lines = Vec::with_capacity(rows.len());
             for row in rows {
                 let seal = match row.may_be_seal() {
@@ -180,8 +240,33 @@ impl Inner {
                 lines.push((row, seal));
             }
             mirror.add(&lines)?;
+            drop(turn);
+            if all {
+                return if sync { mirror.sync() } else { Ok(()) };
+            }
         }
-        if sync { mirror.sync() } else { Ok(()) }
+    }
+
+    /// For as long as sealed PINs are taken out of ledger and mirror, nobody else writes.
+    fn alone<T>(
+        &mut self,
+        path: &Path,
+        work: impl FnOnce(&mut Self) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let Some(lock) = &mut self.lock else { return Err(LedgerError::ReadOnly) };
+        match self.role {
+            Some(Role::Alone) => work(self),
+            Some(Role::Bench) => {
+                lock.keep_desks_out(path)?;
+                let done = work(self);
+                if let Some(lock) = &mut self.lock {
+                    lock.let_desks_in(path)?;
+                }
+                done
+            }
+            Some(Role::Desk) => Err(rules::not_at_a_desk()),
+            None => Err(LedgerError::ReadOnly),
+        }
     }
 
     /// Takes envelopes that the ledger no longer has out of the mirror too.
@@ -195,10 +280,20 @@ impl Inner {
 
     /// Writes what was deleted out of the write-ahead log as well. A reader that is in the middle of something may keep
     /// it from being emptied; the next checkpoint does it then.
-    fn scrub(&self) {
-        if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+    fn scrub(&mut self) {
+        let emptied = self
+            .db
+            .busy_timeout(SCRUB)
+            .and_then(|()| self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        let emptied = emptied.and(open::be_patient(&mut self.db, self.role));
+        if let Err(error) = emptied {
             tracing::warn!("the write-ahead log could not be emptied yet: {error}");
         }
+    }
+
+    /// A desk without a claimed job is in no other desk's way.
+    fn let_others_claim(&mut self) {
+        self.claimed.take_if(|(_, jobs)| jobs.is_empty());
     }
 }
 
@@ -217,6 +312,13 @@ impl Ledger for SqliteLedger {
         let ((), head) = self.write(&mut inner, |writing| {
             if let Some(claim) = &what.claim {
                 writing.check(claim)?;
+            }
+            if let Some(seen) = what.as_of {
+                for job in what.entries.iter().filter_map(Entry::job) {
+                    if tables::last_about(&writing.db, job)? > seen {
+                        return Err(rules::overtaken(Some(job)).into());
+                    }
+                }
             }
             tables::put_people(&writing.db, &what.people)?;
             writing.put_all(&what.entries)?;
@@ -278,32 +380,33 @@ impl Ledger for SqliteLedger {
 
     fn reseal(&self, set: Entry, envelopes: Vec<Resealed>) -> Result<Head, LedgerError> {
         rules::changes_custodians(&set)?;
-        let mut inner = self.inner();
-        let (old, head) = self.write(&mut inner, |writing| {
-            writing.put(&set)?;
-            let mut old = BTreeSet::new();
-            for Resealed { job, attempt, custodian, dual } in envelopes {
-                let Some((seq, before)) = tables::seal(&writing.db, &job, attempt)? else {
-                    return Err(rules::no_such_seal(&job, attempt).into());
-                };
-                tables::check_seal(&writing.db, &job, attempt, seq, &before)?;
-                let before_hash = tables::row_at(&writing.db, seq)?.map(tables::understand).transpose()?;
-                let resume = match before_hash.map(|recorded| recorded.entry) {
-                    // The resume copy may be empty by now; its hash stays what it was.
-                    Some(Entry::PinSealed { resume, .. }) => resume,
-                    _ => BlobHash::of(&before.resume),
-                };
-                let envelope = BlobHash::of(&custodian);
-                writing.put(&Entry::PinSealed { job: job.clone(), attempt, envelope, resume, dual })?;
-                let after = SealedPin { custodian, resume: before.resume, dual };
-                tables::put_seal(&writing.db, &job, attempt, writing.head.seq, &after)?;
-                old.insert(seq);
-            }
-            Ok(old)
-        })?;
-        inner.scrub();
-        inner.take_out(&self.path, &old)?;
-        Ok(head)
+        self.inner().alone(&self.path, |inner| {
+            let (old, head) = self.write(inner, |writing| {
+                writing.put(&set)?;
+                let mut old = BTreeSet::new();
+                for Resealed { job, attempt, custodian, dual } in envelopes {
+                    let Some((seq, before)) = tables::seal(&writing.db, &job, attempt)? else {
+                        return Err(rules::no_such_seal(&job, attempt).into());
+                    };
+                    tables::check_seal(&writing.db, &job, attempt, seq, &before)?;
+                    let before_hash = tables::row_at(&writing.db, seq)?.map(tables::understand).transpose()?;
+                    let resume = match before_hash.map(|recorded| recorded.entry) {
+                        // The resume copy may be empty by now; its hash stays what it was.
+                        Some(Entry::PinSealed { resume, .. }) => resume,
+                        _ => BlobHash::of(&before.resume),
+                    };
+                    let envelope = BlobHash::of(&custodian);
+                    writing.put(&Entry::PinSealed { job: job.clone(), attempt, envelope, resume, dual })?;
+                    let after = SealedPin { custodian, resume: before.resume, dual };
+                    tables::put_seal(&writing.db, &job, attempt, writing.head.seq, &after)?;
+                    old.insert(seq);
+                }
+                Ok(old)
+            })?;
+            inner.scrub();
+            inner.take_out(&self.path, &old)?;
+            Ok(head)
+        })
     }
 
     fn blob(&self, hash: BlobHash) -> Result<Option<Vec<u8>>, LedgerError> {
@@ -319,22 +422,23 @@ impl Ledger for SqliteLedger {
     }
 
     fn forget(&self, user: &UserId, reason: &str) -> Result<Head, LedgerError> {
-        let mut inner = self.inner();
-        let (seals, head) = self.write(&mut inner, |writing| {
-            let filter = JobFilter { user: Some(user.clone()), ..JobFilter::default() };
-            let jobs = tables::lines(&writing.db, &filter)?;
-            rules::may_forget(&jobs)?;
-            let mut seals = BTreeSet::new();
-            for line in &jobs {
-                seals.extend(tables::seal_entries(&writing.db, &line.job, None)?);
-            }
-            tables::forget(&writing.db, user)?;
-            writing.put(&Entry::Forgotten { user: user.clone(), reason: reason.to_owned() })?;
-            Ok(seals)
-        })?;
-        inner.scrub();
-        inner.take_out(&self.path, &seals)?;
-        Ok(head)
+        self.inner().alone(&self.path, |inner| {
+            let (seals, head) = self.write(inner, |writing| {
+                let filter = JobFilter { user: Some(user.clone()), ..JobFilter::default() };
+                let jobs = tables::lines(&writing.db, &filter)?;
+                rules::may_forget(&jobs)?;
+                let mut seals = BTreeSet::new();
+                for line in &jobs {
+                    seals.extend(tables::seal_entries(&writing.db, &line.job, None)?);
+                }
+                tables::forget(&writing.db, user)?;
+                writing.put(&Entry::Forgotten { user: user.clone(), reason: reason.to_owned() })?;
+                Ok(seals)
+            })?;
+            inner.scrub();
+            inner.take_out(&self.path, &seals)?;
+            Ok(head)
+        })
     }
 
     fn entries_of(&self, job: &JobId) -> Result<Vec<Recorded>, LedgerError> {
@@ -343,25 +447,30 @@ impl Ledger for SqliteLedger {
     }
 
     fn visit(&self, from_seq: u64, visitor: &mut dyn FnMut(Recorded) -> ControlFlow<()>) -> Result<(), LedgerError> {
-        let mut from = from_seq;
-        loop {
-            // A page at a time, so that a long visit keeps nobody from writing and the visitor may ask the ledger.
-            let rows = self.read(|db| tables::rows_from(db, from, PAGE))?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            from = last.seq.saturating_add(1);
-            for row in rows {
-                if visitor(tables::understand(row)?).is_break() {
-                    return Ok(());
-                }
-            }
-        }
+        self.pages(from_seq, tables::rows_from, &mut |row| Ok(visitor(tables::understand(row)?)))
+    }
+
+    fn visit_rows(&self, visitor: &mut dyn FnMut(Row) -> ControlFlow<()>) -> Result<(), LedgerError> {
+        self.pages(1, tables::rows_from, &mut |row| Ok(visitor(row)))
+    }
+
+    fn visit_jobless(&self, visitor: &mut dyn FnMut(Recorded) -> ControlFlow<()>) -> Result<(), LedgerError> {
+        self.pages(1, tables::jobless_rows_from, &mut |row| Ok(visitor(tables::understand(row)?)))
     }
 
     fn claim(&self, job: &JobId) -> Result<Claim, LedgerError> {
         let mut inner = self.inner();
-        let (claim, _) = self.write(&mut inner, |writing| {
+        let role = inner.role;
+        if role == Some(Role::Desk) && inner.claimed.is_none() {
+            inner.claimed = Some((lock::claims(&self.path)?, BTreeSet::new()));
+        }
+        let claimed = self.write(&mut inner, |writing| {
             let hold = tables::hold(&writing.db, job)?;
-            match claim::decide(job, hold.as_ref(), writing.bench, writing.session, writing.now) {
+            let lives = match &hold {
+                Some(hold) => lock::may_live(&self.path, role, hold.is_a_desks())?,
+                None => false,
+            };
+            match claim::decide(job, hold.as_ref(), (writing.bench, writing.session), writing.now, lives) {
                 Decision::Keep(claim) => Ok(claim),
                 Decision::Leave { bench, expires } => {
                     Err(LedgerError::ClaimedElsewhere { job: job.clone(), bench, expires }.into())
@@ -374,7 +483,12 @@ impl Ledger for SqliteLedger {
                     Ok(claim)
                 }
             }
-        })?;
+        });
+        if let (Ok(_), Some((_, jobs))) = (&claimed, &mut inner.claimed) {
+            jobs.insert(job.clone());
+        }
+        inner.let_others_claim();
+        let (claim, _) = claimed?;
         self.mirror_later(&mut inner);
         Ok(claim)
     }
@@ -390,6 +504,10 @@ impl Ledger for SqliteLedger {
                 _ => Ok(()),
             }
         })?;
+        if let Some((_, jobs)) = &mut inner.claimed {
+            jobs.remove(claim.job());
+        }
+        inner.let_others_claim();
         Ok(())
     }
 

@@ -271,6 +271,8 @@ fn kind(entry: &Entry) -> usize {
 const KINDS: usize = 61;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
+/// Kinds that schema 2 knew.
+const KINDS_OF_V2: usize = 61;
 
 /// Writes a ledger with every kind of entry in it: planned, sealed, forgotten, restored.
 fn write_sample(path: &Path) {
@@ -301,6 +303,31 @@ fn check_sample(ledger: &dyn Ledger, kinds: usize) {
         })
         .expect("every entry is understood");
     assert_eq!(seen.iter().take(kinds).position(|seen| !seen), None, "a kind that no fixture has");
+    let (mut jobless, mut found) = (Vec::new(), Vec::new());
+    let mut all = Vec::new();
+    let went_on = ControlFlow::Continue(());
+    ledger
+        .visit_jobless(&mut |one| {
+            found.push(one.seq);
+            went_on
+        })
+        .expect("read");
+    ledger
+        .visit(1, &mut |one| {
+            jobless.extend(one.entry.job().is_none().then_some(one.seq));
+            all.push(one.hash);
+            went_on
+        })
+        .expect("read");
+    assert_eq!(found, jobless);
+    let mut rows = Vec::new();
+    ledger
+        .visit_rows(&mut |row| {
+            rows.push(row.hash);
+            went_on
+        })
+        .expect("read");
+    assert_eq!(rows, all);
     let lines = ledger.jobs(&JobFilter::all()).expect("jobs");
     assert_eq!(lines.iter().map(|line| line.status).collect::<Vec<_>>(), [JobStatus::Finished, JobStatus::Waiting]);
     assert_eq!(ledger.envelope(&job(2), 1).expect("read"), Some(sealed("envelope of 2")));
@@ -319,12 +346,17 @@ fn a_ledger_with_every_kind_of_entry_is_read_back() {
 
 #[test]
 fn the_ledgers_of_older_versions_still_open() {
-    let dump = include_str!("../../../fixtures/ledgers/v1.sql");
-    let place = OnDisk::new(true);
-    Connection::open(place.path()).and_then(|db| db.execute_batch(dump)).expect("loaded");
-    let ledger = opened(&place);
-    check_sample(&ledger, KINDS_OF_V1);
-    assert_eq!(ledger.blob(BlobHash::of(b"record")).expect("read"), None, "forgotten");
-    ledger.append(Append::entry(planned(3))).expect("and goes on");
-    ledger.verify(None).expect("sound");
+    for (name, kinds) in [("v1.sql", KINDS_OF_V1), ("v2.sql", KINDS_OF_V2)] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/ledgers");
+        let dump = std::fs::read_to_string(folder.join(name)).expect("a fixture");
+        let place = OnDisk::new(true);
+        Connection::open(place.path()).and_then(|db| db.execute_batch(&dump)).expect("loaded");
+        let ledger = opened(&place);
+        check_sample(&ledger, kinds);
+        assert_eq!(ledger.blob(BlobHash::of(b"record")).expect("read"), None, "forgotten");
+        let used = ledger.job(&job(1)).expect("read").expect("a line").used;
+        assert_eq!(used.is_some(), kinds > KINDS_OF_V1, "what the older entries tell of a key's use is in its line");
+        ledger.append(Append::entry(planned(3))).expect("and goes on");
+        ledger.verify(None).expect("sound");
+    }
 }

@@ -8,12 +8,13 @@ use std::{fs, io};
 use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::super::chain::{Checker, Head};
+use super::super::claim::DESK;
 use super::super::entry::Entry;
 use super::super::error::LedgerError;
 use super::super::mirror::{self, Mirror};
 use super::super::openings;
 use super::super::place;
-use super::lock::Lock;
+use super::lock::{Lock, Role};
 use super::trouble::Trouble;
 use super::{Inner, SqliteLedger, tables};
 use crate::model::BenchId;
@@ -23,7 +24,11 @@ use crate::world::{Clock, Entropy};
 pub(super) const APPLICATION_ID: i64 = 0x6b62_4c44;
 
 /// Each takes the schema one step on. Never edited once released.
-const MIGRATIONS: [&str; 2] = [include_str!("../migrations/0001.sql"), include_str!("../migrations/0002.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001.sql"),
+    include_str!("../migrations/0002.sql"),
+    include_str!("../migrations/0003.sql"),
+];
 
 /// The schema this program writes.
 pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
@@ -45,21 +50,54 @@ pub struct Opening<'a> {
     pub entropy: &'a dyn Entropy,
 }
 
-/// Opens a ledger for the one bench that writes it, and makes it when there is none. The mirror is brought up to date.
+const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// Opens a ledger for the one bench that provisions with it, and makes it when there is none. The mirror is brought up to date.
+/// Desks work beside it.
 ///
 /// # Errors
 /// [`LedgerError`], before anything was changed.
 pub fn open_writer(opening: &Opening<'_>) -> Result<SqliteLedger, LedgerError> {
-    open_with(opening, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    open_with(opening, Role::Bench, READ_WRITE)
 }
 
-pub(super) fn open_with(opening: &Opening<'_>, flags: OpenFlags) -> Result<SqliteLedger, LedgerError> {
+/// Opens a ledger for short writes, also beside a bench and beside other desks: letters, packing, openings and the like. Makes
+/// it when there is none. Sealed PINs are not replaced here, and nobody is forgotten.
+///
+/// # Errors
+/// [`LedgerError`], before anything was changed.
+pub fn open_desk(opening: &Opening<'_>) -> Result<SqliteLedger, LedgerError> {
+    // Making it, or bringing its schema up to date, is for somebody who is alone with it.
+    if !is_up_to_date(&opening.path)? {
+        drop(open_alone(opening)?);
+    }
+    open_with(opening, Role::Desk, READ_WRITE)
+}
+
+/// Opens a ledger while nobody else writes, and keeps it so: for what replaces sealed PINs or takes people out.
+///
+/// # Errors
+/// [`LedgerError::InUse`] beside a bench or a desk; [`LedgerError`], before anything was changed.
+pub fn open_alone(opening: &Opening<'_>) -> Result<SqliteLedger, LedgerError> {
+    open_with(opening, Role::Alone, READ_WRITE)
+}
+
+fn is_up_to_date(path: &Path) -> Result<bool, LedgerError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let db = connect(path, READ_WRITE)?;
+    let state = look(&db).map_err(|trouble| trouble.tell(path))?;
+    Ok(!state.check(path)? && state.schema == SCHEMA)
+}
+
+pub(super) fn open_with(opening: &Opening<'_>, role: Role, flags: OpenFlags) -> Result<SqliteLedger, LedgerError> {
     let path = &opening.path;
     place::prepare_directory(path)?;
     if opening.mirror.as_ref().is_some_and(|mirror| place::same(path, mirror)) {
         return Err(LedgerError::MirrorIsLedger { path: path.clone() });
     }
-    let lock = Lock::take(path, &opening.bench, opening.clock.now())?;
+    let mut lock = Lock::take(role, path, &opening.bench, opening.clock.now())?;
     if !path.exists() {
         if let Some(mirror) = &opening.mirror {
             let last = mirror::last_of(mirror)?;
@@ -80,7 +118,11 @@ pub(super) fn open_with(opening: &Opening<'_>, flags: OpenFlags) -> Result<Sqlit
     }
     let created =
         Entry::LedgerCreated { nonce: random(opening.entropy, path)?, version: env!("CARGO_PKG_VERSION").to_owned() };
+    if state.schema != SCHEMA && !lock.is_alone() {
+        return Err(LedgerError::OlderSchema { path: path.clone(), found: state.schema, known: SCHEMA });
+    }
     prepare(&mut db).map_err(told)?;
+    be_patient(&mut db, Some(role)).map_err(|error| told(error.into()))?;
     migrate(&mut db, state.schema, |db| {
         if is_new {
             tables::Pen::new(db)?.put(Head::EMPTY, opening.clock.now(), &opening.bench, &created)?;
@@ -89,15 +131,20 @@ pub(super) fn open_with(opening: &Opening<'_>, flags: OpenFlags) -> Result<Sqlit
     })
     .map_err(told)?;
     check_end(&db).map_err(told)?;
-    let mut inner = Inner { db, mirror: None, broken: None, _lock: Some(lock) };
+    if role == Role::Bench {
+        lock.let_desks_in(path)?;
+    }
+    let lock = Some(lock);
+    let mut inner = Inner { db, mirror: None, broken: None, role: Some(role), lock, claimed: None, wrote: false };
     if let Some(mirror) = &opening.mirror {
         inner.mirror = Some(open_mirror(path, &inner.db, mirror)?);
         inner.catch_up(path, true)?;
     }
+    let session = random(opening.entropy, path)?;
     let ledger = SqliteLedger {
         path: path.clone(),
         bench: opening.bench.clone(),
-        session: random(opening.entropy, path)?,
+        session: if role == Role::Desk { format!("{DESK}{session}") } else { session },
         clock: Some(Arc::clone(&opening.clock)),
         inner: Mutex::new(inner),
     };
@@ -131,7 +178,15 @@ pub fn open_reader(path: &Path) -> Result<SqliteLedger, LedgerError> {
         bench: BenchId::new(""),
         session: String::new(),
         clock: None,
-        inner: Mutex::new(Inner { db, mirror: None, broken: None, _lock: None }),
+        inner: Mutex::new(Inner {
+            db,
+            mirror: None,
+            broken: None,
+            role: None,
+            lock: None,
+            claimed: None,
+            wrote: false,
+        }),
     })
 }
 
@@ -172,6 +227,19 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Ledge
         db.pragma_update(None, pragma, value).map_err(told)?;
     }
     Ok(db)
+}
+
+/// How long another program's transaction is waited for. A bench looks again every two milliseconds, so that it gets in between
+/// two writes of a desk, which leaves a gap; a key in a port must not fail for somebody's letters.
+pub(super) fn be_patient(db: &mut Connection, role: Option<Role>) -> rusqlite::Result<()> {
+    match role {
+        Some(Role::Bench | Role::Alone) => db.busy_handler(Some(|looks| {
+            std::thread::sleep(Duration::from_millis(2));
+            looks < 15_000
+        })),
+        Some(Role::Desk) => db.busy_timeout(Duration::from_secs(15)),
+        None => db.busy_timeout(Duration::from_secs(5)),
+    }
 }
 
 /// What is in the file.
@@ -301,7 +369,7 @@ fn older(path: &Path, mirror: &Path, ledger: Head, last: Head) -> LedgerError {
 }
 
 /// 128 random bits, in hexadecimal digits.
-pub(in crate::ledger) fn random(entropy: &dyn Entropy, path: &Path) -> Result<String, LedgerError> {
+fn random(entropy: &dyn Entropy, path: &Path) -> Result<String, LedgerError> {
     let mut bytes = [0u8; 16];
     entropy.fill(&mut bytes).map_err(|error| LedgerError::Io { path: path.to_owned(), what: error.to_string() })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -1,6 +1,6 @@
 //! A ledger from its mirror.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
@@ -11,6 +11,7 @@ use super::super::claim::Hold;
 use super::super::entry::Entry;
 use super::super::error::LedgerError;
 use super::super::{mirror, place};
+use super::lock::{Lock, Role};
 use super::trouble::Trouble;
 use super::{open, tables};
 use crate::model::BenchId;
@@ -29,7 +30,7 @@ pub fn restore(mirror: &Path, path: &Path, bench: &BenchId, clock: &Arc<dyn Cloc
         return Err(LedgerError::Exists { path: path.to_owned() });
     }
     place::prepare_directory(path)?;
-    let _lock = super::Lock::take(path, bench, clock.now())?;
+    let _lock = Lock::take(Role::Alone, path, bench, clock.now())?;
     let building = place::beside(path, ".restoring");
     clear(&building).map_err(|error| place::from_io(&building, &error))?;
     place::create_new(&building).map_err(|error| place::from_io(&building, &error))?;
@@ -37,6 +38,31 @@ pub fn restore(mirror: &Path, path: &Path, bench: &BenchId, clock: &Arc<dyn Cloc
     fs::rename(&building, path).map_err(|error| place::from_io(path, &error))?;
     place::sync_directory(path).map_err(|error| place::from_io(path, &error))?;
     Ok(head)
+}
+
+/// Gives the ledger that is there another name, with its log, unless somebody writes it. Gives that name.
+///
+/// # Errors
+/// [`LedgerError::InUse`], or what the disk said.
+pub fn set_aside(path: &Path, bench: &BenchId, clock: &Arc<dyn Clock>) -> Result<PathBuf, LedgerError> {
+    let _lock = Lock::take(Role::Alone, path, bench, clock.now())?;
+    let kept = place::beside(path, &format!(".before-{}", clock.now().strftime("%Y%m%dT%H%M%SZ")));
+    rename_all(path, &kept)?;
+    Ok(kept)
+}
+
+/// The write-ahead log holds what is not in the file yet: the two belong together.
+///
+/// # Errors
+/// What the disk said.
+pub fn rename_all(from: &Path, to: &Path) -> Result<(), LedgerError> {
+    for suffix in ["-wal", "-shm", ""] {
+        let (from, to) = (place::beside(from, suffix), place::beside(to, suffix));
+        if from.exists() {
+            fs::rename(&from, &to).map_err(|error| place::from_io(&from, &error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes what an earlier try left behind.

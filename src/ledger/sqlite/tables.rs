@@ -52,6 +52,20 @@ pub(super) fn rows_from(db: &Connection, seq: u64, limit: usize) -> Done<Vec<Row
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// At most `limit` rows from `seq` on that are about no job.
+pub(super) fn jobless_rows_from(db: &Connection, seq: u64, limit: usize) -> Done<Vec<Row>> {
+    let sql = format!("SELECT {ROW} FROM entries WHERE job IS NULL AND seq >= ?1 ORDER BY seq LIMIT ?2");
+    let mut statement = db.prepare(&sql)?;
+    let rows = statement.query_map(params![int(seq), int(limit as u64)], row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The position of the last entry about a job; 0 before the first.
+pub(super) fn last_about(db: &Connection, job: &JobId) -> Done<u64> {
+    let sql = "SELECT coalesce(max(seq), 0) FROM entries WHERE job = ?1";
+    Ok(uint(db.prepare(sql)?.query_row([job.as_str()], |row| row.get(0))?))
+}
+
 pub(super) fn rows_of(db: &Connection, job: &JobId) -> Done<Vec<Row>> {
     let sql = format!("SELECT {ROW} FROM entries WHERE job = ?1 ORDER BY seq");
     let mut statement = db.prepare(&sql)?;
@@ -60,11 +74,9 @@ pub(super) fn rows_of(db: &Connection, job: &JobId) -> Done<Vec<Row>> {
 }
 
 /// A row as an entry.
+#[expect(clippy::needless_pass_by_value, reason = "rows are read one after another and not kept")]
 pub(super) fn understand(row: Row) -> Result<Recorded, LedgerError> {
-    let unknown = |what: String| LedgerError::UnknownEntry { seq: row.seq, what };
-    let at = row.at.parse::<Timestamp>().map_err(|error| unknown(error.to_string()))?;
-    let entry = serde_json::from_str::<Entry>(&row.body).map_err(|error| unknown(error.to_string()))?;
-    Ok(Recorded { seq: row.seq, at, bench: BenchId::new(row.bench), entry, hash: row.hash })
+    row.understand()
 }
 
 /// Writes entries and moves their jobs' lines on. The statements are prepared once: a plan has 100,000 entries.
@@ -81,12 +93,12 @@ impl<'c> Pen<'c> {
             row: db.prepare("INSERT INTO entries (seq, at, bench, job, body, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?,
             line: db.prepare(&format!("SELECT {LINE} FROM jobs WHERE job = ?1"))?,
             new_line: db.prepare(
-                "INSERT INTO jobs (job, tenant, user, ordinal, batch, status, attempt, code, in_flight, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO jobs (job, tenant, user, ordinal, batch, status, attempt, code, in_flight, at, used)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?,
             moved_line: db.prepare(
                 "UPDATE jobs SET tenant = ?2, user = ?3, ordinal = ?4, batch = ?5, status = ?6, attempt = ?7, code = ?8,
-                 in_flight = ?9, at = ?10 WHERE job = ?1",
+                 in_flight = ?9, at = ?10, used = ?11 WHERE job = ?1",
             )?,
         })
     }
@@ -120,6 +132,7 @@ impl<'c> Pen<'c> {
             line.code,
             line.in_flight,
             line.at.to_string(),
+            line.used.map(|at| at.to_string()),
         ])?;
         Ok(())
     }
@@ -130,12 +143,13 @@ pub(super) fn body(entry: &Entry) -> Result<String, LedgerError> {
     serde_json::to_string(entry).map_err(|error| LedgerError::NotAllowed(error.to_string()))
 }
 
-const LINE: &str = "job, tenant, user, ordinal, batch, status, attempt, code, in_flight, at";
+const LINE: &str = "job, tenant, user, ordinal, batch, status, attempt, code, in_flight, at, used";
 
 fn line(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobLine> {
     let broken = |column: usize, what: &str| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, what.to_owned().into())
     };
+    let time = |column: usize, text: &str| text.parse().map_err(|_| broken(column, "not a time"));
     Ok(JobLine {
         job: JobId::new(row.get::<_, String>(0)?),
         tenant: TenantId::new(row.get::<_, String>(1)?),
@@ -146,7 +160,8 @@ fn line(row: &rusqlite::Row<'_>) -> rusqlite::Result<JobLine> {
         attempt: row.get(6)?,
         code: row.get(7)?,
         in_flight: row.get(8)?,
-        at: row.get_ref(9)?.as_str()?.parse().map_err(|_| broken(9, "not a time"))?,
+        at: time(9, row.get_ref(9)?.as_str()?)?,
+        used: row.get_ref(10)?.as_str_or_null()?.map(|text| time(10, text)).transpose()?,
     })
 }
 

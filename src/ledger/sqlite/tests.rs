@@ -515,7 +515,8 @@ fn a_file_that_may_only_be_read_is_named() {
         entropy: &SystemEntropy,
     };
     // The administrator may write to any file, so the file's mode can't be relied on here.
-    let refused = open::open_with(&opening, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let refused =
+        open::open_with(&opening, Role::Bench, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     assert!(matches!(refused, Err(LedgerError::ReadOnlyFile { .. })), "{refused:?}");
     let code = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY), None);
     assert!(matches!(trouble::tell(&place.path(), &code), LedgerError::ReadOnlyFile { .. }));

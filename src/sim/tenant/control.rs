@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::audit_log;
 use super::errors;
 use super::faults::FaultRule;
 use super::http::{Answer, Call};
@@ -22,12 +23,13 @@ pub(super) fn control(store: &mut Store, what: &str, call: &Call) -> Answer {
             Ok(json!({ "faults": 0 }))
         }
         ("POST", "sign-in") => body(call).and_then(|what| insight::person_signs_in(store, &what)),
+        ("POST", "passkey") => body(call).and_then(|what| audit_log::stranger_registers(store, &what)),
         ("POST", "clock") => body(call).and_then(|change| advance(store, &change)),
         _ => {
             return errors::graph(
                 404,
                 "notFound",
-                "Under /sim there are: GET state, GET log, GET and POST policy, POST and DELETE fault, POST sign-in, POST clock.",
+                "Under /sim there are: GET state, GET log, GET and POST policy, POST and DELETE fault, POST sign-in, POST passkey, POST clock.",
             );
         }
     };

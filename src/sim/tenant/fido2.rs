@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::access::{self, Act, Caller};
 use super::accounts;
+use super::audit_log;
 use super::credential_id::{exclude_id, url_token};
 use super::errors;
 use super::http::{Answer, Call, Version};
@@ -75,6 +76,7 @@ pub(super) fn creation_options(
     let person = target(store, version, caller, who, Act::Write)?;
     may_have_passkeys(store, person).map_err(|why| refusal(store, &why))?;
     let id = person.id.clone();
+    audit_log::options_given(store, caller, &id);
     let expires = store.now().saturating_add(lifetime).unwrap_or(jiff::Timestamp::MAX);
     let challenge = store.challenges.issue(store.seed, &id, expires);
     let person = store.person(&id).ok_or_else(|| errors::no_such_resource(&id))?;
@@ -202,6 +204,7 @@ pub(super) fn register(
     };
     let mut body = as_json(&method, version);
     body["@odata.context"] = context(store, version, &id, "/$entity").into();
+    audit_log::passkey_added(store, Some(caller), &id, &method.aaguid);
     if let Some(person) = store.person_mut(&id) {
         person.methods.push(method);
     }
@@ -343,6 +346,7 @@ pub(super) fn delete(
     let id = target(store, version, caller, who, Act::Write)?.id.clone();
     let person = store.person_mut(&id).ok_or_else(no_such_method)?;
     let index = person.methods.iter().position(|known| known.id == method).ok_or_else(no_such_method)?;
-    person.methods.remove(index);
+    let gone = person.methods.remove(index);
+    audit_log::passkey_deleted(store, caller, &id, &gone.aaguid);
     Ok(Answer::empty(204))
 }

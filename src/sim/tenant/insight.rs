@@ -67,7 +67,7 @@ impl InsightCall {
 
 /// Answers one call.
 pub(super) fn answer(
-    store: &Store,
+    store: &mut Store,
     version: Version,
     caller: &Caller,
     what: &InsightCall,
@@ -182,12 +182,15 @@ fn sign_ins(store: &Store, version: Version, caller: &Caller, call: &Call) -> Re
     page(store, version, "auditLogs/signIns", call, rows)
 }
 
-fn audits(store: &Store, version: Version, caller: &Caller, call: &Call) -> Result<Answer, Answer> {
+/// `GET /auditLogs/directoryAudits`. Needs no licence; how long rows are kept depends on it.
+fn audits(store: &mut Store, version: Version, caller: &Caller, call: &Call) -> Result<Answer, Answer> {
     const FILTERABLE: [&str; 5] =
         ["category", "loggedByService", "activityDisplayName", "activityDateTime", "correlationId"];
     may_read_logs(store, caller, false)?;
     let filter = filter(call, &FILTERABLE)?;
-    let rows = store.audits.iter().rev().filter(|row| matches(filter.as_ref(), row)).cloned().collect();
+    let now = store.now();
+    store.audits.ask(now)?;
+    let rows = store.audits.kept(now).filter(|row| matches(filter.as_ref(), row)).cloned().collect();
     page(store, version, "auditLogs/directoryAudits", call, rows)
 }
 

@@ -16,6 +16,7 @@ mod account_spec;
 mod accounts;
 mod applications;
 mod attestation;
+mod audit_log;
 mod batch;
 mod challenge;
 mod control;

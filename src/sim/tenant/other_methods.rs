@@ -102,5 +102,6 @@ pub(super) fn delete(
         ));
     }
     methods.remove(index);
+    super::audit_log::method_changed(store, caller, &user, true, &format!("{kind:?}"));
     Ok(Answer::empty(204))
 }

@@ -156,6 +156,7 @@ pub(super) fn issue(
     };
     let person = store.person_mut(&user).ok_or_else(no_such_method)?;
     person.account.pass = Some(pass.clone());
+    super::audit_log::method_changed(store, caller, &user, false, "temporary access pass");
     let person = store.person(&user).ok_or_else(no_such_method)?;
     let mut value = as_json(store, version, person, &pass, now);
     value["temporaryAccessPass"] = pass.code.clone().into();
@@ -177,5 +178,6 @@ pub(super) fn delete(store: &mut Store, caller: &Caller, who: &Who, id: &str) ->
     if person.account.pass.take_if(|pass| pass.id.eq_ignore_ascii_case(id)).is_none() {
         return Err(no_such_method());
     }
+    super::audit_log::method_changed(store, caller, &user, true, "temporary access pass");
     Ok(Answer::empty(204))
 }

@@ -130,6 +130,14 @@ impl RunningTenant {
         insight::person_signs_in(&mut lock(&self.store), what).map(drop)
     }
 
+    /// Somebody registers a passkey with another tool than ours: what `POST /sim/passkey` takes.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn stranger_registers(&self, what: &Value) -> Result<(), String> {
+        super::audit_log::stranger_registers(&mut lock(&self.store), what).map(drop)
+    }
+
     /// Moves the tenant's clock on.
     pub fn advance(&self, seconds: u32) {
         lock(&self.store).advance(i64::from(seconds));

@@ -104,8 +104,8 @@ pub(super) struct Store {
     pub(super) applications: Vec<Value>,
     /// Rows of the sign-in log, oldest first.
     pub(super) sign_ins: Vec<Value>,
-    /// Rows of the audit log, oldest first.
-    pub(super) audits: Vec<Value>,
+    /// What was done to people's methods.
+    pub(super) audits: super::audit_log::AuditLog,
     requests: BTreeMap<&'static str, u64>,
     offset: SignedDuration,
     counter: u64,
@@ -149,7 +149,7 @@ impl Store {
             log: Vec::new(),
             applications: Vec::new(),
             sign_ins: Vec::new(),
-            audits: Vec::new(),
+            audits: super::audit_log::AuditLog::default(),
             requests: BTreeMap::new(),
             offset: SignedDuration::ZERO,
             counter: 0,
@@ -267,6 +267,16 @@ impl Store {
             visible_from: now,
             hidden_reads: 0,
         }
+    }
+
+    /// One more passkey that no bench made; `None` when there is no such person.
+    pub(super) fn foreign_passkey(&mut self, upn: &str) -> Option<Method> {
+        self.counter += 1;
+        let number = u32::try_from(self.counter).unwrap_or(u32::MAX);
+        let id = self.person(upn)?.id.clone();
+        let method = Method { display_name: Some("My own key".into()), ..self.old_passkey(upn, number, self.now()) };
+        self.person_mut(&id)?.methods.push(method.clone());
+        Some(method)
     }
 
     /// The tenant's time: the machine's, and what `/sim/clock` added.

@@ -68,6 +68,49 @@ fn a_sign_in_marks_its_key_and_no_other() {
     assert_eq!(rows(&caller.get(LOG)).len(), 3);
 }
 
+const AUDITS: &str = "/v1.0/auditLogs/directoryAudits";
+
+#[test]
+fn what_is_done_to_passkeys_stands_in_the_audit_log() {
+    let caller = Caller::app(with_keys());
+    let path = format!("/v1.0/users/{}/authentication/fido2Methods", caller.id_of(KIM));
+    let id = rows(&caller.get(&path))[0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(super::send(caller.request(reqwest::Method::DELETE, &format!("{path}/{id}"))).status, 204);
+    caller.sim("passkey", json!({"upn": KIM}));
+    let all = rows(&caller.get(AUDITS));
+    let told: Vec<(&str, &str)> = all
+        .iter()
+        .map(|row| {
+            (
+                row["loggedByService"].as_str().unwrap_or_default(),
+                row["activityDisplayName"].as_str().unwrap_or_default(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("Device Registration Service", "Add Passkey (device-bound)"),
+            ("Authentication Methods", "User registered security info"),
+            ("Device Registration Service", "Delete Passkey (device-bound)"),
+            ("Authentication Methods", "Admin deleted security info"),
+        ]
+    );
+    assert!(all[0]["targetResources"][0]["id"].is_null() && all[1]["initiatedBy"]["user"]["userPrincipalName"] == KIM);
+    let of = rows(&caller.get(&format!("{AUDITS}?$filter=loggedByService%20eq%20'Authentication%20Methods'")));
+    assert_eq!(of.len(), 2);
+    // Five requests in ten seconds.
+    for _ in 0..3 {
+        assert_eq!(caller.get(AUDITS).status, 200);
+    }
+    assert_eq!(caller.get(AUDITS).status, 429);
+    caller.sim("clock", json!({"advance_seconds": 10}));
+    assert_eq!(caller.get(AUDITS).status, 200);
+    let mut narrow = spec();
+    narrow.app.permissions.retain(|name| name != "AuditLog.Read.All");
+    assert_eq!(Caller::app(narrow).get(AUDITS).status, 403);
+}
+
 #[test]
 fn the_report_has_no_row_for_the_disabled_and_takes_few_parameters() {
     let caller = Caller::app(with_keys());

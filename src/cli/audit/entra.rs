@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context<'_>, settings: &Settings, days: u16) -> Resu
     let output = context.output;
     let (strangers, missing) = (paired.strangers.len(), paired.missing.len());
     output.answer(&format!(
-        "{} of {days} days pair; {strangers} are in Entra's log only, {missing} in the ledger only.",
+        "Passkeys added or deleted in the last {days} days: {} are in both, {strangers} are in Entra's log only, {missing} in the ledger only.",
         paired.pairs
     ));
     if paired.older > 0 {

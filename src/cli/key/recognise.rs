@@ -13,7 +13,7 @@ use crate::ledger::{BlobHash, Entry, HandoverEntry, Ledger, LedgerError};
 use crate::model::{JobId, KeyRef};
 use crate::webauthn::assertion::{ExpectedFlags, verify_assertion};
 use crate::webauthn::client_data::ClientData;
-use crate::webauthn::record::RegistrationRecord;
+use crate::webauthn::record::Witness;
 use crate::world::{Entropy, PluggedKey};
 
 /// What a key in a port is to the ledger.
@@ -71,7 +71,7 @@ pub(in crate::cli) fn recognise(
             Some(hash) => ledger.blob(hash)?,
             None => None,
         };
-        if let Some(record) = kept.and_then(|bytes| RegistrationRecord::from_bytes(&bytes).ok()) {
+        if let Some(record) = kept.and_then(|bytes| Witness::from_bytes(&bytes).ok()) {
             records.push((&one.job, record));
         }
     }
@@ -95,6 +95,12 @@ fn last_keys(ledger: &dyn Ledger) -> Result<Vec<Known>, LedgerError> {
                     one.record = Some(*record);
                 }
             }
+            // The record of a held key is sealed; what tells the key again is not.
+            Entry::Handover(HandoverEntry::Held { job, witness, .. }) => {
+                if let Some(one) = known.iter_mut().find(|one| one.job == *job) {
+                    one.record = Some(*witness);
+                }
+            }
             Entry::Handover(HandoverEntry::KeyReturned { job, blank: true, .. }) => known.retain(|one| one.job != *job),
             _ => {}
         }
@@ -104,11 +110,7 @@ fn last_keys(ledger: &dyn Ledger) -> Result<Vec<Known>, LedgerError> {
 }
 
 /// The job whose credential the key has, and signs with.
-fn signs_for(
-    records: &[(&JobId, RegistrationRecord)],
-    entropy: &dyn Entropy,
-    look: &mut Look,
-) -> Result<Option<JobId>, CliError> {
+fn signs_for(records: &[(&JobId, Witness)], entropy: &dyn Entropy, look: &mut Look) -> Result<Option<JobId>, CliError> {
     let Some((_, first)) = records.first() else { return Ok(None) };
     let mut challenge = [0u8; 32];
     entropy.fill(&mut challenge)?;
@@ -130,7 +132,7 @@ fn signs_for(
     Ok(claimed.filter(|(_, record)| is_signed(record, &client_data, &assertion)).map(|(job, _)| (*job).clone()))
 }
 
-fn is_signed(record: &RegistrationRecord, client_data: &ClientData, assertion: &Assertion) -> bool {
+fn is_signed(record: &Witness, client_data: &ClientData, assertion: &Assertion) -> bool {
     verify_assertion(
         &record.public_key_cose,
         &record.rp_id,
@@ -158,6 +160,7 @@ mod tests {
     use crate::sim::key::{Model, SimKey, Touch};
     use crate::sim::ports::SimPorts;
     use crate::webauthn::attestation::KeyAnswer;
+    use crate::webauthn::record::RegistrationRecord;
     use crate::world::{KeyPorts, SystemClock, SystemEntropy};
 
     const RP: &str = "login.microsoft.com";

@@ -226,7 +226,7 @@ fn foot(board: &Board, now: Duration) -> Line<'static> {
         text.push_str(&format!("   {rate:.0} keys/h"));
         let left = board.to_go() as f64 / rate * 60.0;
         if board.to_go() > 0 && left.is_finite() {
-            text.push_str(&format!(", about {:.0} min left", left.max(1.0)));
+            text.push_str(&format!(", ~{:.0} min left", left.max(1.0)));
         }
     }
     Line::styled(text, Style::default().add_modifier(Modifier::BOLD))

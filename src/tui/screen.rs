@@ -149,7 +149,10 @@ impl Painter {
 
     fn give_terminal_back(&mut self) {
         if let Some(mut terminal) = self.terminal.take() {
+            let top = terminal.get_frame().area().as_position();
             let _ = terminal.clear();
+            // Clearing leaves the cursor where it was: below an area that is empty now.
+            let _ = terminal.set_cursor_position(top);
             let _ = terminal.show_cursor();
         }
     }

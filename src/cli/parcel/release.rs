@@ -221,7 +221,13 @@ impl Release<'_> {
     }
 
     /// Opens the PIN and mails it, once: that it is about to leave stands in the ledger before it does.
-    fn mail(&self, desk: &ManagerDesk<'_>, delivery: &Delivery, job: &JobId, parcel: &Parcel) -> Result<Head, CliError> {
+    fn mail(
+        &self,
+        desk: &ManagerDesk<'_>,
+        delivery: &Delivery,
+        job: &JobId,
+        parcel: &Parcel,
+    ) -> Result<Head, CliError> {
         let noted = Cell::new(self.seen);
         let opened = escrow::open_recorded(
             self.ledger,

@@ -153,6 +153,7 @@ fn measure(ports: usize, latency_ms: u64, keys: usize) -> Result<String, Failed>
         tenant: TenantId::new(&tenant.tenant_id),
         recipients: Recipients::single(&[keygen(machine.clock.now()).recipient().to_owned()])
             .map_err(|errors| format!("{errors:?}"))?,
+        hold: None,
         pins: PinPolicy::default(),
         leave_off: false,
         allowed_group: None,

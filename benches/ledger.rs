@@ -96,5 +96,6 @@ fn person(number: u32) -> Result<Person, Failed> {
         key_kind: None,
         serial: None,
         language: None,
+        spare_address: None,
     })
 }

@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("pipeline::effect", PURE_JOURNEY),
     ("pipeline::step", PURE_JOURNEY),
     ("pipeline::recover", PURE_JOURNEY),
+    ("pipeline::held", PURE_JOURNEY),
     ("pipeline", &["model", "world", "platform", "ctap2", "webauthn", "graph", "pin", "roster", "ledger"]),
     // A whole run put together, for the command line and for a rehearsal.
     (
@@ -61,6 +62,7 @@ const PURE_JOURNEY: &[&str] = &[
     "pipeline::effect",
     "pipeline::step",
     "pipeline::recover",
+    "pipeline::held",
     "pipeline::code",
 ];
 
@@ -118,6 +120,7 @@ const PURE: &[&str] = &[
     "pipeline::effect",
     "pipeline::step",
     "pipeline::recover",
+    "pipeline::held",
     "pipeline::fitness",
     "webauthn",
     "model",

@@ -1,5 +1,6 @@
 //! From bench to hand, by the real program: a batch is provisioned, packed with two deliberate mismatches, delivered, verified
-//! and released; one parcel is lost, one key is replaced, one person leaves. In the end ledger and tenant agree.
+//! and released; one parcel is lost, one key is replaced, one person leaves. The same with keys that are held until receipt, in
+//! three languages, one of them too late; and with two keys a person at two addresses. In the end ledger, tenant and stock agree.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -81,17 +82,26 @@ fn make_private(path: &Path) {
 fn make_private(_: &Path) {}
 
 fn desk(tenant: &RunningTenant) -> Desk {
+    desk_with(tenant, |_| String::new())
+}
+
+/// With more settings; `more` is given the recipient that it asks for by name.
+fn desk_with(tenant: &RunningTenant, more: impl FnOnce(&dyn Fn(&str) -> String) -> String) -> Desk {
     let desk = Desk { dir: tempfile::tempdir().expect("a folder") };
     fs::write(desk.path("secret"), &tenant.client_secret).expect("written");
     make_private(&desk.path("secret"));
     fs::write(desk.path("desk.toml"), "").expect("written");
     make_private(&desk.path("desk.toml"));
-    let made = desk.keybench(&["escrow", "keygen", "--out", "custodian.txt"]);
-    let recipient = String::from_utf8(made.stdout).expect("text").trim().to_owned();
+    let keygen = |file: &str| {
+        let made = desk.keybench(&["escrow", "keygen", "--out", file]);
+        String::from_utf8(made.stdout).expect("text").trim().to_owned()
+    };
+    let recipient = keygen("custodian.txt");
+    let more = more(&keygen);
     let settings = format!(
         "[tenant]\nid = \"{}\"\nclient_id = \"{}\"\nauth = \"secret\"\nclient_secret_file = \"secret\"\ngraph_url = \"{}\"\nlogin_url = \"{}\"\n\
          [escrow]\nrecipients = [\"{recipient}\"]\n[ledger]\nurl = \"sqlite:ledger.db\"\nmirror = \"mirror\"\n\
-         [handover]\nhook = [\"sh\", \"-c\", \"cat >> handed-over\"]\n",
+         [handover]\nhook = [\"sh\", \"-c\", \"cat >> handed-over\"]\n{more}",
         tenant.tenant_id, tenant.client_id, tenant.graph_url, tenant.login_url
     );
     fs::write(desk.path("desk.toml"), settings).expect("written");
@@ -226,4 +236,307 @@ fn a_batch_goes_from_bench_to_hand() {
     desk.ok(&["ledger", "verify"]);
     let agreed = desk.ok(&["reconcile"]);
     assert_eq!(agreed.last().expect("a summary")["differences"].as_u64(), Some(0));
+}
+
+fn of_event<'a>(answers: &'a [Value], event: &str) -> Vec<&'a Value> {
+    answers.iter().filter(|answer| answer["event"] == event).collect()
+}
+
+/// Files that hold one of these PINs, plainly, in hexadecimal or in base64, whatever stands before it.
+fn leaks(dir: &Path, pins: &[String], but: &[&str]) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    let forms: Vec<Vec<u8>> = pins
+        .iter()
+        .flat_map(|pin| {
+            let hex: String = pin.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let in_base64 = (0..3usize).map(|before| {
+                let text = [vec![0; before], pin.as_bytes().to_vec()].concat();
+                let (first, last) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
+                STANDARD_NO_PAD.encode(&text).as_bytes()[first..last].to_vec()
+            });
+            [pin.clone().into_bytes(), hex.into_bytes()].into_iter().chain(in_base64).collect::<Vec<_>>()
+        })
+        .collect();
+    let starts: std::collections::HashSet<[u8; 8]> =
+        forms.iter().map(|form| *form.first_chunk().expect("long enough")).collect();
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = fs::read(&path).expect("readable");
+            let holds = bytes.windows(8).enumerate().any(|(at, start)| {
+                starts.contains(<&[u8; 8]>::try_from(start).expect("eight"))
+                    && forms.iter().any(|form| bytes[at..].starts_with(form))
+            });
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            if holds && !but.contains(&name.as_str()) {
+                found.push(name);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+#[cfg_attr(not(unix), ignore = "the hook of this walk is a Unix shell's")]
+fn a_batch_is_held_until_receipt() {
+    let people = people_default(PEOPLE, 11);
+    let tenant = start(TenantSpec { people, ..TenantSpec::default() }, "127.0.0.1:0".parse().expect("an address"))
+        .expect("a tenant");
+    // PINs that no scan finds by chance.
+    let desk = desk_with(&tenant, |keygen| {
+        format!(
+            "activate = \"on-receipt\"\nactivation_recipients = [\"{}\"]\n[pin]\nlength = 16\nalphabet = \"alphanumeric\"\n",
+            keygen("activation.txt")
+        )
+    });
+    let languages = ["de", "nl", "fr"];
+    let rows: Vec<String> = tenant
+        .upns
+        .iter()
+        .enumerate()
+        .map(|(n, upn)| format!("{upn},{},{} Main Street,1000,Town", languages[n % 3], n + 1))
+        .collect();
+    fs::write(desk.path("people.csv"), format!("upn,language,street,postal_code,city\n{}\n", rows.join("\n")))
+        .expect("written");
+    let all = PEOPLE as u64;
+    let refused = |(exit, _, said): (i32, Vec<Value>, String), code: &str| {
+        assert!(exit != 0 && said.contains(&format!("\"{code}\"")), "{code}: {said}");
+    };
+
+    // The bench makes the keys, and the tenant hears nothing. A second run makes none.
+    let told = desk.ok(&["run", "people.csv", "--sim-keys", "8"]);
+    let first = of_event(&told, "summary")[0];
+    assert_eq!((first["finished"].as_u64(), first["held"].as_u64()), (Some(all), Some(all)), "{first}");
+    assert_eq!(of_event(&told, "held").len(), PEOPLE);
+    assert!(tenant.upns.iter().all(|upn| passkeys(&tenant, upn) == 0), "a key stolen in transit opens nothing");
+    let again = run(&desk);
+    let counts =
+        ["planned", "finished", "already", "failed", "refused", "parked", "held"].map(|name| again[name].as_u64());
+    assert_eq!(counts, [Some(all), Some(0), Some(all), Some(0), Some(0), Some(0), Some(all)], "{again}");
+    assert_eq!(desk.ok(&["reconcile"]).last().expect("a summary")["differences"], 0, "a hold is no orphan");
+    let status = desk.ok(&["status"]);
+    assert_eq!(status.last().expect("a summary")["held"].as_u64(), Some(all));
+    let jobs: Vec<(String, String)> = of_event(&status, "job")
+        .iter()
+        .map(|line| {
+            assert_eq!(line["hold_days_left"], 30, "{line}");
+            (line["job"].as_str().expect("a job").to_owned(), line["upn"].as_str().expect("a UPN").to_owned())
+        })
+        .collect();
+    assert_eq!(jobs.len(), PEOPLE);
+
+    // Letters in everybody's language, for the print shop alone; labels.
+    let shop = desk.keybench(&["escrow", "keygen", "--out", "shop.txt"]);
+    let shop = String::from_utf8(shop.stdout).expect("text").trim().to_owned();
+    let make = ["letters", "make", "--identity", "custodian.txt", "--out", "letters", "--encrypt-to", &shop];
+    let (_, letters, said) = desk.json(&[&make[..], &["--phone", "+49 30 1"]].concat());
+    let made = letters.last().expect("a summary");
+    // Names that the built-in font can't write are told, and their keys go on all the same.
+    assert_eq!((made["printed"].as_u64(), made["held"].as_u64()), (Some(25), Some(5)), "{said}");
+    for language in languages {
+        assert!(of_event(&letters, "letter").iter().any(|one| one["language"] == language), "{language}: {said}");
+    }
+    desk.ok(&["letters", "confirm", "--all"]);
+    let labels = ["labels", "make", "--for", "parcel", "--sheet", "L7165", "--out", "labels.pdf"];
+    let (_, labels, said) = desk.json(&labels);
+    assert_eq!(labels.last().expect("a summary")["labels"].as_u64(), Some(25), "{said}");
+
+    // Who activates changes: by one of those in force, and every held registration goes over.
+    let next = desk.keybench(&["escrow", "keygen", "--out", "activation-2.txt"]);
+    let next = String::from_utf8(next.stdout).expect("text").trim().to_owned();
+    let change = |identity: &str| {
+        let reason = ["--as", "Kim Lee", "--reason", "Sam left", "--yes"];
+        desk.json(&[&["custodian", "activation", "--recipient", &next, "--identity", identity], &reason[..]].concat())
+    };
+    refused(change("custodian.txt"), "identity");
+    let (exit, changed, said) = change("activation.txt");
+    assert!(exit == 0 && changed[0]["resealed"].as_u64() == Some(all), "{said}");
+    refused(desk.json(&["run", "people.csv", "--sim-keys", "8"]), "activation-keys");
+    let settings = fs::read_to_string(desk.path("desk.toml")).expect("settings");
+    let before =
+        settings.split("activation_recipients = [\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a key");
+    fs::write(desk.path("desk.toml"), settings.replace(before, &next)).expect("written");
+
+    // Packed, with two mismatches; one parcel never arrives.
+    let mut scans = String::new();
+    let [(a, _), (b, _), ..] = jobs.as_slice() else { panic!("people") };
+    scans += &format!("{}\n{}\n", code(CodeKind::Key, a, 1), code(CodeKind::Parcel, b, 1));
+    scans += &format!("{}\n{}\n", code(CodeKind::Key, b, 1), code(CodeKind::Key, a, 1));
+    for (number, (job, _)) in jobs.iter().enumerate() {
+        scans += &format!("{}\n{}\nJD{number:04}\n", code(CodeKind::Key, job, 1), code(CodeKind::Parcel, job, 1));
+    }
+    let (exit, answers, said) = desk.scanning(&["pack", "--as", "Robin Roe"], &scans);
+    assert_eq!((exit, said.matches("other-parcel").count()), (1, 2), "{said}");
+    assert_eq!(answers.last().expect("a summary")["packed"].as_u64(), Some(all), "{said}");
+    let mut list = "Nr;Status\n".to_owned();
+    for number in 0..PEOPLE {
+        list += &format!("JD{number:04};{}\n", if number == PEOPLE - 1 { "lost" } else { "Delivered" });
+    }
+    fs::write(desk.path("carrier.csv"), list).expect("written");
+    desk.ok(&["receipt", "carrier", "carrier.csv", "--number", "Nr", "--status", "Status", "--delivered", "delivered"]);
+    let (lost, returned, late) = (&jobs[PEOPLE - 1], &jobs[PEOPLE - 2], &jobs[PEOPLE - 3]);
+
+    // Receipt, person, activation, PIN: in this order and no other, by two people, with the right identity.
+    let activate =
+        |what: &str, by: &str, identity: &str| desk.json(&["activate", what, "--identity", identity, "--as", by]);
+    let release =
+        |upn: &str| desk.json(&["release", upn, "--as", "Sam Roe", "--by", "hook", "--identity", "custodian.txt"]);
+    let (card, upn) = (code(CodeKind::Parcel, a, 1), &jobs[0].1);
+    refused(activate(&card, "Sam Roe", "activation-2.txt"), "not-verified");
+    desk.ok(&["receipt", "verify", upn, "--how", "call-back", "--as", "Sam Roe"]);
+    refused(release(upn), "not-activated");
+    refused(activate(upn, "robin  ROE", "activation-2.txt"), "packer-activates");
+    refused(activate(upn, "Sam Roe", "custodian.txt"), "identity");
+    refused(activate(upn, "Sam Roe", "activation.txt"), "identity");
+    assert_eq!(passkeys(&tenant, upn), 0);
+    let dry = desk.ok(&["activate", upn, "--identity", "activation-2.txt", "--as", "Sam Roe", "--dry-run"]);
+    assert!(dry[0]["dry_run"] == true && passkeys(&tenant, upn) == 0);
+    let kept: Vec<&(String, String)> = jobs.iter().take(PEOPLE - 3).collect();
+    for (_, upn) in &kept {
+        desk.ok(&["receipt", "verify", upn, "--how", "call-back", "--as", "Sam Roe"]);
+        let (exit, done, said) = activate(upn, "Sam Roe", "activation-2.txt");
+        assert!(exit == 0 && done[0]["event"] == "activated", "{said}");
+        assert_eq!(passkeys(&tenant, upn), 1);
+        assert_eq!(release(upn).0, 0);
+    }
+    refused(activate(upn, "Sam Roe", "activation-2.txt"), "not-held");
+
+    // One parcel is lost, one key comes back, one is activated too late: nothing of them was ever in the tenant.
+    desk.ok(&["lost", "JD0029", "--reason", "carrier lost it", "--yes"]);
+    refused(activate(&lost.1, "Sam Roe", "activation-2.txt"), "key-gone");
+    desk.ok(&["return", "--not-wiped", "--what", &returned.1, "--replace", "--reason", "new desk", "--yes"]);
+    desk.ok(&["receipt", "verify", &late.1, "--how", "manager", "--as", "Sam Roe"]);
+    tenant.advance(31 * 24 * 3600);
+    let requests = tenant.state()["requests"]["register"].clone();
+    refused(activate(&late.1, "Sam Roe", "activation-2.txt"), "hold-expired");
+    refused(release(&late.1), "not-activated");
+    assert_eq!(tenant.state()["requests"]["register"], requests, "the service is not troubled with it");
+
+    // The next run gives all three another key, and nobody else.
+    let second = run(&desk);
+    let counts = ["finished", "already", "held", "parked"].map(|name| second[name].as_u64());
+    assert_eq!(counts, [Some(3), Some(all - 3), Some(3), Some(0)], "{second}");
+    let mut scans = String::new();
+    for (job, _) in [lost, returned, late] {
+        scans += &format!("{}\n{}\nnone\n", code(CodeKind::Key, job, 2), code(CodeKind::Parcel, job, 2));
+    }
+    assert_eq!(desk.scanning(&["pack", "--as", "Robin Roe"], &scans).0, 0);
+    for (job, upn) in [lost, returned, late] {
+        desk.ok(&["receipt", "card", &code(CodeKind::Parcel, job, 2)]);
+        desk.ok(&["receipt", "verify", upn, "--how", "call-back", "--as", "Sam Roe"]);
+        assert_eq!(activate(upn, "Sam Roe", "activation-2.txt").0, 0);
+        assert_eq!(release(upn).0, 0);
+    }
+
+    // Ledger, tenant and stock agree, and no file holds a PIN but the one that the hook made.
+    desk.ok(&["ledger", "verify"]);
+    assert!(tenant.upns.iter().all(|upn| passkeys(&tenant, upn) == 1));
+    assert_eq!(desk.ok(&["reconcile"]).last().expect("a summary")["differences"], 0);
+    assert_eq!(places(&desk), BTreeMap::from([("done".to_owned(), all)]));
+    let stock = desk.ok(&["stock", "list"]);
+    let begun = of_event(&stock, "stock").iter().filter(|one| one["state"] == "begun").count();
+    assert_eq!(begun, 0, "{stock:?}");
+    let handed = fs::read_to_string(desk.path("handed-over")).expect("PINs");
+    let pins: Vec<String> = handed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["pin"].as_str().expect("a PIN").to_owned())
+        .collect();
+    assert_eq!(pins.len(), PEOPLE);
+    assert_eq!(leaks(desk.dir.path(), &pins, &["handed-over"]), Vec::<String>::new());
+    assert_eq!(leaks(desk.dir.path(), &pins, &[]), ["handed-over"], "the scan finds what is there to be found");
+}
+
+#[test]
+#[cfg_attr(not(unix), ignore = "the hook of this walk is a Unix shell's")]
+fn two_keys_of_one_person_go_to_two_places() {
+    let people = people_default(3, 5);
+    let tenant = start(TenantSpec { people, ..TenantSpec::default() }, "127.0.0.1:0".parse().expect("an address"))
+        .expect("a tenant");
+    let desk = desk_with(&tenant, |_| "carrier = \"carrier.toml\"\ncountry = \"DE\"\n".to_owned());
+    fs::write(
+        desk.path("carrier.toml"),
+        "[[columns]]\nname = \"ref\"\nfrom = \"code\"\n[[columns]]\nname = \"street\"\nfrom = \"street\"\nrequired = true\n\
+         [[columns]]\nname = \"city\"\nfrom = \"city\"\n[[columns]]\nname = \"key\"\nfrom = \"key_number\"\n",
+    )
+    .expect("written");
+    let [kim, lee, ..] = tenant.upns.as_slice() else { panic!("people") };
+    let header = "upn,keys,street,postal_code,city,country,spare street,spare postal code,spare city,spare country";
+    let roster = |spare: &str| {
+        let text =
+            format!("{header}\n{kim},2,1 Home St,10115,Berlin,DE,{spare}\n{lee},1,5 Single St,1000,Town,DE,,,,\n");
+        fs::write(desk.path("people.csv"), text).expect("written");
+    };
+
+    // A spare's address that no carrier takes is told before the first key.
+    roster(",,Vienna,AT");
+    let (exit, _, said) = desk.json(&["run", "people.csv", "--sim-keys", "4", "--strict"]);
+    assert!(exit == 2 && said.contains("the spare key's address"), "{said}");
+    assert_eq!(passkeys(&tenant, kim), 0);
+    roster("2 Office St,1010,Vienna,AT");
+    let first = run(&desk);
+    assert_eq!((first["planned"].as_u64(), first["finished"].as_u64()), (Some(3), Some(3)), "{first}");
+    assert_eq!(passkeys(&tenant, kim), 2);
+
+    // Carrier, packing list and labels tell the two apart.
+    desk.ok(&["export", "carrier", "--out", "parcels.csv", "--packing-list", "packing.csv"]);
+    let parcels = fs::read_to_string(desk.path("parcels.csv")).expect("a file");
+    for cells in [
+        "\"1 Home St\",\"Berlin\",\"1 of 2\"",
+        "\"2 Office St\",\"Vienna\",\"2 of 2\"",
+        "\"5 Single St\",\"Town\",\"\"",
+    ] {
+        assert!(parcels.contains(cells), "{parcels}");
+    }
+    let packing = fs::read_to_string(desk.path("packing.csv")).expect("a file");
+    assert!(packing.contains("\"key 1 of 2\"") && packing.contains("\"key 2 of 2\""), "{packing}");
+    let labels =
+        desk.ok(&["labels", "make", "--for", "parcel", "--format", "zpl", "--size", "100x60", "--out", "labels.zpl"]);
+    assert_eq!(of_event(&labels, "label").len(), 3);
+    let zpl = fs::read_to_string(desk.path("labels.zpl")).expect("a file");
+    assert!(zpl.contains("2 Office St") && zpl.contains("2 of 2") && zpl.contains("1 of 2"), "{zpl}");
+    // Two letters, each for its own key.
+    let letters =
+        desk.ok(&["letters", "make", "--identity", "custodian.txt", "--out", "letters", "--phone", "+49 30 1"]);
+    assert_eq!(fs::read_dir(desk.path("letters")).expect("a folder").count(), 3, "{letters:?}");
+    desk.ok(&["letters", "confirm", "--all"]);
+
+    // The one key in the other's parcel stops.
+    let status = desk.ok(&["status"]);
+    let job = |ordinal: u64| {
+        let of = |line: &&&Value| line["upn"] == kim.as_str() && line["key_number"] == ordinal;
+        of_event(&status, "job").iter().find(of).expect("a job")["job"].as_str().expect("a job").to_owned()
+    };
+    let (one, two) = (job(1), job(2));
+    let scan = |key: &str, parcel: &str, number: &str| {
+        format!("{}\n{}\n{number}", code(CodeKind::Key, key, 1), code(CodeKind::Parcel, parcel, 1))
+    };
+    let (exit, answers, said) = desk.scanning(&["pack", "--as", "Robin Roe"], &scan(&one, &two, ""));
+    assert!(exit == 1 && said.contains("other-parcel"), "{said}");
+    assert_eq!(answers.last().expect("a summary")["packed"], 0);
+    let right = scan(&one, &one, "HOME1\n") + &scan(&two, &two, "OFFICE2\n");
+    assert_eq!(desk.scanning(&["pack", "--as", "Robin Roe"], &right).0, 0);
+
+    // By name it is not clear which; each goes its own way: one PIN by the hook, one by letter.
+    let (exit, _, said) = desk.json(&["receipt", "verify", kim, "--how", "manager", "--as", "Sam Roe"]);
+    assert!(exit == 2 && said.contains(&one) && said.contains(&two), "{said}");
+    for job in [&one, &two] {
+        desk.ok(&["receipt", "card", &code(CodeKind::Parcel, job, 1)]);
+        desk.ok(&["receipt", "verify", job, "--how", "call-back", "--as", "Sam Roe"]);
+    }
+    desk.ok(&["release", "HOME1", "--as", "Sam Roe", "--by", "hook", "--identity", "custodian.txt"]);
+    let handed = fs::read_to_string(desk.path("handed-over")).expect("a PIN");
+    assert!(handed.contains(&one) && !handed.contains(&two), "the spare's PIN stays");
+    assert_eq!(places(&desk), BTreeMap::from([("done".into(), 1), ("to-pack".into(), 1), ("to-release".into(), 1)]));
+    desk.ok(&["release", &two, "--as", "Sam Roe"]);
+    // One of two is lost; the other goes on working.
+    desk.ok(&["lost", "OFFICE2", "--reason", "left in a train", "--yes"]);
+    assert_eq!(passkeys(&tenant, kim), 1);
+    assert_eq!(desk.ok(&["reconcile"]).last().expect("a summary")["differences"], 0);
 }

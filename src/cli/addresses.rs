@@ -19,8 +19,9 @@ use crate::roster::Roster;
 pub enum AddressesCommand {
     /// Take addresses and languages from a list, e.g. HR's, for people the ledger knows
     ///
-    /// The list is a roster: CSV with upn, and address or street, postal_code, city, country; language if you like. People
-    /// who are not in the ledger are counted and left alone.
+    /// The list is a roster: CSV with upn, and address or street, postal_code, city, country; language if you like. The same
+    /// columns with "spare" before them tell where a person's second key goes. People who are not in the ledger are counted
+    /// and left alone.
     Import(ImportArgs),
     /// Is every address fit for a parcel?
     Check(CheckArgs),
@@ -117,6 +118,7 @@ fn import(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, CliError> {
             let Some(row) = row else { continue };
             let before = person.clone();
             person.address = row.address.clone().or(person.address);
+            person.spare_address = row.spare_address.clone().or(person.spare_address);
             person.language = row.language.clone().or(person.language);
             person.first_device = row.first_device.or(person.first_device);
             if person != before {
@@ -181,7 +183,11 @@ pub(super) fn faulty(map: &CarrierMap, people: &[Person]) -> Vec<(String, String
     people
         .iter()
         .flat_map(|person| {
-            map.check(person).into_iter().map(|fault| (person.upn.to_string(), fault.to_string())).collect::<Vec<_>>()
+            let first = map.check(person, 1).into_iter().map(|fault| fault.to_string());
+            // The spare's, where it goes somewhere else.
+            let spare = person.spare_address.iter().flat_map(|_| map.check(person, 2));
+            let spare = spare.map(|fault| format!("the spare key's address: {fault}"));
+            first.chain(spare).map(|fault| (person.upn.to_string(), fault)).collect::<Vec<_>>()
         })
         .collect()
 }
@@ -200,6 +206,7 @@ pub(super) fn of_roster(roster: &Roster) -> Vec<Person> {
             key_kind: row.key_kind.clone(),
             serial: row.serial.clone(),
             language: row.language.clone(),
+            spare_address: row.spare_address.clone(),
         })
         .collect()
 }

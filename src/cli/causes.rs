@@ -210,6 +210,23 @@ impl From<ProvisionError> for CliError {
             ProvisionError::Custodians(what) => {
                 told(Exit::Usage, "custodians-changed", &what, "put the settings back; see docs/SECURITY.md.")
             }
+            ProvisionError::ActivationKeys { added, missing } => {
+                let next =
+                    "put handover.activation_recipients back, or change them with `keybench custodian activation`.";
+                let list = |what: &str, prints: &[String]| match prints {
+                    [] => None,
+                    prints => Some(format!("{what}: {}.", prints.join(", "))),
+                };
+                let mut shown = usage("activation-keys", text, next);
+                shown.causes.extend(list("New in the settings", &added));
+                shown.causes.extend(list("In force and not in the settings", &missing));
+                shown
+            }
+            ProvisionError::ChallengeTooShort(_) => {
+                let next = "register at the bench ([handover] activate = \"at-bench\"), or hold for fewer days.";
+                usage("short-challenge", text, next)
+                    .because("Challenges that live for days are Graph beta's alone; Microsoft may take them back.")
+            }
             ProvisionError::OtherTenant { .. } => {
                 usage("other-tenant", text, "correct tenant.id in the settings, or sign in with another account.")
             }

@@ -16,6 +16,7 @@ use super::{CliError, Context, Exit, ledger};
 use crate::config::Settings;
 use crate::ledger::Ledger;
 use crate::pin::{Identities, Prompts, Recipients};
+use crate::provision::held::{self, RekeyError};
 use crate::provision::rotation::{Custody, Rotation, RotationError, custody};
 use crate::world::Operator as _;
 
@@ -35,6 +36,24 @@ pub enum CustodianCommand {
     /// Takes the identity of a custodian in force, one of each group under dual control. All PINs are sealed again in one
     /// go, or nothing changes. Copies of the ledger and of its mirror made before keep the old seals.
     Rotate(RotateArgs),
+    /// Change who activates held keys, and seal their registrations to the new ones (beta)
+    ///
+    /// Takes the identity of an activation key in force. All registrations are sealed again in one go, or nothing changes.
+    Activation(ActivationArgs),
+}
+
+/// `keybench custodian activation`
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:
+  keybench custodian activation --recipient age1… --identity activation.txt \\
+      --as \"Kim Lee\" --reason \"Sam left\"")]
+pub struct ActivationArgs {
+    /// Who activates from now on; any one of them can
+    #[arg(long, value_name = "AGE1…", required = true, action = clap::ArgAction::Append)]
+    pub recipient: Vec<String>,
+    /// Who asks, and with what
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 /// `keybench custodian list`
@@ -116,7 +135,68 @@ pub(super) fn run(context: &Context<'_>, command: &CustodianCommand) -> Result<E
         CustodianCommand::Rotate(args) => {
             change(context, &settings, &new_set(&args.recipient, &args.second_recipient)?, &args.asked)
         }
+        CustodianCommand::Activation(args) => change_activation(context, &settings, args),
     }
+}
+
+fn change_activation(context: &Context<'_>, settings: &Settings, args: &ActivationArgs) -> Result<Exit, CliError> {
+    let asked = &args.asked;
+    let (by, reason) = (line("--as", &asked.by)?, line("--reason", &asked.reason)?);
+    let to = new_set(&args.recipient, &[])?;
+    let ledger = ledger::alone(settings)?;
+    let identities = identities(context, asked)?;
+    let keys = to.fingerprints().0;
+    if !asked.dry_run && !asked.yes {
+        let question = format!("From now on held keys are activated by {}. Type `change`", keys.join(", "));
+        if !Terminal::new(context.output).confirm(&question, "change") {
+            let next = "type the word at a terminal, or add --yes where nobody can answer.";
+            return Err(CliError::new(Exit::Usage, "not-confirmed", "The activation keys were not changed.", next));
+        }
+    }
+    let now = jiff::Timestamp::now();
+    let count = held::change_keys(&ledger, &to, &identities, (format!("{by}: {reason}"), now, !asked.dry_run))
+        .map_err(not_rekeyed)?;
+    let head = ledger.head()?;
+    if asked.dry_run {
+        let all =
+            format!("{count} held registrations would be sealed again; every one of them opens. Nothing was written.");
+        context.output.answer(&all);
+    } else {
+        let list: String = args.recipient.iter().map(|text| format!("  \"{}\",\n", text.trim())).collect();
+        context.output.answer(&format!(
+            "The activation keys are changed; {count} held registrations are sealed to them. The ledger's head is {head}."
+        ));
+        context.output.answer(&format!("Put this into {}; until then no run holds keys:", settings.file.display()));
+        context.output.answer(&format!("[handover]\nactivation_recipients = [\n{list}]"));
+    }
+    context.output.json(&json!({
+        "event": "activation-keys-changed", "dry_run": asked.dry_run, "resealed": count, "keys": keys,
+        "head": head.to_string(),
+    }));
+    Ok(Exit::Done)
+}
+
+fn not_rekeyed(error: RekeyError) -> CliError {
+    let text = error.to_string();
+    let shown = match error {
+        RekeyError::Run(error) => return error.into(),
+        RekeyError::Seal(error) => error.into(),
+        RekeyError::NoneYet => told(Exit::Usage, "usage", &text, "put them into handover.activation_recipients."),
+        RekeyError::Same => told(Exit::Usage, "usage", &text, "`keybench custodian list` shows them."),
+        RekeyError::Stuck { .. } => {
+            told(Exit::Usage, "identity", &text, "give the identity of an activation key in force, with --identity.")
+        }
+    };
+    shown.because("Nothing was changed.")
+}
+
+fn identities(context: &Context<'_>, asked: &Asked) -> Result<Identities, CliError> {
+    let mut identities = Identities::new();
+    let prompts: Arc<dyn Prompts> = Arc::new(Custodian::new(context.output.style().stderr_is_terminal));
+    for path in &asked.identity {
+        identities.add_file(path, Arc::clone(&prompts))?;
+    }
+    Ok(identities)
 }
 
 fn recipients(settings: &Settings) -> Result<Recipients, CliError> {
@@ -161,10 +241,17 @@ fn list(context: &Context<'_>, settings: &Settings) -> Result<Exit, CliError> {
         custody.since.map_or(String::new(), |at| format!(", {at}"))
     ));
     lines.push(format!("{:<13} {}", "Sealed PINs", sealed_in_words(&custody)));
+    let activation = held::keys_in_force(&ledger)?.unwrap_or_default();
+    let held = if activation.is_empty() { 0 } else { held::all_held(&ledger)?.len() };
+    if !activation.is_empty() {
+        lines.push(format!("{:<13} {}", "Activation", activation.join(", ")));
+        lines.push(format!("{:<13} {held}", "Held keys"));
+    }
     lines.iter().for_each(|line| context.output.answer(line));
     context.output.json(&json!({
         "event": "custodians", "first": custody.first, "second": custody.second, "by": custody.by,
         "since": custody.since.map(|at| at.to_string()), "sealed": custody.current, "sealed_to_earlier": custody.earlier,
+        "activation_keys": activation, "held": held,
     }));
     Ok(Exit::Done)
 }
@@ -180,11 +267,7 @@ fn change(context: &Context<'_>, settings: &Settings, to: &Recipients, asked: &A
     let (by, reason) = (line("--as", &asked.by)?, line("--reason", &asked.reason)?);
     let from = recipients(settings)?;
     let ledger = ledger::alone(settings)?;
-    let mut identities = Identities::new();
-    let prompts: Arc<dyn Prompts> = Arc::new(Custodian::new(context.output.style().stderr_is_terminal));
-    for path in &asked.identity {
-        identities.add_file(path, Arc::clone(&prompts))?;
-    }
+    let identities = identities(context, asked)?;
     let seeds = super::oath::seed_folder(settings);
     let rotation = Rotation { from: &from, to, identities: &identities, by: format!("{by}: {reason}"), seeds: &seeds };
     let (first, second) = to.fingerprints();

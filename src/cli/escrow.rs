@@ -1,7 +1,7 @@
 //! `keybench escrow`: the custodian's commands.
 //!
-//! Promise: a PIN is shown only after the ledger holds who opened it and why, also beside a running bench; it goes to a terminal's second
-//! screen for a bounded time ([`super::screen`]), and to a pipe or a file only where that was asked for.
+//! Promise: a PIN is shown only after the ledger, and its mirror, hold who opened it and why, also beside a running bench; it goes to a
+//! terminal's second screen for a bounded time ([`super::screen`]), and to a pipe or a file only where that was asked for.
 
 use std::path::PathBuf;
 use std::sync::Arc;

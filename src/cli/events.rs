@@ -172,6 +172,25 @@ pub enum Event<'a> {
         /// `true`, `false` or `"unsupported"`.
         force_change: ForceChange,
     },
+    /// A job is done at the bench, and registered on receipt.
+    Held {
+        /// The job.
+        job: &'a str,
+        /// Whose.
+        upn: &'a str,
+        /// base64url.
+        credential_id: &'a str,
+        /// Model.
+        aaguid: &'a str,
+        /// If it tells one.
+        serial: Option<&'a str>,
+        /// Where.
+        port: &'a str,
+        /// `true`, `false` or `"unsupported"`.
+        force_change: ForceChange,
+        /// Until when it can be registered.
+        expires: &'a str,
+    },
     /// A try is over without a finished key.
     Failed {
         /// The job.
@@ -226,6 +245,8 @@ pub enum Event<'a> {
         seconds: f64,
         /// The ledger's head hash.
         head: &'a str,
+        /// Of those finished and already: made, and registered on receipt. No part of the sum.
+        held: u64,
     },
     /// The command failed.
     Error {

@@ -39,6 +39,16 @@ fn samples() -> Vec<Event<'static>> {
             port: "1-1",
             force_change: ForceChange::Unsupported,
         },
+        Event::Held {
+            job: "J",
+            upn: "a@b.c",
+            credential_id: "c",
+            aaguid: "a",
+            serial: None,
+            port: "1-1",
+            force_change: ForceChange::Forced,
+            expires: "2026-12-21T09:00:00Z",
+        },
         Event::Failed { job: "J", upn: "a@b.c", port: None, code: "pin-unknown", reason: "x", next: "y" },
         Event::Parked { job: "J", upn: "a@b.c", port: None, code: "interrupted", next: "y" },
         Event::Summary {
@@ -54,6 +64,7 @@ fn samples() -> Vec<Event<'static>> {
             graph_retries: 0,
             seconds: 1.5,
             head: "h",
+            held: 0,
         },
         Event::Error { code: "no-key", what: "x", causes: &[], next: "y", exit: 4 },
     ]
@@ -81,6 +92,6 @@ fn the_summary_has_exactly_the_promised_members_in_order() {
     assert_eq!(
         serde_json::to_string(&summary).expect("JSON"),
         "{\"event\":\"summary\",\"planned\":1,\"finished\":1,\"already\":0,\"failed\":0,\"refused\":0,\"parked\":0,\
-         \"keys_refused\":0,\"touches\":1,\"graph_requests\":3,\"graph_retries\":0,\"seconds\":1.5,\"head\":\"h\"}"
+         \"keys_refused\":0,\"touches\":1,\"graph_requests\":3,\"graph_retries\":0,\"seconds\":1.5,\"head\":\"h\",\"held\":0}"
     );
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::audit::{self, Format};
 use super::{CliError, Context, Exit, ledger};
-use crate::ledger::{Entry, ForcedChange, JobFilter, Ledger, LedgerError};
+use crate::ledger::{Entry, ForcedChange, HandoverEntry, JobFilter, Ledger, LedgerError};
 use crate::model::{JobId, KeyRef, Person, UserId};
 use crate::platform::private::{Readers, write_atomic};
 
@@ -114,7 +114,7 @@ fn write(out: &Path, content: &[u8]) -> Result<(), CliError> {
     Ok(write_atomic(out, content, Readers::OnlyMe)?)
 }
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "upn",
     "display_name",
     "job",
@@ -134,6 +134,7 @@ const COLUMNS: [&str; 19] = [
     "tenant",
     "address",
     "country",
+    "held_until",
 ];
 
 /// What the entries tell of one job's last key.
@@ -147,6 +148,7 @@ struct Told {
     finished: String,
     taken: bool,
     revoked: bool,
+    held_until: String,
 }
 
 /// The manifest, and how many keys are in it. One pass over the ledger.
@@ -164,7 +166,16 @@ fn manifest(ledger: &dyn Ledger, filter: &JobFilter) -> Result<(Vec<u8>, u64), C
                     told.minimum = minimum.to_string();
                     told.forced = forced_word(forced);
                 }
-                Entry::Finished { .. } => told.finished = at.to_string(),
+                // A held key leaves the bench long before it is registered.
+                Entry::Finished { .. } if told.finished.is_empty() => told.finished = at.to_string(),
+                Entry::Handover(HandoverEntry::Held { expires, .. }) => {
+                    told.finished = at.to_string();
+                    told.held_until = expires.to_string();
+                }
+                Entry::Handover(HandoverEntry::HoldEnded { code, .. }) => {
+                    told.held_until.clear();
+                    told.revoked |= code != "activated";
+                }
                 Entry::KeyTaken { .. } => told.taken = true,
                 Entry::Revoked { .. } => told.revoked = true,
                 _ => {}
@@ -182,7 +193,7 @@ fn manifest(ledger: &dyn Ledger, filter: &JobFilter) -> Result<(Vec<u8>, u64), C
         let Some(told) = told.get(&line.job).filter(|told| !told.finished.is_empty()) else { continue };
         let Some(key) = &told.key else { continue };
         let person = people.get(&line.user);
-        let address = person.and_then(|person| person.address.as_ref());
+        let address = person.and_then(|person| person.address_for(line.ordinal));
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let yes = |is: bool| if is { "yes" } else { "" }.to_owned();
         let row = [
@@ -206,6 +217,7 @@ fn manifest(ledger: &dyn Ledger, filter: &JobFilter) -> Result<(Vec<u8>, u64), C
             line.tenant.to_string(),
             address.map(|address| address.lines.join(", ")).unwrap_or_default(),
             text(address.and_then(|address| address.country.as_deref())),
+            told.held_until.clone(),
         ];
         table.write_record(row.map(|cell| guarded(&cell))).map_err(failed)?;
         keys += 1;

@@ -40,6 +40,7 @@ fn sent(serials: &[&str], passkeys: u32) -> (RunningTenant, Desk) {
         upn: Upn::parse(KIM).expect("a UPN"),
         display_name: "Kim".into(),
         address: None,
+        spare_address: None,
         first_device: None,
         key_kind: None,
         serial: None,

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::error::sentence;
 use super::letters::{JOB_NAME, facts_of_keys, finished, load_template};
 use super::{CliError, Context, Exit, codes, ledger};
+use crate::handover::carrier::which_of;
 use crate::handover::code::{Code, CodeKind};
 use crate::handover::label::zpl::{Roll, stream};
 use crate::handover::label::{Label, LabelError, LabelSheet, on_sheets, sheet};
@@ -297,8 +298,10 @@ fn due(ledger: &dyn Ledger, args: &LabelsArgs, sender: &str, home: &str) -> Resu
                 held.push((whose, "there is no address; `keybench addresses import` brings one".into()));
                 continue;
             }
-            Label::Parcel { code, to, from: sender.to_owned() }
+            // Outside it says "1 of 2" and not of what.
+            Label::Parcel { code, to, from: sender.to_owned(), which: which_of(one.number()) }
         };
+        let whose = which_of(one.number()).map_or_else(|| whose.clone(), |which| format!("{whose}, key {which}"));
         due.push(Due { label, job: Some(one.line.job.clone()), code: digits, whose });
     }
     Ok((due, held))

@@ -213,6 +213,10 @@ pub enum Command {
     /// A parcel arrived, and the right person holds its key
     #[command(subcommand)]
     Receipt(parcel::receipt::ReceiptCommand),
+    /// Register a held key, once its person holds it (beta)
+    ///
+    /// After receipt and a verified person, not by whoever packed the key, and before its PIN is released.
+    Activate(parcel::activate::ActivateArgs),
     /// Hand a PIN over, after receipt
     ///
     /// Not by whoever packed the key, and not a letter that lay too long.
@@ -399,6 +403,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<Exit, CliError> 
         Command::Custody(command) => custody::run(context, command),
         Command::Pack(args) => parcel::pack::run(context, args),
         Command::Receipt(command) => parcel::receipt::run(context, command),
+        Command::Activate(args) => parcel::activate::run(context, args),
         Command::Release(args) => parcel::release::run(context, args),
         Command::Notify(args) => notify::run(context, args),
         Command::Handover(command) => handover::run(context, command),

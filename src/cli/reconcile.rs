@@ -82,7 +82,7 @@ pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, C
         };
         tenant.insert(user.clone(), shown);
     }
-    let differences = compare(&jobs, &tenant);
+    let differences = compare(&jobs, &tenant, graph.server_now());
     for difference in &differences {
         tell(context, &jobs, difference);
     }

@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 use clap::Args;
 use serde_json::json;
 
+use super::parcel::{days_left, left_of};
 use super::status::word;
 use super::story::in_words;
 use super::{CliError, Context, Exit, Level, ledger};
+use crate::handover::parcel::{Hold, Parcels};
 use crate::ledger::{BlobHash, Entry, JobFilter, JobLine, Ledger, Recorded, TenantEntry};
 use crate::model::{JobId, JobStatus, Upn, UserId};
 
@@ -141,10 +143,18 @@ fn job(context: &Context<'_>, ledger: &dyn Ledger, line: &JobLine) -> Result<(),
     let entries = ledger.entries_of(&line.job)?;
     let used = line.status == JobStatus::Finished && line.used.is_some();
     let upn = person.as_ref().map(|person| &person.upn);
+    let mut parcels = Parcels::default();
+    entries.iter().for_each(|recorded| parcels.add(recorded));
+    let expires = match parcels.get(&line.job).map(|parcel| parcel.hold) {
+        Some(Some(Hold::Waits { expires })) if line.status == JobStatus::Held => Some(expires),
+        _ => None,
+    };
+    let now = jiff::Timestamp::now();
     context.output.json(&json!({
         "event": "job", "job": line.job, "upn": upn, "user": line.user, "key_number": line.ordinal, "batch": line.batch,
         "status": line.status, "attempt": line.attempt, "in_flight": line.in_flight, "code": line.code,
-        "next": super::status::what_to_do(line), "at": line.at, "activated": used,
+        "next": super::status::what_to_do(line), "at": line.at, "activated": used, "hold_expires": expires,
+        "hold_days_left": expires.map(|expires| days_left(expires, now)),
     }));
     let name = person.as_ref().map_or_else(
         || format!("{} (forgotten, or known by object id only)", line.user),
@@ -154,6 +164,9 @@ fn job(context: &Context<'_>, ledger: &dyn Ledger, line: &JobLine) -> Result<(),
     let mut stands = format!("  Now: {}", word(line.status));
     if used {
         stands.push_str("; activated: the person has signed in with the key");
+    }
+    if let Some(expires) = expires {
+        stands.push_str(&format!("; {}", left_of(expires, now)));
     }
     if line.in_flight {
         stands.push_str("; a key may hold its PIN");

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use clap::Args;
 use serde_json::json;
 
+use super::parcel::{days_left, left_of, parcels};
 use super::{CliError, Context, Exit, codes, ledger};
+use crate::handover::parcel::Hold;
 use crate::ledger::{JobFilter, JobLine, Ledger};
 use crate::model::{BatchId, JobStatus, Upn, UserId};
 use crate::tenant::doors::open_doors;
@@ -19,7 +21,7 @@ use crate::tenant::doors::open_doors;
   keybench status --json | jq -r 'select(.event == \"job\") | .upn'
 
 Lists whoever needs something done; those who only wait for a key are counted, and listed with
---only waiting.")]
+--only waiting. Held keys are listed in their last seven days, and all with --only held.")]
 pub struct StatusArgs {
     /// Only jobs that stand here
     #[arg(long, value_name = "STATUS")]
@@ -38,6 +40,8 @@ pub enum Only {
     Begun,
     /// Done
     Finished,
+    /// Made, and to be activated on receipt
+    Held,
     /// The last try failed
     Failed,
     /// Not allowed to have a key
@@ -52,6 +56,7 @@ impl From<Only> for JobStatus {
             Only::Waiting => Self::Waiting,
             Only::Begun => Self::Begun,
             Only::Finished => Self::Finished,
+            Only::Held => Self::Held,
             Only::Failed => Self::Failed,
             Only::Refused => Self::Refused,
             Only::Parked => Self::Parked,
@@ -60,8 +65,9 @@ impl From<Only> for JobStatus {
 }
 
 /// The states in the order in which they are counted out.
-const ORDER: [JobStatus; 6] = [
+const ORDER: [JobStatus; 7] = [
     JobStatus::Finished,
+    JobStatus::Held,
     JobStatus::Begun,
     JobStatus::Waiting,
     JobStatus::Parked,
@@ -82,22 +88,37 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
     let mut counts: HashMap<JobStatus, u64> = HashMap::new();
     let output = context.output;
     let mut listed = false;
-    for line in &lines {
+    let now = jiff::Timestamp::now();
+    let holds = Holds::of(ledger, &lines)?;
+    let (mut overdue, mut first) = (0u64, None);
+    // Held keys that run out come first, overdue before the rest.
+    let mut in_order: Vec<&JobLine> = lines.iter().collect();
+    in_order.sort_by_key(|line| holds.expires(line).unwrap_or(jiff::Timestamp::MAX));
+    for line in in_order {
         *counts.entry(line.status).or_default() += 1;
         if only.is_some_and(|only| only != line.status) {
             continue;
         }
         let name = names.get(&line.user).map_or_else(|| line.user.to_string(), ToString::to_string);
-        let next = what_to_do(line);
+        let expires = holds.expires(line);
+        let is_overdue = expires.is_some_and(|expires| expires <= now);
+        overdue += u64::from(is_overdue);
+        let next = if is_overdue { Some(OVERDUE.to_owned()) } else { what_to_do(line) };
         output.json(&json!({
             "event": "job", "job": line.job, "upn": names.get(&line.user), "user": line.user, "key_number": line.ordinal,
             "batch": line.batch, "status": line.status, "attempt": line.attempt, "in_flight": line.in_flight,
             "code": line.code, "next": next, "at": line.at, "activated": line.used,
+            "hold_expires": expires, "hold_days_left": expires.map(|expires| days_left(expires, now)),
         }));
-        let quiet = only.is_none() && matches!(line.status, JobStatus::Finished | JobStatus::Waiting);
+        let time =
+            expires.is_some_and(|expires| days_left(expires, now) > SOON) && !line.in_flight && line.code.is_none();
+        first = first.or(expires.filter(|_| !is_overdue));
+        let needs_nothing = matches!(line.status, JobStatus::Finished | JobStatus::Waiting);
+        let quiet = only.is_none() && (needs_nothing || line.status == JobStatus::Held && time);
         if !quiet && !output.style().json {
             listed = true;
-            output.answer(&for_people(line, &name, next.as_deref()));
+            let left = expires.map(|expires| left_of(expires, now));
+            output.answer(&for_people(line, &name, (left.as_deref(), next.as_deref())));
         }
     }
     let count = |status| counts.get(&status).copied().unwrap_or(0);
@@ -110,6 +131,7 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
     summary["open_passes"] = json!(doors);
     let in_use = lines.iter().filter(|line| line.status == JobStatus::Finished && line.used.is_some()).count();
     summary["activated"] = json!(in_use);
+    summary["overdue"] = json!(overdue);
     summary["head"] = json!(head.to_string());
     output.json(&summary);
     if listed {
@@ -129,6 +151,14 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
     } else {
         output.answer(&format!("{} {}: {}", total, if total == 1 { "job" } else { "jobs" }, parts.join(", ")));
     }
+    if let Some(first) = first {
+        output.answer(&format!("Of the held keys the first runs out next: {}.", left_of(first, now)));
+    }
+    if overdue > 0 {
+        output.answer(&format!(
+            "{overdue} held keys were not activated in time: `keybench receipt list --only on-the-way` and the next run."
+        ));
+    }
     match doors {
         0 => {}
         1 => output
@@ -141,10 +171,36 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
     Ok(Exit::Done)
 }
 
-fn for_people(line: &JobLine, name: &str, next: Option<&str>) -> String {
+/// Until when held keys can be activated.
+struct Holds(Option<crate::handover::parcel::Parcels>);
+
+impl Holds {
+    /// Reads the ledger's entries only where some key is held.
+    fn of(ledger: &dyn Ledger, lines: &[JobLine]) -> Result<Self, CliError> {
+        let any = lines.iter().any(|line| line.status == JobStatus::Held);
+        Ok(Self(if any { Some(parcels(ledger)?) } else { None }))
+    }
+
+    fn expires(&self, line: &JobLine) -> Option<jiff::Timestamp> {
+        let parcel = self.0.as_ref().filter(|_| line.status == JobStatus::Held)?.get(&line.job)?;
+        match parcel.hold {
+            Some(Hold::Waits { expires }) => Some(expires),
+            _ => None,
+        }
+    }
+}
+
+/// Held keys that have no more days left than these are listed.
+const SOON: i64 = 7;
+const OVERDUE: &str = "Its hold ran out: the next run gives its person another key; `keybench return` wipes this one.";
+
+fn for_people(line: &JobLine, name: &str, (left, next): (Option<&str>, Option<&str>)) -> String {
     let mut text = format!("{:<9} {}  {name}", word(line.status), line.job);
     if line.ordinal > 1 {
         text.push_str(&format!(" (key {})", line.ordinal));
+    }
+    if let Some(left) = left {
+        text.push_str(&format!("\n          {left}"));
     }
     if let Some(code) = &line.code {
         text.push_str(&format!("\n          {}", codes::meaning(code).unwrap_or(code)));
@@ -162,6 +218,10 @@ pub(super) fn what_to_do(line: &JobLine) -> Option<String> {
     let of_code = line.code.as_deref().and_then(codes::next_step);
     let text = match line.status {
         JobStatus::Finished | JobStatus::Waiting => return None,
+        JobStatus::Held => of_code.unwrap_or(match line.in_flight {
+            true => "Its registration was sent and not answered: run `keybench activate` again, which asks first.",
+            false => "`keybench receipt list` shows where it is; `keybench activate` when its person holds it.",
+        }),
         JobStatus::Begun => of_code.unwrap_or(SAME_KEY),
         JobStatus::Parked if line.in_flight => of_code.unwrap_or(SAME_KEY),
         JobStatus::Parked | JobStatus::Failed => of_code.unwrap_or(SAME),
@@ -175,6 +235,7 @@ pub(super) fn word(status: JobStatus) -> &'static str {
         JobStatus::Waiting => "waiting",
         JobStatus::Begun => "begun",
         JobStatus::Finished => "finished",
+        JobStatus::Held => "held",
         JobStatus::Failed => "failed",
         JobStatus::Refused => "refused",
         JobStatus::Parked => "parked",

@@ -182,6 +182,7 @@ impl Desk {
             key_kind: None,
             serial: None,
             language: None,
+            spare_address: None,
         });
         let jobs = people.each_ref().map(|person| JobId::derive(&tenant, &person.id, 1));
         let mut entries = vec![

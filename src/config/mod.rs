@@ -168,11 +168,7 @@ impl EscrowSettings {
 
     /// The first age plugin among the recipients: a program that inherits our environment.
     pub fn plugin(&self) -> Option<String> {
-        self.first
-            .iter()
-            .chain(&self.second)
-            .find_map(|text| text.parse::<age::plugin::Recipient>().ok())
-            .map(|recipient| format!("age-plugin-{}", recipient.plugin()))
+        plugin_of(self.first.iter().chain(&self.second))
     }
 }
 
@@ -218,6 +214,8 @@ pub struct HandoverSettings {
     pub letter_days: u16,
     /// Days that it lives abroad. Default: 30.
     pub letter_days_abroad: u16,
+    /// When keys are registered. Default: at the bench.
+    pub activation: ActivationSettings,
     /// The command that hands a PIN over: program and arguments. Empty where there is none.
     pub hook: Vec<String>,
     /// The mailbox that mail leaves from when keybench is signed in as the application; a person's leaves from their own.
@@ -232,6 +230,30 @@ pub struct HandoverSettings {
     pub label_printer: Option<String>,
     /// The carrier's column map. With one, `run` checks addresses before the first key.
     pub carrier: Option<PathBuf>,
+}
+
+/// `[handover] activate` and what belongs to it. Held activation stands on Graph's beta.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActivationSettings {
+    /// Keys are registered on receipt, and not at the bench.
+    pub on_receipt: bool,
+    /// The activation keys: age recipients that parsed; any one of them opens a held registration.
+    pub recipients: Vec<String>,
+    /// How many days a key can be held. Default: 30, the most that Graph takes.
+    pub days: u8,
+}
+
+impl ActivationSettings {
+    /// The first age plugin among the recipients: a program that inherits our environment.
+    pub fn plugin(&self) -> Option<String> {
+        plugin_of(self.recipients.iter())
+    }
+}
+
+fn plugin_of<'a>(mut recipients: impl Iterator<Item = &'a String>) -> Option<String> {
+    recipients
+        .find_map(|text| text.parse::<age::plugin::Recipient>().ok())
+        .map(|recipient| format!("age-plugin-{}", recipient.plugin()))
 }
 
 /// The default of `[bench] key_name`.

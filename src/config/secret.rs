@@ -26,7 +26,11 @@ pub fn client_secret(
     let in_environment = environment(VARIABLE).filter(|text| !text.is_empty()).map(Zeroizing::new);
     // Refused even where the file is used: it is in the environment all the same.
     if in_environment.is_some()
-        && let Some(plugin) = settings.escrow.plugin().or_else(|| settings.handover.hook.first().cloned())
+        && let Some(plugin) = settings
+            .escrow
+            .plugin()
+            .or_else(|| settings.handover.activation.plugin())
+            .or_else(|| settings.handover.hook.first().cloned())
     {
         return Err(ConfigError::Secret(SecretError::EnvironmentShared { plugin }));
     }

@@ -8,8 +8,8 @@ use super::place;
 use super::problem::Origin;
 use super::reader::{Found, Reader};
 use super::{
-    Alphabet, ApiVersion, Auth, BenchSettings, EscrowSettings, FirstDevicePolicy, ForceChange, HandoverSettings,
-    KEY_NAME, LedgerSettings, PinSettings, TenantSettings,
+    ActivationSettings, Alphabet, ApiVersion, Auth, BenchSettings, EscrowSettings, FirstDevicePolicy, ForceChange,
+    HandoverSettings, KEY_NAME, LedgerSettings, PinSettings, TenantSettings,
 };
 use crate::model::{Serial, TenantId, Upn};
 use crate::pin::PinPolicy;
@@ -182,8 +182,8 @@ pub(super) fn escrow(reader: &mut Reader<'_>) -> EscrowSettings {
 
 /// The custodians' groups; the second is empty unless under dual control.
 fn groups(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>) {
-    let first = recipients(reader, "recipients");
-    let second = recipients(reader, "second_recipients");
+    let first = recipients(reader, "escrow", "recipients");
+    let second = recipients(reader, "escrow", "second_recipients");
     let dual = reader.boolean("escrow", "dual");
     let texts = |list: &[Found<String>]| list.iter().map(|found| found.value.clone()).collect::<Vec<_>>();
     match dual {
@@ -215,10 +215,10 @@ fn groups(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>) {
     }
 }
 
-fn recipients(reader: &mut Reader<'_>, key: &str) -> Vec<Found<String>> {
-    let field = format!("escrow.{key}");
+fn recipients(reader: &mut Reader<'_>, section: &'static str, key: &'static str) -> Vec<Found<String>> {
+    let field = format!("{section}.{key}");
     let mut good: Vec<Found<String>> = Vec::new();
-    for mut found in reader.texts("escrow", key).unwrap_or_default() {
+    for mut found in reader.texts(section, key).unwrap_or_default() {
         found.value = found.value.trim().to_owned();
         let text = found.value.as_str();
         let wrong = if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") || text.starts_with("AGE-PLUGIN-") {
@@ -321,7 +321,9 @@ pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings
     let text = |reader: &mut Reader<'_>, key: &'static str| {
         reader.text("handover", key).map(|found| found.value.trim().to_owned()).filter(|text| !text.is_empty())
     };
+    let longest = if country.is_some() { letter_days.max(letter_days_abroad) } else { letter_days };
     HandoverSettings {
+        activation: activation(reader, longest),
         template: path(reader, file, "handover", "template"),
         printer: text(reader, "printer"),
         label_printer: text(reader, "label_printer"),
@@ -333,6 +335,35 @@ pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings
         hook: hook.into_iter().map(|found| found.value).collect(),
         mail_from,
         pin_to_manager: reader.boolean("handover", "pin_to_manager").is_some_and(|found| found.value),
+    }
+}
+
+/// When a key is registered. A held registration has to outlive the letter whose PIN is released after it.
+fn activation(reader: &mut Reader<'_>, letter_days: u16) -> ActivationSettings {
+    let when = reader.choice("handover", "activate", &[("at-bench", false), ("on-receipt", true)]);
+    let recipients = recipients(reader, "handover", "activation_recipients");
+    let days = reader.number("handover", "activation_days", 1..=30);
+    let on_receipt = when.as_ref().is_some_and(|found| found.value);
+    let days_of_hold = days.as_ref().and_then(|found| u8::try_from(found.value).ok()).unwrap_or(30);
+    if let Some(Found { value: true, origin }) = &when {
+        if recipients.is_empty() {
+            let what = "held registrations are sealed to somebody: name them in handover.activation_recipients \
+                        (keybench escrow keygen makes an identity)";
+            reader.note(origin.clone(), "handover.activate", what);
+        }
+        if u16::from(days_of_hold) < letter_days {
+            let origin = days.map_or_else(|| origin.clone(), |found| found.origin);
+            let what = format!(
+                "a PIN letter may be released for {letter_days} days, and a key held for {days_of_hold} days could not be \
+                 activated any more by then: shorten handover.letter_days, or hold for longer (30 days at most)"
+            );
+            reader.note(origin, "handover.activation_days", what);
+        }
+    }
+    ActivationSettings {
+        on_receipt,
+        recipients: recipients.into_iter().map(|found| found.value).collect(),
+        days: days_of_hold,
     }
 }
 

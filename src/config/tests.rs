@@ -170,6 +170,29 @@ fn dual_control_takes_two_groups() {
 }
 
 #[test]
+fn held_activation_names_its_keys_and_outlives_the_letters() {
+    let key = recipient();
+    let keys = format!("activation_recipients = [\"{key}\"]\n");
+    let with = |more: &str| parse(&format!("[handover]\nactivate = \"on-receipt\"\n{more}"));
+    let settings = with(&keys).expect("settings").handover.activation;
+    assert_eq!((settings.on_receipt, settings.days, settings.recipients.as_slice()), (true, 30, [key].as_slice()));
+    assert!(!parse("").expect("settings").handover.activation.on_receipt, "at the bench by default");
+    for (wrong, says) in [
+        ("", "handover.activate: held registrations are sealed to somebody"),
+        (&*format!("{keys}activation_days = 31\n"), "handover.activation_days"),
+        (&*format!("{keys}activation_days = 14\n"), "a PIN letter may be released for 21 days"),
+        (&*format!("{keys}activation_days = 25\ncountry = \"NL\"\n"), "released for 30 days"),
+        ("activation_recipients = [\"AGE-SECRET-KEY-1QQQQ\"]\n", "handover.activation_recipients: this is an identity"),
+    ] {
+        let text = with(wrong).expect_err("refused").to_string();
+        let lines = complaints(&format!("[handover]\nactivate = \"on-receipt\"\n{wrong}"));
+        assert!(lines.iter().any(|line| line.contains(says)), "{wrong}: {lines:?} {text}");
+    }
+    let short = format!("{keys}activation_days = 14\nletter_days = 14\n");
+    assert_eq!(with(&short).expect("settings").handover.activation.days, 14);
+}
+
+#[test]
 fn what_a_command_needs_is_named_when_missing() {
     let settings = parse("[tenant]\nauth = \"certificate\"\n").expect("settings");
     let Err(ConfigError::Missing { names, .. }) = settings.tenant() else { panic!("missing") };

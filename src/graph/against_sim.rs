@@ -279,11 +279,9 @@ fn a_passkey_lives_and_dies() {
         assert!(graph.remove_passkey(&user, &method.id).expect("removed"));
         assert!(!graph.remove_passkey(&user, &method.id).expect("gone"));
         assert_eq!(graph.passkey(&user, &method.id).expect("gone"), None);
-        if api == ApiVersion::Beta {
-            let longer = graph.creation_options(&user, Some(60)).expect("options");
-            let until = longer.json["challengeTimeoutDateTime"].as_str().expect("a time").parse().expect("a time");
-            assert!(graph.left_until(until) > Duration::from_secs(3000));
-        }
+        let longer = graph.creation_options(&user, Some(60)).expect("options");
+        let until = longer.json["challengeTimeoutDateTime"].as_str().expect("a time").parse().expect("a time");
+        assert!(graph.left_until(until) > Duration::from_secs(3000));
     }
     let rejected = tenant.state()["rejected"].clone();
     assert_eq!(rejected, json!([]), "nothing the tenant didn't like");

@@ -90,19 +90,18 @@ fn methods_path(user: &UserId) -> String {
 }
 
 impl Graph {
-    /// Creation options for a user's next passkey. `challenge_minutes` (5 to 43,200) is for beta; v1.0 gives five minutes
-    /// whatever is asked, so it isn't asked there.
+    /// Creation options for a user's next passkey. With `challenge_minutes` (5 to 43,200) they are asked of beta, whatever the
+    /// settings say: v1.0 gives five minutes and takes no wish. Who wished for more has to look at what came.
     ///
     /// # Errors
     /// [`ErrorKind::MethodNotAllowed`] for oneself, [`ErrorKind::Forbidden`], [`ErrorKind::Refused`] by policy.
     pub fn creation_options(&self, user: &UserId, challenge_minutes: Option<u32>) -> Result<OptionsAnswer, GraphError> {
-        let api = self.settings().api;
         let doing = format!("prepare a passkey for {user}");
-        let call = match challenge_minutes {
-            Some(minutes) if api == ApiVersion::Beta => {
-                format!("creationOptions(challengeTimeoutInMinutes={})", minutes.clamp(5, 43_200))
+        let (api, call) = match challenge_minutes {
+            Some(minutes) => {
+                (ApiVersion::Beta, format!("creationOptions(challengeTimeoutInMinutes={})", minutes.clamp(5, 43_200)))
             }
-            _ => "creationOptions".to_owned(),
+            None => (self.settings().api, "creationOptions".to_owned()),
         };
         let request = Request::get(self.url(api, &format!("{}/{call}", methods_path(user)))?, doing);
         let answer = self.call(&request)?;
@@ -126,8 +125,17 @@ impl Graph {
 
     /// Registers a passkey. Sent once; again only when it certainly had no effect (429, no connection).
     pub fn register(&self, user: &UserId, passkey: &Registration<'_>) -> RegistrationOutcome {
+        self.register_on(self.settings().api, user, passkey)
+    }
+
+    /// Registers a passkey whose challenge was asked of beta for its long life: it goes back to where it came from.
+    pub fn register_held(&self, user: &UserId, passkey: &Registration<'_>) -> RegistrationOutcome {
+        self.register_on(ApiVersion::Beta, user, passkey)
+    }
+
+    fn register_on(&self, api: ApiVersion, user: &UserId, passkey: &Registration<'_>) -> RegistrationOutcome {
         let doing = format!("register a passkey for {user}");
-        let url = match self.url(self.settings().api, &methods_path(user)) {
+        let url = match self.url(api, &methods_path(user)) {
             Ok(url) => url,
             Err(error) => return RegistrationOutcome::Refused(error),
         };

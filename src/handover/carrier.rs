@@ -45,6 +45,8 @@ pub enum Source {
     Code,
     /// The key's reference.
     KeyReference,
+    /// Which of the person's keys: `1 of 2`; empty where there is one.
+    KeyNumber,
     /// Always the same; `value` has it.
     Fixed,
 }
@@ -67,6 +69,7 @@ impl Source {
             Self::Upn => "a user principal name",
             Self::Code => "a code",
             Self::KeyReference => "a key",
+            Self::KeyNumber => "a second key",
             Self::Fixed => "a value",
         }
     }
@@ -140,6 +143,13 @@ pub struct Parcel<'a> {
     pub code: String,
     /// The key's reference; empty before there is a key.
     pub key_reference: String,
+    /// Which of the person's keys is in it, from 1, of how many. It decides where the parcel goes.
+    pub number: (u32, u32),
+}
+
+/// "1 of 2", where a person gets several.
+pub fn which_of(number: (u32, u32)) -> Option<String> {
+    (number.1 > 1).then(|| format!("{} of {}", number.0, number.1))
 }
 
 impl CarrierMap {
@@ -177,15 +187,15 @@ impl CarrierMap {
         Ok(map)
     }
 
-    /// What is wrong with a person's address for this carrier, and for every other.
-    pub fn check(&self, person: &Person) -> Vec<AddressFault> {
-        let mut faults = address::check(person.address.as_ref());
+    /// What is wrong, for this carrier and for every other, with where a person's key of this number goes.
+    pub fn check(&self, person: &Person, ordinal: u32) -> Vec<AddressFault> {
+        let mut faults = address::check(person.address_for(ordinal));
         if faults.contains(&AddressFault::Missing) {
             return faults;
         }
-        let parcel = Parcel { person, code: String::new(), key_reference: String::new() };
+        let parcel = Parcel { person, code: String::new(), key_reference: String::new(), number: (ordinal, ordinal) };
         for column in &self.columns {
-            let later = matches!(column.from, Source::Code | Source::KeyReference);
+            let later = matches!(column.from, Source::Code | Source::KeyReference | Source::KeyNumber);
             let value = self.value(column, &parcel);
             if value.is_empty() && column.required && !later {
                 let what = column.from.for_people().to_owned();
@@ -207,7 +217,7 @@ impl CarrierMap {
     }
 
     fn value(&self, column: &Column, parcel: &Parcel<'_>) -> String {
-        let address = parcel.person.address.as_ref();
+        let address = parcel.person.address_for(parcel.number.0);
         let parts = address.and_then(|address| address.parts.as_ref());
         let line = |at: usize| address.and_then(|address| address.lines.get(at)).cloned();
         let value = match column.from {
@@ -229,6 +239,7 @@ impl CarrierMap {
             Source::Upn => Some(parcel.person.upn.to_string()),
             Source::Code => Some(parcel.code.clone()),
             Source::KeyReference => Some(parcel.key_reference.clone()),
+            Source::KeyNumber => which_of(parcel.number),
             Source::Fixed => Some(column.value.clone()),
         };
         value.map(|value| value.trim().to_owned()).unwrap_or_default()
@@ -259,6 +270,7 @@ mod tests {
             key_kind: None,
             serial: None,
             language: None,
+            spare_address: None,
         }
     }
 
@@ -271,13 +283,13 @@ mod tests {
         )
         .expect("a map");
         let known = person(true);
-        assert_eq!(map.check(&known), []);
-        let row = map.row(&Parcel { person: &known, code: "72".into(), key_reference: String::new() });
+        assert_eq!(map.check(&known, 1), []);
+        let row = map.row(&Parcel { person: &known, code: "72".into(), key_reference: String::new(), number: (1, 1) });
         assert_eq!(row, ["Kim Lee", "1000", "DE", "V01", "72"]);
         let missing = AddressFault::PartMissing { column: "PLZ".into(), what: "a postal code".into() };
-        assert_eq!(map.check(&person(false)), [missing]);
+        assert_eq!(map.check(&person(false), 1), [missing]);
         let nowhere = Person { address: None, ..person(false) };
-        assert_eq!(map.check(&nowhere), [AddressFault::Missing]);
+        assert_eq!(map.check(&nowhere, 1), [AddressFault::Missing]);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::ledger::{Attempt, Entry, Recorded};
-use crate::model::{CredentialId, JobId, JobStatus, MethodId, Upn, UserId};
+use jiff::Timestamp;
+
+use crate::ledger::{Attempt, Entry, HandoverEntry, Recorded};
+use crate::model::{CredentialId, JobId, JobStatus, MethodId, Upn, UserId, credential_id};
 
 /// What the ledger says of a job's last key and of those before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct Account {
     pub registered: Option<(MethodId, Option<CredentialId>)>,
     /// What it should not show any more.
     pub deleted: Vec<MethodId>,
+    /// Registered on receipt, and that is still to come: until when it can be.
+    pub held_until: Option<Timestamp>,
     credential: Option<CredentialId>,
 }
 
@@ -21,7 +25,12 @@ impl Account {
     /// Takes a job's next entry in.
     pub fn add(&mut self, recorded: &Recorded) {
         match recorded.entry.act() {
-            Entry::AttemptStarted { attempt, .. } => self.attempt = *attempt,
+            Entry::AttemptStarted { attempt, .. } => {
+                self.attempt = *attempt;
+                self.held_until = None;
+            }
+            Entry::Handover(HandoverEntry::Held { expires, .. }) => self.held_until = Some(*expires),
+            Entry::Handover(HandoverEntry::HoldEnded { .. }) => self.held_until = None,
             Entry::CredentialMade { credential, .. } => self.credential = Some(credential.clone()),
             Entry::Registered { method, .. } => self.registered = Some((method.clone(), self.credential.clone())),
             Entry::MethodDeleted { method, .. } | Entry::Revoked { method, .. } => {
@@ -107,6 +116,25 @@ pub enum Difference {
         /// Job.
         job: JobId,
     },
+    /// A held key was not activated in time.
+    HoldOverdue {
+        /// Job.
+        job: JobId,
+        /// Until when it could be.
+        expires: Timestamp,
+    },
+    /// A held key's registration was sent, and no answer came.
+    ActivationUnknown {
+        /// Job.
+        job: JobId,
+    },
+    /// The tenant shows the passkey of a held key that this ledger has not activated: the sealed record was used elsewhere.
+    ActivatedElsewhere {
+        /// Job.
+        job: JobId,
+        /// The method.
+        method: MethodId,
+    },
 }
 
 impl Difference {
@@ -118,6 +146,9 @@ impl Difference {
             Self::StillInTenant { .. } => "still-in-tenant",
             Self::NotOurs { .. } => "not-ours",
             Self::Unfinished { .. } => "unfinished",
+            Self::HoldOverdue { .. } => "hold-overdue",
+            Self::ActivationUnknown { .. } => "activation-unknown",
+            Self::ActivatedElsewhere { .. } => "activated-elsewhere",
         }
     }
 
@@ -127,7 +158,10 @@ impl Difference {
             Self::PersonGone { job }
             | Self::NotInTenant { job, .. }
             | Self::StillInTenant { job, .. }
-            | Self::Unfinished { job } => Some(job),
+            | Self::Unfinished { job }
+            | Self::HoldOverdue { job, .. }
+            | Self::ActivationUnknown { job }
+            | Self::ActivatedElsewhere { job, .. } => Some(job),
             Self::NotOurs { .. } => None,
         }
     }
@@ -146,6 +180,13 @@ impl Difference {
                 format!("the tenant shows the passkey {method} ({name}), which this ledger knows nothing of")
             }
             Self::Unfinished { .. } => "a key is begun and not finished".into(),
+            Self::HoldOverdue { expires, .. } => {
+                format!("its key was held until {} and not activated", expires.strftime("%Y-%m-%d"))
+            }
+            Self::ActivationUnknown { .. } => "its held registration was sent, and no answer came".into(),
+            Self::ActivatedElsewhere { method, .. } => {
+                format!("the tenant shows the passkey {method} of a held key, which this ledger has not activated")
+            }
         }
     }
 
@@ -161,18 +202,29 @@ impl Difference {
             Self::Unfinished { job } => {
                 format!("keybench run with the same list, the key in a port; or keybench run --give-up {job}")
             }
+            Self::HoldOverdue { .. } => {
+                format!("keybench run with the same list makes another key; or keybench replace {who} --reason …")
+            }
+            Self::ActivationUnknown { job } => {
+                format!("keybench activate {job} --identity FILE --as NAME, which asks before it sends")
+            }
+            Self::ActivatedElsewhere { .. } => {
+                format!("find out who used the activation key; then keybench lost {who} --reason …")
+            }
         }
     }
 }
 
 /// Compares. Jobs of one person are looked at together, so that a spare key is nobody else's.
-pub fn compare(jobs: &[Job], tenant: &BTreeMap<UserId, InTenant>) -> Vec<Difference> {
+pub fn compare(jobs: &[Job], tenant: &BTreeMap<UserId, InTenant>, now: Timestamp) -> Vec<Difference> {
     let mut found = Vec::new();
     for (user, shown) in tenant {
         let theirs: Vec<&Job> = jobs.iter().filter(|job| job.user == *user).collect();
         let passkeys = match shown {
             InTenant::Nobody => {
-                let left = theirs.iter().filter(|job| job.account.registered.is_some() || job.in_flight);
+                let ours =
+                    |job: &&&Job| job.account.registered.is_some() || job.in_flight || job.account.held_until.is_some();
+                let left = theirs.iter().filter(ours);
                 found.extend(left.map(|job| Difference::PersonGone { job: job.job.clone() }));
                 continue;
             }
@@ -189,8 +241,13 @@ pub fn compare(jobs: &[Job], tenant: &BTreeMap<UserId, InTenant>) -> Vec<Differe
             for method in job.account.deleted.iter().filter(|method| is_shown(method)) {
                 found.push(Difference::StillInTenant { job: job.job.clone(), method: method.clone() });
             }
-            if job.in_flight {
-                found.push(Difference::Unfinished { job: job.job.clone() });
+            match job.account.held_until {
+                Some(_) if job.in_flight => found.push(Difference::ActivationUnknown { job: job.job.clone() }),
+                Some(expires) if expires <= now => {
+                    found.push(Difference::HoldOverdue { job: job.job.clone(), expires });
+                }
+                None if job.in_flight => found.push(Difference::Unfinished { job: job.job.clone() }),
+                _ => {}
             }
         }
         for passkey in passkeys {
@@ -198,6 +255,16 @@ pub fn compare(jobs: &[Job], tenant: &BTreeMap<UserId, InTenant>) -> Vec<Differe
                 job.account.registered.as_ref().is_some_and(|(method, _)| *method == passkey.method)
                     || job.account.deleted.contains(&passkey.method)
             });
+            let of_held = |job: &&&Job| {
+                job.account.held_until.is_some()
+                    && !job.in_flight
+                    && job.account.credential.as_ref().is_some_and(|made| credential_id::matches(&passkey.method, made))
+            };
+            if let Some(job) = theirs.iter().find(of_held) {
+                let method = passkey.method.clone();
+                found.push(Difference::ActivatedElsewhere { job: job.job.clone(), method });
+                continue;
+            }
             // While a key is begun, its passkey may be there before our entry is.
             if !ours && !theirs.iter().any(|job| job.in_flight) {
                 let (method, name) = (passkey.method.clone(), passkey.name.clone());
@@ -212,12 +279,22 @@ pub fn compare(jobs: &[Job], tenant: &BTreeMap<UserId, InTenant>) -> Vec<Differe
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn held(name: &str, in_flight: bool, until: i64) -> Job {
+        let mut job = Job { in_flight, status: JobStatus::Held, ..job(name, None, &[]) };
+        job.account.held_until = Some(Timestamp::from_second(until).expect("a time"));
+        job.account.credential = Some(CredentialId::new(vec![7; 32]));
+        job
+    }
+
     fn job(name: &str, registered: Option<&str>, deleted: &[&str]) -> Job {
         let account = Account {
             attempt: 1,
             registered: registered.map(|method| (MethodId::new(method), None)),
             deleted: deleted.iter().map(|method| MethodId::new(*method)).collect(),
             credential: None,
+            held_until: None,
         };
         let status = JobStatus::Finished;
         Job { job: JobId::new(name), user: UserId::new("kim"), upn: None, status, in_flight: false, account }
@@ -229,13 +306,14 @@ mod tests {
     }
 
     fn codes(jobs: &[Job], tenant: &BTreeMap<UserId, InTenant>) -> Vec<&'static str> {
-        compare(jobs, tenant).iter().map(Difference::code).collect()
+        compare(jobs, tenant, NOW).iter().map(Difference::code).collect()
     }
 
     #[test]
     fn what_agrees_is_not_told() {
         assert_eq!(codes(&[job("A", Some("m1"), &["m0"]), job("B", Some("m2"), &[])], &shown(&["m1", "m2"])), [""; 0]);
         assert_eq!(codes(&[job("A", None, &["m0"])], &shown(&[])), [""; 0]);
+        assert_eq!(codes(&[held("A", false, 60)], &shown(&[])), [""; 0], "a held key has nothing in the tenant");
     }
 
     #[test]
@@ -244,12 +322,16 @@ mod tests {
             (vec![job("A", Some("m1"), &[])], shown(&[]), "not-in-tenant"),
             (vec![job("A", None, &["m1"])], shown(&["m1"]), "still-in-tenant"),
             (vec![job("A", Some("m1"), &[])], shown(&["m1", "m9"]), "not-ours"),
+            (vec![held("A", false, 0)], shown(&[]), "hold-overdue"),
+            (vec![held("A", true, 60)], shown(&[]), "activation-unknown"),
+            (vec![held("A", false, 60)], shown(&[&crate::model::base64url::encode(&[7; 32])]), "activated-elsewhere"),
+            (vec![held("A", false, 60)], BTreeMap::from([(UserId::new("kim"), InTenant::Nobody)]), "person-gone"),
             (vec![Job { in_flight: true, ..job("A", None, &[]) }], shown(&["m1"]), "unfinished"),
             (vec![job("A", Some("m1"), &[])], BTreeMap::from([(UserId::new("kim"), InTenant::Nobody)]), "person-gone"),
         ];
         for (jobs, tenant, code) in cases {
             assert_eq!(codes(&jobs, &tenant), [code]);
-            let told = compare(&jobs, &tenant);
+            let told = compare(&jobs, &tenant, NOW);
             let settled = told.first().map(|difference| difference.settled_by("kim@contoso.com")).unwrap_or_default();
             assert!(settled.contains("keybench "), "{code}: {settled}");
         }

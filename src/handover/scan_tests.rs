@@ -117,6 +117,7 @@ fn labels_of_a_label_printer_are_read() {
             code: code.clone(),
             to: vec!["Kim ^XA Lee".into(), "1 Main St".into(), "Town".into()],
             from: String::new(),
+            which: Some("1 of 2".into()),
         };
         let text = stream(&fonts, &[label], &Roll { width, height, dots }).expect("a stream");
         let scale = dots as f32;

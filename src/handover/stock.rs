@@ -108,9 +108,12 @@ impl Stock {
                     self.put(key, KeyState::Refused);
                 }
             }
+            // One that was held is with its person by now.
+            Entry::Finished { job, .. } if self.is_out(job) => {}
             Entry::Finished { job, .. } => self.of(job, KeyState::Finished),
             Entry::AttemptFailed { job, .. } => self.of(job, KeyState::Refused),
             Entry::Handover(act) => match act {
+                HandoverEntry::Held { job, .. } => self.of(job, KeyState::Finished),
                 HandoverEntry::Packed { job, .. } => self.of(job, KeyState::Out),
                 HandoverEntry::KeyLost { job, .. } => self.of(job, KeyState::Lost),
                 HandoverEntry::KeyReturned { job, blank, .. } => {
@@ -138,6 +141,11 @@ impl Stock {
         if let Some(serial) = &key.serial {
             self.keys.insert(serial.clone(), Stocked { state, key: Some(key.clone()) });
         }
+    }
+
+    fn is_out(&self, job: &JobId) -> bool {
+        let serial = self.of_job.get(job).and_then(|(_, key)| key.serial.as_ref());
+        serial.and_then(|serial| self.keys.get(serial)).is_some_and(|known| known.state == KeyState::Out)
     }
 
     fn of(&mut self, job: &JobId, state: KeyState) {

@@ -117,6 +117,14 @@ impl Row {
         self.body.strip_prefix(r#"{"kind":""#).and_then(|rest| rest.split('"').next()).unwrap_or_default()
     }
 
+    /// The act of an entry of the hand-over; empty for every other kind.
+    pub fn act(&self) -> &str {
+        self.body
+            .strip_prefix(r#"{"kind":"handover","act":""#)
+            .and_then(|rest| rest.split('"').next())
+            .unwrap_or_default()
+    }
+
     /// The link it should have after an entry with this hash.
     pub(super) fn link_after(&self, before: &[u8; 32]) -> [u8; 32] {
         link(before, self.seq, &self.at, &self.bench, &self.body)

@@ -119,6 +119,7 @@ pub(super) fn person(number: u32, name: &str) -> Person {
         key_kind: None,
         serial: None,
         language: None,
+        spare_address: None,
     }
 }
 
@@ -154,6 +155,20 @@ fn made(number: u32, attempt: Attempt, record: &[u8]) -> Entry {
         record: BlobHash::of(record),
         expires: Timestamp::UNIX_EPOCH,
     }
+}
+
+fn held(number: u32, record: &[u8], sealed: &[u8]) -> Entry {
+    Entry::Handover(HandoverEntry::Held {
+        job: job(number),
+        attempt: 1,
+        record: BlobHash::of(record),
+        sealed: BlobHash::of(sealed),
+        witness: BlobHash::of(b"witness"),
+        credential: CredentialId::new(vec![1; 16]),
+        aaguid: Aaguid::ZERO,
+        expires: Timestamp::UNIX_EPOCH,
+        to: Vec::new(),
+    })
 }
 
 fn all(ledger: &dyn Ledger) -> Vec<Recorded> {
@@ -282,6 +297,26 @@ fn tell(place: &dyn Place) {
     ledger.append(Append::entries(end)).expect("finished");
     let (after, _) = ledger.sealed_pin(&job(1), 1).expect("read").expect("there");
     assert_eq!(after, SealedPin { resume: Vec::new(), ..wanted });
+    assert_eq!(ledger.job(&job(1)).expect("read").map(|line| line.status), Some(JobStatus::Finished));
+
+    // A held key: its plain record goes, and what is sealed goes when the hold ends.
+    let blob = |bytes: &[u8]| ledger.blob(BlobHash::of(bytes)).expect("read").is_some();
+    let kept = |entries: Vec<Entry>, documents: &[&[u8]]| {
+        let append =
+            documents.iter().fold(Append::entries(entries), |append, bytes| append.with_document(bytes.to_vec()));
+        ledger.append(append).expect("kept");
+    };
+    let of_other = held(2, b"record", b"sealed record");
+    assert!(blob(b"record"));
+    kept(vec![of_other], &[b"sealed record", b"witness"]);
+    assert!(blob(b"record"), "the record is another job's");
+    kept(vec![held(1, b"record", b"sealed again")], &[b"sealed again"]);
+    assert!(!blob(b"record") && blob(b"sealed again") && blob(b"witness"));
+    assert_eq!(ledger.job(&job(1)).expect("read").map(|line| line.status), Some(JobStatus::Held));
+    let sealed_again = BlobHash::of(b"sealed again");
+    let over = HandoverEntry::HoldEnded { job: job(1), attempt: 1, sealed: sealed_again, code: "activated".into() };
+    kept(vec![finished(1, 1), Entry::Handover(over)], &[]);
+    assert!(!blob(b"sealed again") && blob(b"sealed record"));
     assert_eq!(ledger.job(&job(1)).expect("read").map(|line| line.status), Some(JobStatus::Finished));
 
     // Forgetting.

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::Recorded;
-use super::entry::{Attempt, Entry, HandoverEntry, TenantEntry};
+use super::entry::{Act, Attempt, Entry, HandoverEntry, TenantEntry};
 use crate::model::{BatchId, JobId, JobStatus, TenantId, UserId};
 
 /// Where one job stands.
@@ -118,6 +118,20 @@ pub(super) fn advance(line: Option<JobLine>, recorded: &Recorded) -> Option<JobL
         Entry::Handover(HandoverEntry::ReplacementWanted { attempt, .. }) if *attempt == line.attempt => {
             line.in_flight = false;
             line.stand(JobStatus::Waiting, None);
+        }
+        Entry::Handover(HandoverEntry::Held { .. }) => {
+            line.in_flight = false;
+            line.stand(JobStatus::Held, None);
+        }
+        Entry::Handover(HandoverEntry::HoldEnded { code, .. }) if line.status == JobStatus::Held => {
+            line.in_flight = false;
+            line.code = Some(code.clone());
+        }
+        // While it is not known whether the tenant has taken the record, nothing of it may be forgotten.
+        Entry::Intent { act: Act::Register, .. } if line.status == JobStatus::Held => line.in_flight = true,
+        Entry::ActUndone { act: Act::Register, code, .. } if line.status == JobStatus::Held => {
+            line.in_flight = false;
+            line.code = Some(code.clone());
         }
         Entry::ActUndone { code, .. } => line.code = Some(code.clone()),
         Entry::Revoked { .. } => line.used = None,

@@ -154,6 +154,11 @@ impl Ledger for MemoryLedger {
             {
                 sealed.resume.clear();
             }
+            if let Some((job, document)) = entry.removes()
+                && kept.blobs.get(&document).is_some_and(|(owner, _)| owner.job.as_ref() == Some(job))
+            {
+                kept.blobs.remove(&document);
+            }
             kept.put(now, &self.bench, entry);
         }
         for (hash, bytes) in what.blobs {

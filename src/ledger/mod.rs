@@ -170,7 +170,8 @@ pub trait Ledger: Send + Sync {
 
     /// Keeps all of it or nothing, and returns once it is on the disk.
     ///
-    /// `ResumeKeyDestroyed` among the entries also empties that seal's resume copy.
+    /// `ResumeKeyDestroyed` among the entries also empties that seal's resume copy, and what an entry [`Entry::removes`] is
+    /// removed, from the log as well.
     ///
     /// # Errors
     /// [`LedgerError::NotAllowed`] for what [`Append`] forbids, [`LedgerError::ClaimLost`], [`LedgerError::Overtaken`], or what

@@ -12,6 +12,8 @@ pub enum JobStatus {
     Begun,
     /// The key is registered, read back and hardened.
     Finished,
+    /// The key is made and hardened; it is registered when its person has received it.
+    Held,
     /// The last try failed; the person needs another one.
     Failed,
     /// The directory or the policy refuses this person.

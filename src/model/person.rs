@@ -127,6 +127,19 @@ pub struct Person {
     /// The language of letters to this person, from the roster: a code such as `de` or `pt-br`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// Where the second key and those after it go, where that is another place than the first key's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare_address: Option<PostalAddress>,
+}
+
+impl Person {
+    /// Where the person's key of this number goes, from 1.
+    pub fn address_for(&self, ordinal: u32) -> Option<&PostalAddress> {
+        match ordinal {
+            0 | 1 => self.address.as_ref(),
+            _ => self.spare_address.as_ref().or(self.address.as_ref()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::ahead::Ahead;
 use super::bell::Bell;
@@ -83,6 +83,33 @@ impl Ports {
 /// What the tenant's policy says of a model for a person: an error tells why it is not accepted.
 pub type ModelPolicy = dyn Fn(&UserId, Aaguid) -> Result<(), String> + Send + Sync;
 
+/// Registration waits for receipt.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    /// The activation keys: whom registration records are sealed to.
+    pub keys: Recipients,
+    /// How long a challenge is asked to live, in minutes.
+    pub minutes: u32,
+    /// How long a record must still be good for when its key leaves the bench.
+    pub least: SignedDuration,
+}
+
+impl Holding {
+    /// Challenges of so many days. What is at least left at the bench allows for options that were fetched ahead.
+    pub fn days(keys: Recipients, days: u8) -> Self {
+        let minutes = u32::from(days) * 24 * 60;
+        Self { keys, minutes, least: SignedDuration::from_mins(i64::from(minutes) * 9 / 10) }
+    }
+
+    /// Why a challenge that was just given can't be held, if it can't.
+    pub fn too_short(&self, expires: Timestamp, now: Timestamp) -> Option<String> {
+        let left = expires.duration_since(now);
+        let wanted = self.minutes;
+        (left < self.least)
+            .then(|| format!("A challenge of {wanted} minutes was asked for, and one of {} was given.", left.as_mins()))
+    }
+}
+
 /// How this run is to be done.
 pub struct RunSettings {
     /// This run.
@@ -121,6 +148,8 @@ pub struct RunSettings {
     pub idle: Duration,
     /// How long after a challenge's expiry a lost registration may still turn up.
     pub settling: SignedDuration,
+    /// Registration waits for receipt; at the bench when `None`.
+    pub hold: Option<Holding>,
     /// How long reads are repeated until Entra shows what it accepted.
     pub list_lag: Duration,
     /// How long the tenant may be down before the run ends.
@@ -202,6 +231,15 @@ pub struct Outcome {
     pub summary: Summary,
     /// What had paused the run when it ended, if anything had.
     pub paused: Option<Pause>,
+}
+
+/// What a key is called in Entra, when it is registered at this time.
+pub fn name_of(template: &NameTemplate, key: &KeyRef, ordinal: u32, now: Timestamp) -> String {
+    let date = now.strftime("%Y-%m-%d").to_string();
+    let facts =
+        KeyFacts { model: key.model.as_deref(), serial: key.serial.as_ref().map(Serial::as_str), date: &date, ordinal };
+    // A serial number of more than 30 characters can't stand in a name; the date can.
+    template.render(&facts).unwrap_or(date)
 }
 
 /// One key's stay in a port, as its lane sees it.
@@ -310,16 +348,8 @@ impl<'w> Bench<'w> {
     }
 
     /// What a registered key is called in Entra.
-    pub fn display_name(&self, key: &KeyRef) -> String {
-        let date = self.out.clock.now().strftime("%Y-%m-%d").to_string();
-        let facts = KeyFacts {
-            model: key.model.as_deref(),
-            serial: key.serial.as_ref().map(Serial::as_str),
-            date: &date,
-            ordinal: 1,
-        };
-        // A serial number of more than 30 characters can't stand in a name; the date can.
-        self.settings.display_name.render(&facts).unwrap_or(date)
+    pub fn display_name(&self, key: &KeyRef, ordinal: u32) -> String {
+        name_of(&self.settings.display_name, key, ordinal, self.out.clock.now())
     }
 
     /// Keys in ports now.

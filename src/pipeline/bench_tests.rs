@@ -52,3 +52,18 @@ fn a_key_that_no_supplier_sent_is_refused_untouched() {
     });
     assert_eq!(refused.as_deref(), Some("not-expected"));
 }
+
+#[test]
+fn a_challenge_that_does_not_live_long_enough_is_told() {
+    let key = crate::pin::keygen(jiff::Timestamp::UNIX_EPOCH);
+    let keys = crate::pin::Recipients::single(&[key.recipient().to_owned()]).expect("a recipient");
+    let holding = super::bench::Holding::days(keys, 30);
+    let now: jiff::Timestamp = "2026-11-28T12:00:00Z".parse().expect("a time");
+    let too_short = |expires: &str| holding.too_short(expires.parse().expect("a time"), now);
+    assert_eq!(too_short("2026-12-28T12:00:00Z"), None);
+    assert_eq!(too_short("2026-12-26T12:00:00Z"), None, "options may have lain for a while");
+    // What v1.0 gives, and what an older beta would.
+    let five_minutes = too_short("2026-11-28T12:05:00Z").expect("too short");
+    assert!(five_minutes.contains("43200 minutes") && five_minutes.contains("one of 5"), "{five_minutes}");
+    assert!(too_short("2026-12-12T12:00:00Z").is_some());
+}

@@ -244,6 +244,23 @@ pub const CODES: &[Meaning] = &[
         "The key was given up as dead or lost (`--give-up`); its passkey was deleted from the tenant.",
         "Use another key for this person. Should the old one turn up, run `keybench key reset` on it.",
     ),
+    attempt(
+        "challenge-too-short",
+        false,
+        "Graph gave a challenge that does not live as long as held activation needs.",
+        "Long challenges are Graph beta's alone. Register at the bench (`[handover] activate = \"at-bench\"`), or ask Microsoft why beta ignores the wish.",
+    ),
+    attempt(
+        "hold-expired",
+        true,
+        "The key was held and not activated in time: its registration can't be sent any more.",
+        "The next run makes a new passkey on another key. `keybench return` wipes the old one when it comes back; nothing of it is in the tenant.",
+    ),
+    parked(
+        "no-activation-key",
+        "The key is to be held, and the settings name nobody to seal its registration to.",
+        "Put `[handover] activate = \"on-receipt\"` and `activation_recipients` back, and run the same command again.",
+    ),
     parked("interrupted", "The run was ended before this job's next step.", SAME_COMMAND),
     parked("idle", "No key came for a while.", SAME_COMMAND),
     parked(

@@ -18,13 +18,13 @@ use crate::model::{JobId, UserId};
 pub struct Outcome {
     /// The next event.
     pub event: Event,
-    /// The registration record that goes into the ledger together with the event's entries.
-    pub record: Option<Vec<u8>>,
+    /// What goes into the ledger together with the event's entries: a registration record, or what is kept of a sealed one.
+    pub documents: Vec<Vec<u8>>,
 }
 
 impl From<Event> for Outcome {
     fn from(event: Event) -> Self {
-        Self { event, record: None }
+        Self { event, documents: Vec::new() }
     }
 }
 
@@ -70,6 +70,8 @@ pub struct Journey {
     pub rules: WantedRules,
     /// How long after a challenge's expiry a lost registration may still turn up.
     pub settling: SignedDuration,
+    /// Registration waits for receipt: how long its record must be good for.
+    pub hold: Option<SignedDuration>,
     /// This bench's hold on the job.
     pub claim: Claim,
     /// Where it is.
@@ -90,12 +92,13 @@ impl Journey {
                 rules: self.rules,
                 now: hands.now(),
                 settling: self.settling,
+                hold: self.hold,
             };
             let next = step(&ctx, self.state.clone(), outcome.event);
             if !next.entries.is_empty() {
                 let mut append = Append::entries(next.entries).under(&self.claim);
-                if let Some(record) = outcome.record.take() {
-                    append = append.with_document(record);
+                for document in std::mem::take(&mut outcome.documents) {
+                    append = append.with_document(document);
                 }
                 ledger.append(append)?;
             }

@@ -39,6 +39,8 @@ pub enum Effect {
     SetPinRules,
     /// Question: what does getInfo say of the PIN rules?
     LookAtRules,
+    /// Seal the registration record to the activation keys. Nothing but bytes of ours; harmless to repeat.
+    SealRecord,
     /// Delete the job's resume key. Repeated until done.
     DestroyResumeKey,
 }
@@ -61,6 +63,7 @@ impl Effect {
             | Self::Prove
             | Self::FindMethod
             | Self::LookAtRules
+            | Self::SealRecord
             | Self::DestroyResumeKey => None,
         }
     }
@@ -74,6 +77,7 @@ impl Effect {
                 | Self::Register { .. }
                 | Self::FindMethod
                 | Self::DeleteMethod(_)
+                | Self::SealRecord
                 | Self::DestroyResumeKey
         )
     }

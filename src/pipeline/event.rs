@@ -3,7 +3,20 @@
 use jiff::Timestamp;
 
 use crate::ledger::entry::BlobHash;
-use crate::model::{CredentialId, KeyRef, MethodId};
+use crate::model::{Aaguid, CredentialId, KeyRef, MethodId};
+
+/// A registration record, sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedRecord {
+    /// SHA-256 of the sealed record.
+    pub sealed: BlobHash,
+    /// SHA-256 of what tells the key again.
+    pub witness: BlobHash,
+    /// The key's model, as the record says it.
+    pub aaguid: Aaguid,
+    /// Fingerprints of the activation keys.
+    pub to: Vec<String>,
+}
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +131,13 @@ pub enum Event {
         minimum: u32,
         /// `forcePINChange`; false where the key doesn't tell.
         forced: bool,
+    },
+    /// The registration record is sealed to the activation keys; the sealed one goes into the ledger with this.
+    RecordSealed(SealedRecord),
+    /// The held key has arrived and its person was verified: the record is opened, and is to be sent.
+    Received {
+        /// Who activates.
+        by: String,
     },
     /// The resume key is deleted.
     ResumeKeyDestroyed,

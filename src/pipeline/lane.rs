@@ -24,7 +24,7 @@ use crate::ledger::entry::Entry;
 use crate::ledger::{Append, LedgerError};
 use crate::model::{Aaguid, JobId, KeyRef, Person, PortName, Serial};
 use crate::pin::{ForceChange, KeyPinPlan, PinPolicyError};
-use crate::webauthn::record::RegistrationRecord;
+use crate::webauthn::record::Witness;
 use crate::world::PluggedKey;
 
 /// How long a job that waits for Entra rests before it looks again, while its key stays in the port.
@@ -246,7 +246,11 @@ impl<'b, 'w> Lane<'b, 'w> {
             (Some(true), false) if state.made().is_none() => return Ok(true),
             (Some(true), false) if self.made_by(state, hand)? => return Ok(true),
             // Some keys sign nothing while they wait for a new PIN.
-            (Some(true), false) if matches!(state, State::SettingRules { .. }) => return Ok(true),
+            (Some(true), false)
+                if matches!(state, State::SettingRules { .. } | State::Hardening { .. } | State::Hardened { .. }) =>
+            {
+                return Ok(true);
+            }
             (Some(true), false) => "it does not sign with that job's credential",
         };
         let question = format!(
@@ -259,9 +263,11 @@ impl<'b, 'w> Lane<'b, 'w> {
     /// Whether the key in hand made the credential of this state.
     pub(super) fn made_by(&self, state: &State, hand: &mut KeyHand) -> Result<bool, DriveError> {
         let Some(made) = state.made() else { return Ok(false) };
-        let Some(bytes) = self.bench.out.ledger.blob(made.record)? else { return Ok(false) };
-        let Ok(record) = RegistrationRecord::from_bytes(&bytes) else { return Ok(false) };
-        Ok(hand.owns(&record, &self.bench.challenge()?))
+        // The record of a held key is sealed; what tells the key again is not.
+        let kept = state.hold().map_or(made.record, |hold| hold.witness);
+        let Some(bytes) = self.bench.out.ledger.blob(kept)? else { return Ok(false) };
+        let Ok(witness) = Witness::from_bytes(&bytes) else { return Ok(false) };
+        Ok(hand.owns(&witness, &self.bench.challenge()?))
     }
 
     fn refuse(&self, refusal: Refusal, stay: &Stay) -> Result<(), DriveError> {
@@ -288,7 +294,7 @@ impl<'b, 'w> Lane<'b, 'w> {
     /// Works on one job with one key until the job rests and the key is out.
     fn work(&self, hand: KeyHand, key: KeyRef, assignment: Assignment, stay: &Stay) -> Result<(), DriveError> {
         let bench = self.bench;
-        let Assignment { job, person, state, resumed } = assignment;
+        let Assignment { job, ordinal, person, state, resumed } = assignment;
         let upn = person.upn.to_string();
         let _in_port = InPort::new(bench, job.clone());
         bench.tell(&Progress::Assigned { port: self.port.clone(), job: job.clone(), upn: upn.clone(), resumed });
@@ -338,10 +344,11 @@ impl<'b, 'w> Lane<'b, 'w> {
             user: person.id.clone(),
             rules: wanted_rules(&plan),
             settling: bench.settings.settling,
+            hold: bench.settings.hold.as_ref().map(|hold| hold.least),
             claim,
             state,
         };
-        let mut work = Work { key, person, plan, port: self.port.clone(), job: job.clone() };
+        let mut work = Work { key, person, plan, port: self.port.clone(), job: job.clone(), ordinal };
         let mut hands = LaneHands::new(bench, hand, &work, stay, Some(pass), journey.claim.clone());
         let outcome = self.drive(&mut journey, &mut hands, event, stay);
         let detail = hands.take_detail();
@@ -354,12 +361,12 @@ impl<'b, 'w> Lane<'b, 'w> {
                 return Err(error);
             }
         };
-        if rest != Rest::Finished {
+        if !matches!(rest, Rest::Finished | Rest::Held) {
             // First let go of the job, then give it back: from then on another lane may take it, and would share this hold.
             bench.out.ledger.release(&journey.claim)?;
         }
         match rest {
-            Rest::Finished => {
+            Rest::Finished | Rest::Held => {
                 give_back(journey.state.clone(), Place::Finished);
                 bench.ahead.nudge();
                 let due = Progress::TakeOut { port: self.port.clone(), job: job.clone(), upn: upn.clone() };

@@ -9,16 +9,16 @@ use super::bench::{Bench, Stay};
 use super::canary::Pass;
 use super::driver::{DriveError, Hands, Outcome};
 use super::effect::Effect;
-use super::event::Event;
+use super::event::{Event, SealedRecord};
 use super::gate::Passage;
 use super::on_key::{KeyHand, asks_hmac_secret};
 use super::on_tenant::{Answer, Tenant};
-use super::progress::{FinishedJob, Progress, Stage};
+use super::progress::{FinishedJob, Progress, Stage, Standing};
 use super::state::State;
 use super::step::WantedRules;
 use super::touches::Touch;
 use crate::ctap2::transport::{Keepalive, Watcher as KeyWatcher};
-use crate::ledger::{Claim, SealReceipt};
+use crate::ledger::{BlobHash, Claim, SealReceipt};
 use crate::model::{JobId, KeyRef, Person, Pin, PortName};
 use crate::pin::{self, KeyPinPlan};
 use crate::webauthn::attestation::{AttestationObject, KeyAnswer};
@@ -47,6 +47,8 @@ pub struct Work {
     pub port: PortName,
     /// The job.
     pub job: JobId,
+    /// Which of the person's keys it is for.
+    pub ordinal: u32,
 }
 
 /// The PIN of the present try, with the proof that a custodian can open it.
@@ -306,7 +308,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
         let bytes = record.to_bytes();
         let event = Event::CredentialMade {
             credential: record.credential.clone(),
-            record: crate::ledger::entry::BlobHash::of(&bytes),
+            record: BlobHash::of(&bytes),
             expires: record.expires,
         };
         self.record = Some(record);
@@ -322,7 +324,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             close.sort();
             bench.tell(&Progress::TouchesTooClose { ports: close });
         }
-        Ok(Outcome { event, record: Some(bytes) })
+        Ok(Outcome { event, documents: vec![bytes] })
     }
 
     fn list_credentials(&mut self, state: &State) -> Result<Event, DriveError> {
@@ -434,7 +436,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             Ok(record) => record.clone(),
             Err(event) => return Ok(event),
         };
-        let name = self.bench.display_name(&self.work.key);
+        let name = self.bench.display_name(&self.work.key, self.work.ordinal);
         let answer = self.tenant().register(&self.work.person.id, &record, &name, again);
         if matches!(&answer.event, Event::RegistrationRefused { code } if code != super::step::EXPIRED) {
             self.bench.registration_was_refused(
@@ -484,6 +486,33 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
         })
     }
 
+    /// Seals the record to the activation keys, for registration on receipt. The first of its class has been through all
+    /// that the bench does: the others may follow.
+    fn seal_record(&mut self, state: &State) -> Result<Outcome, DriveError> {
+        self.stage(Stage::Holding);
+        let record = match self.record(state)? {
+            Ok(record) => record.clone(),
+            Err(event) => return Ok(event.into()),
+        };
+        let Some(holding) = &self.bench.settings.hold else {
+            return Ok(Event::Blocked { code: "no-activation-key".into() }.into());
+        };
+        let broken = |error: pin::SealError| DriveError::Bench { code: "sealing-failed", what: error.to_string() };
+        let sealed = pin::escrow::seal_document(&holding.keys, &record.to_bytes()).map_err(broken)?;
+        let witness = record.witness().to_bytes();
+        let event = Event::RecordSealed(SealedRecord {
+            sealed: BlobHash::of(&sealed),
+            witness: BlobHash::of(&witness),
+            aaguid: record.aaguid,
+            to: holding.keys.fingerprints().0,
+        });
+        if let Some(pass) = self.pass.take() {
+            pass.proved();
+        }
+        self.record = None;
+        Ok(Outcome { event, documents: vec![sealed, witness] })
+    }
+
     fn with_pin(
         &mut self,
         state: &State,
@@ -501,12 +530,17 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
     /// The job rests: nobody needs the PIN in memory any more. The watchers hear of a finished job.
     fn destroy_resume_key(&mut self, state: &State) -> Result<Event, DriveError> {
         self.known = None;
-        if let State::Finished { at, made, method, .. } = state {
+        let done = match state {
+            State::Finished { at, made, method, .. } => Some((at, made, Standing::Registered(method.clone()))),
+            State::Held { at, made, .. } => Some((at, made, Standing::Held { expires: made.expires })),
+            _ => None,
+        };
+        if let Some((at, made, standing)) = done {
             self.bench.tell(&Progress::Finished(FinishedJob {
                 job: self.work.job.clone(),
                 upn: self.work.person.upn.to_string(),
                 credential: made.credential.clone(),
-                method: method.clone(),
+                standing,
                 key: KeyRef { port: self.work.port.clone(), ..at.key.clone() },
                 forced: wanted_forced(&self.work.plan),
             }));
@@ -554,6 +588,7 @@ impl Hands for LaneHands<'_, '_, '_> {
                 self.stage(Stage::PinRules);
                 self.hand.look_at_rules()
             }
+            Effect::SealRecord => return self.seal_record(state),
             Effect::DestroyResumeKey => self.destroy_resume_key(state)?,
         };
         Ok(event.into())

@@ -21,6 +21,7 @@ pub mod gate;
 mod give_up_tests;
 #[cfg(all(test, feature = "sim"))]
 mod hands_tests;
+mod held;
 mod lane;
 mod lane_hands;
 mod leaving;
@@ -40,6 +41,7 @@ mod stage;
 pub mod state;
 pub mod step;
 pub use on_key::{KeyHand, facts, pin_facts};
+pub use on_tenant::{Answer, Look, Outgoing, pausing_code, words};
 #[cfg(test)]
 mod tests;
 pub mod touches;

@@ -22,7 +22,7 @@ use crate::pin::KeyPinFacts;
 use crate::webauthn::assertion::{ExpectedFlags, verify_assertion};
 use crate::webauthn::client_data::ClientData;
 use crate::webauthn::creation_options::{CreationOptions, CredProtect, truncate_for_key};
-use crate::webauthn::record::RegistrationRecord;
+use crate::webauthn::record::{RegistrationRecord, Witness};
 
 /// How often one key may answer nonsense, or not at all, before it is treated as gone.
 const NONSENSE: u32 = 4;
@@ -414,14 +414,14 @@ impl KeyHand {
     }
 
     /// Whether this is the key that made a credential: it signs for it, without touch and PIN.
-    pub fn owns(&mut self, record: &RegistrationRecord, challenge: &[u8; 32]) -> bool {
-        let client_data = ClientData::get(challenge, &record.rp_id);
-        let Ok(Some(assertion)) = self.silent(&record.rp_id, &record.credential, client_data.hash()) else {
+    pub fn owns(&mut self, witness: &Witness, challenge: &[u8; 32]) -> bool {
+        let client_data = ClientData::get(challenge, &witness.rp_id);
+        let Ok(Some(assertion)) = self.silent(&witness.rp_id, &witness.credential, client_data.hash()) else {
             return false;
         };
         verify_assertion(
-            &record.public_key_cose,
-            &record.rp_id,
+            &witness.public_key_cose,
+            &witness.rp_id,
             client_data.hash(),
             &assertion.auth_data,
             &assertion.signature,

@@ -7,10 +7,11 @@ use super::ahead::NoOptions;
 use super::bench::Bench;
 use super::event::Event;
 use super::progress::Progress;
-use crate::graph::{ErrorKind, GraphError, Registration, RegistrationOutcome};
+use crate::graph::{ErrorKind, Graph, GraphError, Registration, RegistrationOutcome};
 use crate::model::{CredentialId, JobId, MethodId, UserId};
 use crate::webauthn::creation_options::CreationOptions;
 use crate::webauthn::record::RegistrationRecord;
+use crate::world::Clock;
 
 /// First pause between two reads that wait for Entra to show a method; it doubles up to [`LAST_POLL`].
 const FIRST_POLL: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 500 });
@@ -39,7 +40,7 @@ impl From<Event> for Answer {
 }
 
 /// The code under which an error pauses the bench; `None` when it concerns one request only.
-fn pausing_code(error: &GraphError) -> Option<&'static str> {
+pub fn pausing_code(error: &GraphError) -> Option<&'static str> {
     if !error.kind().pauses_bench() {
         return None;
     }
@@ -51,10 +52,100 @@ fn pausing_code(error: &GraphError) -> Option<&'static str> {
 }
 
 /// Fact, cause and ids of an error, and its own next step.
-fn words(error: &GraphError) -> String {
+pub fn words(error: &GraphError) -> String {
     match error.next() {
         "" => error.to_string(),
         next => format!("{error}\n{next}"),
+    }
+}
+
+/// A record on its way.
+pub struct Outgoing<'a> {
+    /// Whose.
+    pub user: &'a UserId,
+    /// It.
+    pub record: &'a RegistrationRecord,
+    /// What the passkey is to be called.
+    pub display_name: &'a str,
+    /// It may have been sent before: a refusal is believed only after a read.
+    pub again: bool,
+    /// Its challenge was a long-lived one.
+    pub held: bool,
+}
+
+impl Outgoing<'_> {
+    /// POSTs it.
+    ///
+    /// # Errors
+    /// What concerns more than this one registration: signed out, no permission, the tenant is down. It was not taken.
+    pub fn send(&self, graph: &Graph) -> Result<Answer, GraphError> {
+        let (client_data, attestation) = (self.record.client_data_base64url(), self.record.attestation_base64url());
+        let registration = Registration {
+            display_name: self.display_name,
+            credential_id: &self.record.credential,
+            client_data_json: &client_data,
+            attestation_object: &attestation,
+        };
+        let outcome = match self.held {
+            true => graph.register_held(self.user, &registration),
+            false => graph.register(self.user, &registration),
+        };
+        Ok(match outcome {
+            RegistrationOutcome::Created(method) => Event::Registered { method: method.id }.into(),
+            RegistrationOutcome::Unknown(error) => Answer { event: Event::AnswerLost, detail: Some(error.to_string()) },
+            RegistrationOutcome::Refused(error) if pausing_code(&error).is_some() => return Err(error),
+            RegistrationOutcome::Refused(error) if self.again => {
+                match graph.passkey_of(self.user, &self.record.credential) {
+                    Ok(Some(method)) => Event::MethodFound { method: method.id }.into(),
+                    _ => Answer { event: Event::RefusedAgain, detail: Some(words(&error)) },
+                }
+            }
+            RegistrationOutcome::Refused(error) => {
+                let expired = graph.server_now() >= self.record.expires;
+                let code = if expired { super::step::EXPIRED } else { "registration-refused" };
+                Answer { event: Event::RegistrationRefused { code: code.into() }, detail: Some(words(&error)) }
+            }
+        })
+    }
+}
+
+/// A credential that is looked for in the tenant.
+pub struct Look<'a> {
+    /// Whose.
+    pub user: &'a UserId,
+    /// Which.
+    pub credential: &'a CredentialId,
+    /// For how long.
+    pub patience: Duration,
+    /// Asked between two reads.
+    pub give_up: &'a dyn Fn() -> bool,
+    /// Waits between two reads, for so long at most.
+    pub wait: &'a dyn Fn(Duration),
+}
+
+impl Look<'_> {
+    /// Reads until it shows or patience ends. `polled` is told of each read but the first.
+    ///
+    /// # Errors
+    /// The tenant did not answer.
+    pub fn until_found(&self, graph: &Graph, clock: &dyn Clock, polled: &dyn Fn()) -> Result<Event, GraphError> {
+        let until = clock.monotonic() + self.patience;
+        let mut pause = FIRST_POLL;
+        let mut first = true;
+        loop {
+            if !first {
+                polled();
+            }
+            if let Some(method) = graph.passkey_of(self.user, self.credential)? {
+                return Ok(Event::MethodFound { method: method.id });
+            }
+            first = false;
+            if clock.monotonic() + pause > until || (self.give_up)() {
+                return Ok(Event::MethodMissing);
+            }
+            (self.wait)(pause);
+            pause = (pause * 2).min(LAST_POLL);
+        }
     }
 }
 
@@ -79,13 +170,22 @@ impl<'b, 'w> Tenant<'b, 'w> {
     /// # Errors
     /// [`NoOptions`].
     pub fn options(&self, user: &UserId) -> Result<CreationOptions, NoOptions> {
-        let answer = self.bench.out.graph.creation_options(user, None).map_err(|error| match pausing_code(&error) {
-            Some(code) => NoOptions::TenantDown { code: code.to_owned(), detail: words(&error) },
-            None => NoOptions::Refused { code: "options-refused".into(), detail: words(&error) },
-        })?;
+        let holding = self.bench.settings.hold.as_ref();
+        let graph = self.bench.out.graph;
+        let answer =
+            graph.creation_options(user, holding.map(|holding| holding.minutes)).map_err(
+                |error| match pausing_code(&error) {
+                    Some(code) => NoOptions::TenantDown { code: code.to_owned(), detail: words(&error) },
+                    None => NoOptions::Refused { code: "options-refused".into(), detail: words(&error) },
+                },
+            )?;
         let malformed = |what: String| NoOptions::Refused { code: "options-malformed".into(), detail: what };
         let body = serde_json::to_vec(&answer.json).map_err(|error| malformed(error.to_string()))?;
-        CreationOptions::parse(&body).map_err(|error| malformed(error.to_string()))
+        let options = CreationOptions::parse(&body).map_err(|error| malformed(error.to_string()))?;
+        match holding.and_then(|holding| holding.too_short(options.expires, answer.server_time)) {
+            Some(detail) => Err(NoOptions::Refused { code: "challenge-too-short".into(), detail }),
+            None => Ok(options),
+        }
     }
 
     /// Keeps options in stock until the run is over.
@@ -108,31 +208,8 @@ impl<'b, 'w> Tenant<'b, 'w> {
 
     /// POSTs a record. With `again`, a refusal is believed only after a read.
     pub fn register(&self, user: &UserId, record: &RegistrationRecord, display_name: &str, again: bool) -> Answer {
-        let (client_data, attestation) = (record.client_data_base64url(), record.attestation_base64url());
-        let registration = Registration {
-            display_name,
-            credential_id: &record.credential,
-            client_data_json: &client_data,
-            attestation_object: &attestation,
-        };
-        match self.bench.out.graph.register(user, &registration) {
-            RegistrationOutcome::Created(method) => Event::Registered { method: method.id }.into(),
-            RegistrationOutcome::Unknown(error) => Answer { event: Event::AnswerLost, detail: Some(error.to_string()) },
-            RegistrationOutcome::Refused(error) => {
-                if let Some(blocked) = self.blocked(&error) {
-                    return blocked;
-                }
-                if again {
-                    return match self.bench.out.graph.passkey_of(user, &record.credential) {
-                        Ok(Some(method)) => Event::MethodFound { method: method.id }.into(),
-                        _ => Answer { event: Event::RefusedAgain, detail: Some(words(&error)) },
-                    };
-                }
-                let expired = self.bench.out.graph.server_now() >= record.expires;
-                let code = if expired { super::step::EXPIRED } else { "registration-refused" };
-                Answer { event: Event::RegistrationRefused { code: code.into() }, detail: Some(words(&error)) }
-            }
-        }
+        let outgoing = Outgoing { user, record, display_name, again, held: false };
+        outgoing.send(self.bench.out.graph).unwrap_or_else(|error| self.stopped(&error))
     }
 
     /// Looks for a credential until it shows or patience ends, or `give_up` says so, which must ring.
@@ -144,30 +221,25 @@ impl<'b, 'w> Tenant<'b, 'w> {
         give_up: &dyn Fn() -> bool,
     ) -> Answer {
         let clock = &self.bench.out.clock;
-        let until = clock.monotonic() + patience;
-        let mut pause = FIRST_POLL;
-        let mut first = true;
-        loop {
-            if !first {
-                self.bench.totals.polls.fetch_add(1, Ordering::Relaxed);
-            }
-            match self.bench.out.graph.passkey_of(user, credential) {
-                Ok(Some(method)) => return Event::MethodFound { method: method.id }.into(),
-                Ok(None) => {}
-                Err(error) => {
-                    return self.blocked(&error).unwrap_or_else(|| Answer {
-                        event: Event::Blocked { code: "tenant-down".into() },
-                        detail: Some(words(&error)),
-                    });
-                }
-            }
-            first = false;
-            if clock.monotonic() + pause > until || give_up() {
-                return Event::MethodMissing.into();
-            }
+        let wait = |pause| {
             self.bench.bell.until_within(pause, &**clock, give_up);
-            pause = (pause * 2).min(LAST_POLL);
+        };
+        let look = Look { user, credential, patience, give_up, wait: &wait };
+        let polled = || {
+            self.bench.totals.polls.fetch_add(1, Ordering::Relaxed);
+        };
+        match look.until_found(self.bench.out.graph, &**clock, &polled) {
+            Ok(event) => event.into(),
+            Err(error) => self.stopped(&error),
         }
+    }
+
+    /// The tenant did not answer the question.
+    fn stopped(&self, error: &GraphError) -> Answer {
+        self.blocked(error).unwrap_or_else(|| Answer {
+            event: Event::Blocked { code: "tenant-down".into() },
+            detail: Some(words(error)),
+        })
     }
 
     /// DELETEs a method; one that is not there is deleted.

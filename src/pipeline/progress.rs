@@ -31,6 +31,8 @@ pub enum Stage {
     ReadingBack,
     /// Setting minimum length and forced change.
     PinRules,
+    /// Sealing the registration record, for registration on receipt.
+    Holding,
     /// Undoing what can't be kept.
     Undoing,
     /// Done, and can be mistaken for another key; that one shows itself first.
@@ -52,6 +54,7 @@ impl Stage {
             Self::Registering => "registering",
             Self::ReadingBack => "reading back",
             Self::PinRules => "setting PIN rules",
+            Self::Holding => "sealing the registration",
             Self::Undoing => "undoing",
             Self::WhichKey => "wait: another key flashes",
         }
@@ -80,6 +83,18 @@ impl ShownBy {
     }
 }
 
+/// Where a finished job's credential is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// In Entra, by this id.
+    Registered(MethodId),
+    /// Nowhere but on the key: it is registered on receipt.
+    Held {
+        /// Until when it can be.
+        expires: jiff::Timestamp,
+    },
+}
+
 /// A finished job's facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinishedJob {
@@ -89,8 +104,8 @@ pub struct FinishedJob {
     pub upn: String,
     /// The credential.
     pub credential: CredentialId,
-    /// Its id in Entra.
-    pub method: MethodId,
+    /// Where that is.
+    pub standing: Standing,
     /// The key.
     pub key: KeyRef,
     /// Whether a change is forced.

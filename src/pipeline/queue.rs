@@ -19,7 +19,7 @@ pub enum Place {
     KeyAway,
     /// Worked on in this port.
     InPort(PortName),
-    /// Finished in this run.
+    /// Finished in this run: registered, or held.
     Finished,
     /// Finished before this run.
     Already,
@@ -40,6 +40,8 @@ pub enum Place {
 pub struct Slot {
     /// The job.
     pub job: JobId,
+    /// Which of the person's keys it is for, from 1.
+    pub ordinal: u32,
     /// Whom for.
     pub person: Person,
     /// Its state, as the ledger has it.
@@ -54,13 +56,14 @@ pub struct Slot {
 
 impl Slot {
     /// A job as the ledger has it at the start of a run.
-    pub fn new(job: JobId, person: Person, state: State) -> Self {
+    pub fn new(job: JobId, ordinal: u32, person: Person, state: State) -> Self {
         let place = match &state {
             State::Finished { .. } => Place::Already,
+            state if state.hold().is_some() => Place::Already,
             state if state.is_open() => Place::KeyAway,
             _ => Place::Waiting,
         };
-        Self { job, person, state, place, tries: 0, blocked: false }
+        Self { job, ordinal, person, state, place, tries: 0, blocked: false }
     }
 }
 
@@ -69,6 +72,8 @@ impl Slot {
 pub struct Assignment {
     /// The job.
     pub job: JobId,
+    /// Which of the person's keys it is for.
+    pub ordinal: u32,
     /// Whom for.
     pub person: Person,
     /// Its state.
@@ -121,7 +126,8 @@ impl Queue {
     pub fn finished_with(&self, key: &KeyRef) -> Option<&Slot> {
         key.serial.as_ref()?;
         self.slots.iter().find(|slot| {
-            matches!(slot.state, State::Finished { .. }) && slot.state.current().is_some_and(|at| at.key.resembles(key))
+            (matches!(slot.state, State::Finished { .. }) || slot.state.hold().is_some())
+                && slot.state.current().is_some_and(|at| at.key.resembles(key))
         })
     }
 
@@ -135,6 +141,7 @@ impl Queue {
         slot.place = Place::InPort(port.clone());
         Some(Assignment {
             job: slot.job.clone(),
+            ordinal: slot.ordinal,
             person: slot.person.clone(),
             state: slot.state.clone(),
             resumed: true,
@@ -167,6 +174,7 @@ impl Queue {
         chosen.place = Place::InPort(key.port.clone());
         Some(Assignment {
             job: chosen.job.clone(),
+            ordinal: chosen.ordinal,
             person: chosen.person.clone(),
             state: chosen.state.clone(),
             resumed: false,
@@ -259,6 +267,7 @@ impl Queue {
     pub fn counts(&self) -> Counts {
         let mut counts = Counts { planned: self.slots.len() as u64, ..Counts::default() };
         for slot in &self.slots {
+            counts.held += u64::from(slot.state.hold().is_some());
             match &slot.place {
                 Place::Finished => counts.finished += 1,
                 Place::Already => counts.already += 1,
@@ -286,6 +295,7 @@ mod tests {
             key_kind: None,
             serial: serial.map(Serial::new),
             language: None,
+            spare_address: None,
         }
     }
 
@@ -300,7 +310,7 @@ mod tests {
     }
 
     fn waiting(n: u32, serial: Option<&str>) -> Slot {
-        Slot::new(JobId::new(format!("J{n}")), person(n, serial), State::Waiting { tries: 0 })
+        Slot::new(JobId::new(format!("J{n}")), 1, person(n, serial), State::Waiting { tries: 0 })
     }
 
     #[test]
@@ -322,7 +332,7 @@ mod tests {
     #[test]
     fn a_begun_key_comes_back_to_its_own_job() {
         let at = Try { attempt: 1, key: key(Some("42"), "1") };
-        let open = Slot::new(JobId::new("J9"), person(9, None), State::PinSet { at });
+        let open = Slot::new(JobId::new("J9"), 1, person(9, None), State::PinSet { at });
         let mut queue = Queue::new(vec![waiting(1, None), open]);
         assert_eq!(queue.keys_away(), 1);
         let (job, _) = queue.begun_with(&key(Some("42"), "5")).pop().expect("known");

@@ -1,8 +1,10 @@
 //! From entries back to the state. Pure: the ledger's account is all that is known after a restart.
 
-use super::state::{Made, State, Try};
+use std::ops::ControlFlow;
+
+use super::state::{Hold, Made, State, Try};
 use super::step::EXPIRED;
-use crate::ledger::entry::{Act, Entry, HandoverEntry};
+use crate::ledger::entry::{Act, Attempt, Entry, HandoverEntry};
 
 /// An entry that can't follow those before it: the ledger was written by something else, or tampered with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +31,12 @@ pub fn recover<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<State
 pub fn apply(state: State, entry: &Entry) -> Result<State, BrokenAccount> {
     let broken = |state: &State| BrokenAccount { before: name_of(state), found: kind_of(entry) };
     // What came home from another desk counts as what it is.
-    Ok(match (state, entry.act()) {
+    let entry = entry.act();
+    let state = match of_held(state, entry) {
+        ControlFlow::Break(next) => return Ok(next),
+        ControlFlow::Continue(state) => state,
+    };
+    Ok(match (state, entry) {
         // About the job, not about its journey.
         (
             state,
@@ -147,6 +154,68 @@ pub fn apply(state: State, entry: &Entry) -> Result<State, BrokenAccount> {
 
         (state, _) => return Err(broken(&state)),
     })
+}
+
+/// The half of the table that is about held keys: breaks off with the next state, and goes on with the state as it was where
+/// the entry belongs to the other half.
+fn of_held(mut state: State, entry: &Entry) -> ControlFlow<State, State> {
+    let attempt = state.current().map(|at| at.attempt);
+    if let Some(hold) = state.hold_mut()
+        && changes(hold, entry, attempt)
+    {
+        return ControlFlow::Break(state);
+    }
+    ControlFlow::Break(match (state, entry) {
+        (State::Made { at, made }, Entry::Handover(HandoverEntry::HoldChosen { .. })) => State::Proved { at, made },
+        (State::Proved { at, made } | State::Hardening { at, made }, Entry::Intent { act: Act::SetPinRules, .. }) => {
+            State::Hardening { at, made }
+        }
+        (State::Hardening { at, made }, Entry::ActUndone { act: Act::SetPinRules, code, .. }) => {
+            State::Unwanted { at, made, code: Some(code.clone()) }
+        }
+        (State::Proved { at, made } | State::Hardening { at, made }, Entry::PinRulesSet { .. }) => {
+            State::Hardened { at, made }
+        }
+        (State::Hardened { at, made }, Entry::Handover(HandoverEntry::Held { sealed, witness, .. })) => {
+            let hold = Hold { sealed: Some(*sealed), witness: *witness, resume_key_gone: false, taken: false };
+            State::Held { at, made, hold }
+        }
+        (
+            State::Held { at, made, hold } | State::Activating { at, made, hold },
+            Entry::Intent { act: Act::Register, .. },
+        ) => State::Activating { at, made, hold },
+        (State::Activating { at, made, hold }, Entry::ActUndone { act: Act::Register, .. }) => {
+            State::Held { at, made, hold }
+        }
+        (State::Activating { at, made, hold }, Entry::Registered { method, .. }) => {
+            State::Activated { at, made, hold, method: method.clone() }
+        }
+        // Nobody took it off the key: should the tenant show it after all, a later run deletes it there.
+        (state @ State::Activating { .. }, Entry::Watched { .. }) => state,
+        (state @ State::Activated { .. }, Entry::ReadBack { .. }) => state,
+        (State::Activated { at, made, hold, method }, Entry::Finished { .. }) => {
+            State::Finished { at, made, method, resume_key_gone: hold.resume_key_gone, taken: hold.taken }
+        }
+        (
+            State::Held { at, hold, .. } | State::Activating { at, hold, .. } | State::Activated { at, hold, .. },
+            Entry::Handover(HandoverEntry::ReplacementWanted { attempt, code, .. }),
+        ) if at.attempt == *attempt => {
+            State::Failed { at, code: code.clone(), pin_on_key: true, resume_key_gone: hold.resume_key_gone }
+        }
+        (state, _) => return ControlFlow::Continue(state),
+    })
+}
+
+/// What happens to a hold wherever its job is; `false` where the entry is not about it.
+fn changes(hold: &mut Hold, entry: &Entry, of: Option<Attempt>) -> bool {
+    match entry {
+        Entry::Handover(HandoverEntry::HoldResealed { sealed, .. }) => hold.sealed = Some(*sealed),
+        Entry::Handover(HandoverEntry::HoldEnded { .. }) => hold.sealed = None,
+        Entry::ResumeKeyDestroyed { attempt, .. } if Some(*attempt) == of => hold.resume_key_gone = true,
+        Entry::KeyTaken { .. } => hold.taken = true,
+        _ => return false,
+    }
+    true
 }
 
 /// The variant's name, without its data.

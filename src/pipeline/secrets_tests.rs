@@ -18,6 +18,7 @@ use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
 use crate::pin::{DirResumeStore, PinPolicy, PinSettings, ResumeStore as _};
 use crate::sim::key::{Model, SimKey};
 use crate::sim::operator::Manner;
+use crate::webauthn::record::RegistrationRecord;
 
 /// Every form in which a PIN may have been written down.
 fn forms(pin: &str) -> Vec<(String, Vec<u8>)> {
@@ -263,4 +264,74 @@ fn no_pin_is_left_and_no_finished_one_opens() {
     assert_eq!(opened.len(), 1, "the method works: the unfinished one opens");
     let entries = ledger.entries_of(&stage.job_of(&stage.people()[finished[0]])).expect("entries");
     assert!(entries.iter().any(|recorded| matches!(recorded.entry, Entry::ResumeKeyDestroyed { .. })));
+}
+
+/// Pieces of a registration record in every form in which it may have been written down: as it is kept and as it is sent.
+fn pieces(record: &RegistrationRecord) -> Vec<(&'static str, Vec<u8>)> {
+    let middle = |bytes: &[u8]| bytes[bytes.len() / 2 - 16..bytes.len() / 2 + 16].to_vec();
+    vec![
+        ("client data", middle(&record.client_data_json)),
+        ("client data in base64url", middle(record.client_data_base64url().as_bytes())),
+        ("attestation", middle(&record.attestation_object)),
+        ("attestation in base64url", middle(record.attestation_base64url().as_bytes())),
+    ]
+}
+
+fn is_in(place: &[u8], piece: &[u8]) -> bool {
+    place.windows(piece.len()).any(|window| window == piece)
+}
+
+#[test]
+fn no_registration_of_a_held_key_is_left_in_clear() {
+    let stage = Stage::new(3, 2, |_| {});
+    let shots = tempfile::tempdir().expect("a directory");
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let camera = Photographed {
+        inner: &ledger,
+        from: stage.dir.path().to_owned(),
+        to: shots.path().to_owned(),
+        shots: AtomicU64::new(0),
+    };
+    let model = Model::usual();
+    let boxed = (1..=3).map(|unit| SimKey::new(&model, unit).into()).collect();
+    let (outcome, _) = stage.run(&camera, Play::of(boxed).held());
+    let counts = outcome.expect("a run").summary.counts;
+    assert_eq!((counts.finished, counts.held), (3, 3), "{:#?}", stage.events());
+
+    let mut identities = crate::pin::Identities::new();
+    identities
+        .add("test", stage.activation.1.as_bytes(), std::sync::Arc::new(crate::pin::NoPrompts))
+        .expect("an identity");
+    let mut wanted = Vec::new();
+    for person in stage.people() {
+        let job = stage.job_of(person);
+        let now = stage.graph().server_now();
+        let record = crate::provision::held::open_record(&ledger, &job, &identities, now).expect("it opens");
+        wanted.extend(pieces(&record));
+        // Neither a custodian's identity nor the bench's resume keys open it.
+        let mut others = crate::pin::Identities::new();
+        others.add("test", stage.identity.as_bytes(), std::sync::Arc::new(crate::pin::NoPrompts)).expect("an identity");
+        assert!(
+            crate::provision::held::open_record(&ledger, &job, &others, now).is_err(),
+            "a custodian activates nothing"
+        );
+    }
+    let read = |path: &Path| std::fs::read(path).expect("readable");
+    // The disk as it is now, the log included: nothing but what is sealed.
+    let files = files_below(stage.dir.path());
+    for name in ["ledger.db", "mirror"] {
+        assert!(files.iter().any(|file| file.ends_with(name)), "{name} was not looked at");
+    }
+    for file in &files {
+        for (what, piece) in &wanted {
+            assert!(!is_in(&read(file), piece), "{what} in {}", file.display());
+        }
+    }
+    let told = format!("{:?}", stage.events()).into_bytes();
+    assert!(wanted.iter().all(|(_, piece)| !is_in(&told, piece)));
+    // The method works: while the key was at the bench, the record was there to be found.
+    let before = files_below(shots.path()).iter().any(|file| wanted.iter().any(|(_, piece)| is_in(&read(file), piece)));
+    assert!(before, "a snapshot of the time before the hold has it");
+    ledger.verify(None).expect("an unbroken chain");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::bench::{Bench, BenchError, ModelPolicy, Outcome, Outside, Ports, RunSettings};
+use super::bench::{Bench, BenchError, Holding, ModelPolicy, Outcome, Outside, Ports, RunSettings};
 use super::progress::{Progress, ShownBy};
 use super::queue::{Queue, Slot};
 use super::recover::recover;
@@ -22,8 +22,9 @@ use crate::graph::display_name::NameTemplate;
 use crate::graph::retry::Budget;
 use crate::graph::{DevicePrompt, Graph, GraphSettings};
 use crate::ledger::{Append, Entry, Ledger, Opening, SqliteLedger, open_writer};
-use crate::model::{BatchId, BenchId, JobId, Person, PortName, RunId, Secret, TenantId, Upn, UserId};
+use crate::model::{BatchId, BenchId, JobId, JobStatus, Person, PortName, RunId, Secret, TenantId, Upn, UserId};
 use crate::pin::{DirResumeStore, Identities, NoPrompts, PinPolicy, Recipients, keygen};
+use crate::provision::held::{Activated, Activation, ActivationError};
 use crate::sim::key::{Probe, simulator_root_der};
 use crate::sim::operator::{BoxedKey, Cue, Day, Hands, Timings};
 use crate::sim::ports::SimPorts;
@@ -89,6 +90,8 @@ pub struct Stage {
     pub ports: Vec<PortName>,
     pub recipients: Recipients,
     pub identity: String,
+    /// The activation key: its recipient and its identity.
+    pub activation: (Recipients, String),
     pub events: Arc<Mutex<Vec<Progress>>>,
     pub pins: PinPolicy,
     people: Vec<Person>,
@@ -113,6 +116,8 @@ pub struct Play<'a> {
     pub model_policy: Option<Box<ModelPolicy>>,
     /// Suppliers' serial numbers.
     pub expected: Option<BTreeSet<crate::model::Serial>>,
+    /// Registration waits for receipt.
+    pub hold: bool,
     /// The person does not hear that a key is asked for again.
     pub deaf: bool,
     /// Whoever sits at the bench; nobody when not given.
@@ -137,6 +142,7 @@ impl<'a> Play<'a> {
             limits: Limits::default(),
             model_policy: None,
             expected: None,
+            hold: false,
             deaf: false,
             once_through: false,
             operator: None,
@@ -158,6 +164,11 @@ impl<'a> Play<'a> {
     /// Each key has one stay; then the day is over. For days that would end by waiting for nothing.
     pub fn once_through(mut self) -> Self {
         (self.once_through, self.deaf, self.idle) = (true, true, Duration::from_secs(60));
+        self
+    }
+
+    pub fn held(mut self) -> Self {
+        self.hold = true;
         self
     }
 
@@ -183,6 +194,8 @@ impl Stage {
         let tenant = start(spec, "127.0.0.1:0".parse().expect("an address")).expect("a tenant");
         let identity = keygen(Timestamp::now());
         let recipients = Recipients::single(&[identity.recipient().to_owned()]).expect("a recipient");
+        let activation = keygen(Timestamp::now());
+        let activation_key = Recipients::single(&[activation.recipient().to_owned()]).expect("a recipient");
         let state = tenant.state();
         let people = state["people"]
             .as_array()
@@ -197,6 +210,7 @@ impl Stage {
                 key_kind: None,
                 serial: None,
                 language: None,
+                spare_address: None,
             })
             .collect();
         Self {
@@ -205,6 +219,7 @@ impl Stage {
             ports: SimPorts::numbered(ports).names().to_vec(),
             recipients,
             identity: identity.expose_file().to_owned(),
+            activation: (activation_key, activation.expose_file().to_owned()),
             events: Arc::default(),
             pins: PinPolicy::default(),
             people,
@@ -301,7 +316,7 @@ impl Stage {
             .filter(|(index, _)| only.is_empty() || only.contains(index))
             .map(|(_, person)| {
                 let job = self.job_of(person);
-                Slot::new(job.clone(), person.clone(), self.state_of(ledger, &job))
+                Slot::new(job.clone(), 1, person.clone(), self.state_of(ledger, &job))
             })
             .collect();
         Queue::new(slots)
@@ -390,6 +405,7 @@ impl Stage {
                 touches_apart: play.touches_apart,
                 idle: play.idle,
                 settling: SignedDuration::from_secs(0),
+                hold: play.hold.then(|| Holding::days(self.activation.0.clone(), 30)),
                 list_lag: play.list_lag,
                 outage: play.outage,
                 limits: play.limits,
@@ -409,6 +425,56 @@ impl Stage {
         identities.add("test", self.identity.as_bytes(), Arc::new(NoPrompts)).expect("an identity");
         let opened = crate::pin::escrow::open(&sealed.custodian, sealed.dual, &identities, job).expect("opens");
         Some(opened.pin.expose().to_owned())
+    }
+
+    /// What `keybench activate` does, with the activation key's identity.
+    pub fn activate(&self, ledger: &dyn Ledger, job: &JobId, list_lag: Duration) -> Result<Activated, ActivationError> {
+        let mut identities = Identities::new();
+        identities.add("test", self.activation.1.as_bytes(), Arc::new(NoPrompts)).expect("an identity");
+        let resume = DirResumeStore::open(self.resume_dir()).expect("a store");
+        let activation = Activation {
+            ledger,
+            resume: &resume,
+            graph: self.graph(),
+            clock: &SystemClock::new(),
+            identities: &identities,
+            name: &NameTemplate::default(),
+            by: "Sam Roe",
+            list_lag,
+            settling: SignedDuration::from_secs(0),
+        };
+        activation.carry_out(job)
+    }
+
+    /// The bench is done with this person's key and the tenant knows nothing of it; the plain record is gone, and the sealed
+    /// one opens to it.
+    pub fn assert_held(&self, ledger: &dyn Ledger, person: usize, keys: &[Probe], case: &str) {
+        let person = &self.people[person];
+        let job = self.job_of(person);
+        let state = self.state_of(ledger, &job);
+        let State::Held { made, hold, .. } = &state else {
+            panic!("{case}: the job stands at {state:?}\n{:#?}", self.events_of(&job));
+        };
+        assert!(hold.resume_key_gone, "{case}: the bench can't read the PIN any more");
+        assert_eq!(self.passkeys_of(person), 0, "{case}: the tenant hears nothing");
+        assert_eq!(ledger.blob(made.record).expect("read"), None, "{case}: the plain record is gone");
+        assert!(ledger.blob(hold.sealed.expect("sealed")).expect("read").is_some(), "{case}");
+        let holders: Vec<&Probe> = keys.iter().filter(|key| !key.residents().is_empty()).collect();
+        assert_eq!(holders.len(), 1, "{case}: keys that hold a passkey");
+        assert_eq!(holders[0].residents()[0].credential_id, made.credential, "{case}");
+        assert!(holders[0].change_is_forced(), "{case}: forced change");
+        assert_eq!(
+            ledger.job(&job).expect("read").map(|line| (line.status, line.in_flight)),
+            Some((JobStatus::Held, false))
+        );
+    }
+
+    /// Passkeys that the tenant has of a person.
+    pub fn passkeys_of(&self, person: &Person) -> usize {
+        let tenant = self.tenant.state();
+        let people = tenant["people"].as_array().expect("people").clone();
+        let theirs = people.iter().find(|p| p["id"] == person.id.as_str()).expect("the person");
+        theirs["methods"].as_array().expect("methods").len()
     }
 
     /// Everything agrees on this person: the job is finished; Entra has exactly one passkey, and it is the ledger's; of all

@@ -28,6 +28,19 @@ pub struct Made {
     pub expires: Timestamp,
 }
 
+/// What is known of a held key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The sealed registration record; `None` once it is destroyed, and then the key opens nothing any more.
+    pub sealed: Option<BlobHash>,
+    /// What tells the key again.
+    pub witness: BlobHash,
+    /// The bench can't read the PIN any more.
+    pub resume_key_gone: bool,
+    /// The key was taken out with its label.
+    pub taken: bool,
+}
+
 /// Where a job is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -142,6 +155,56 @@ pub enum State {
         /// As in [`State::Unwanted`].
         code: Option<String>,
     },
+    /// Proved, and to be registered on receipt: the PIN rules come next, and Entra hears nothing.
+    Proved {
+        /// This try.
+        at: Try,
+        /// The credential.
+        made: Made,
+    },
+    /// The PIN rules are on their way to a key that is going to be held.
+    Hardening {
+        /// This try.
+        at: Try,
+        /// The credential.
+        made: Made,
+    },
+    /// The rules are on the key: what is left is to seal the registration record.
+    Hardened {
+        /// This try.
+        at: Try,
+        /// The credential.
+        made: Made,
+    },
+    /// The bench is done. The record lies sealed, and Entra knows nothing, until the person has received the key.
+    Held {
+        /// This try.
+        at: Try,
+        /// The credential. Its record is gone; the sealed one is in `hold`.
+        made: Made,
+        /// The hold.
+        hold: Hold,
+    },
+    /// The held key's registration is on its way: Entra may have it.
+    Activating {
+        /// This try.
+        at: Try,
+        /// The credential.
+        made: Made,
+        /// The hold.
+        hold: Hold,
+    },
+    /// Entra says that it holds the held key's credential.
+    Activated {
+        /// This try.
+        at: Try,
+        /// The credential.
+        made: Made,
+        /// The hold.
+        hold: Hold,
+        /// Its id in Entra.
+        method: MethodId,
+    },
     /// Registered, read back, hardened, confirmed.
     Finished {
         /// This try.
@@ -187,6 +250,12 @@ impl State {
             | Self::DeletingMethod { at, .. }
             | Self::Unwanted { at, .. }
             | Self::Removing { at, .. }
+            | Self::Proved { at, .. }
+            | Self::Hardening { at, .. }
+            | Self::Hardened { at, .. }
+            | Self::Held { at, .. }
+            | Self::Activating { at, .. }
+            | Self::Activated { at, .. }
             | Self::Finished { at, .. }
             | Self::Failed { at, .. } => Some(at),
         }
@@ -204,6 +273,12 @@ impl State {
             | Self::DeletingMethod { made, .. }
             | Self::Unwanted { made, .. }
             | Self::Removing { made, .. }
+            | Self::Proved { made, .. }
+            | Self::Hardening { made, .. }
+            | Self::Hardened { made, .. }
+            | Self::Held { made, .. }
+            | Self::Activating { made, .. }
+            | Self::Activated { made, .. }
             | Self::Finished { made, .. } => Some(made),
             _ => None,
         }
@@ -211,7 +286,22 @@ impl State {
 
     /// A key is begun and not yet finished or given up: the same key has to come back.
     pub fn is_open(&self) -> bool {
-        !matches!(self, Self::Waiting { .. } | Self::Finished { .. } | Self::Failed { .. })
+        !matches!(self, Self::Waiting { .. } | Self::Finished { .. } | Self::Failed { .. }) && self.hold().is_none()
+    }
+
+    /// The hold, while the key's registration waits for receipt or is being made up for.
+    pub fn hold(&self) -> Option<&Hold> {
+        match self {
+            Self::Held { hold, .. } | Self::Activating { hold, .. } | Self::Activated { hold, .. } => Some(hold),
+            _ => None,
+        }
+    }
+
+    pub(super) fn hold_mut(&mut self) -> Option<&mut Hold> {
+        match self {
+            Self::Held { hold, .. } | Self::Activating { hold, .. } | Self::Activated { hold, .. } => Some(hold),
+            _ => None,
+        }
     }
 
     /// Whether the key holds the sealed PIN: `None` while that is not known.
@@ -229,6 +319,7 @@ impl State {
         match self {
             Self::Waiting { .. } => JobStatus::Waiting,
             Self::Finished { .. } => JobStatus::Finished,
+            Self::Held { .. } | Self::Activating { .. } | Self::Activated { .. } => JobStatus::Held,
             Self::Failed { .. } => JobStatus::Failed,
             _ => JobStatus::Begun,
         }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::effect::Effect;
 use super::event::Event;
+use super::held;
 use super::state::{Made, State, Try};
 use crate::ledger::entry::{Act, Entry, ForcedChange};
 use crate::model::{JobId, MethodId, UserId};
@@ -23,12 +24,12 @@ pub struct WantedRules {
 
 impl WantedRules {
     /// Nothing has to be sent to the key.
-    fn nothing(self) -> bool {
+    pub(super) fn nothing(self) -> bool {
         self.minimum.is_none() && self.forced != ForcedChange::Forced
     }
 
     /// Whether getInfo's word fulfils them.
-    fn met_by(self, minimum: u32, forced: bool) -> bool {
+    pub(super) fn met_by(self, minimum: u32, forced: bool) -> bool {
         self.minimum.is_none_or(|wanted| minimum >= wanted) && (self.forced != ForcedChange::Forced || forced)
     }
 }
@@ -46,6 +47,8 @@ pub struct Context {
     pub now: Timestamp,
     /// How long after a challenge's expiry a lost registration may still turn up.
     pub settling: SignedDuration,
+    /// Registration waits for receipt: how long the record must be good for when the key leaves the bench.
+    pub hold: Option<SignedDuration>,
 }
 
 /// The code under which a registration is given up because its challenge ran out: a new credential follows on the same key.
@@ -56,6 +59,8 @@ pub const EXPIRED: &str = "challenge-expired";
 pub enum Rest {
     /// Done.
     Finished,
+    /// Done at the bench; registered on receipt.
+    Held,
     /// This try is over.
     Failed {
         /// Why.
@@ -91,22 +96,22 @@ pub struct Step {
 }
 
 /// Builds entries and steps for one job, so that the table below reads as a table.
-struct Writer<'a> {
-    ctx: &'a Context,
-    at: Try,
+pub(super) struct Writer<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) at: Try,
 }
 
 impl Writer<'_> {
-    fn intent(&self, act: Act) -> Entry {
+    pub(super) fn intent(&self, act: Act) -> Entry {
         Entry::Intent { job: self.ctx.job.clone(), attempt: self.at.attempt, act }
     }
 
-    fn undone(&self, act: Act, code: &str) -> Entry {
+    pub(super) fn undone(&self, act: Act, code: &str) -> Entry {
         Entry::ActUndone { job: self.ctx.job.clone(), attempt: self.at.attempt, act, code: code.to_owned() }
     }
 
     /// The try is over; what it left for resuming goes.
-    fn failed(&self, mut entries: Vec<Entry>, code: &str, pin_on_key: bool) -> Step {
+    pub(super) fn failed(&self, mut entries: Vec<Entry>, code: &str, pin_on_key: bool) -> Step {
         entries.push(Entry::AttemptFailed {
             job: self.ctx.job.clone(),
             attempt: self.at.attempt,
@@ -151,7 +156,7 @@ impl Writer<'_> {
     }
 
     /// The credential is in nobody's directory: off the key with it.
-    fn remove(&self, mut entries: Vec<Entry>, made: &Made, code: Option<String>) -> Step {
+    pub(super) fn remove(&self, mut entries: Vec<Entry>, made: &Made, code: Option<String>) -> Step {
         entries.push(self.intent(Act::RemoveCredential));
         Step {
             entries,
@@ -243,12 +248,12 @@ impl Writer<'_> {
 }
 
 /// Nothing to write; perform this in the state as it is.
-fn ask(state: State, effect: Effect) -> Step {
+pub(super) fn ask(state: State, effect: Effect) -> Step {
     Step { entries: Vec::new(), next: state, then: Then::Do(effect) }
 }
 
 /// Nothing to write; wait in the state as it is.
-fn rest(state: State, rest: Rest) -> Step {
+pub(super) fn rest(state: State, rest: Rest) -> Step {
     Step { entries: Vec::new(), next: state, then: Then::Rest(rest) }
 }
 
@@ -361,7 +366,10 @@ fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
         }
         (State::Made { made, .. }, Event::Proved { checks }) => {
             let proved = Entry::CredentialProved { job: w.ctx.job.clone(), attempt: w.at.attempt, checks };
-            w.register(vec![proved], &made, false)
+            match w.ctx.hold {
+                Some(least) => w.choose_hold(vec![proved], &made, least),
+                None => w.register(vec![proved], &made, false),
+            }
         }
         (State::Made { made, .. }, Event::CheckFailed { code }) => {
             w.remove(vec![w.undone(Act::Register, &code)], &made, Some(code))
@@ -479,6 +487,6 @@ fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
             rest(State::Failed { at, code, pin_on_key, resume_key_gone }, Rest::Failed { code: again })
         }
 
-        (state, _) => rest(state, Rest::Parked { code: "unexpected".into() }),
+        (state, event) => held::journey(w, state, event),
     }
 }

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 
 use super::effect::Effect;
-use super::event::Event;
+use super::event::{Event, SealedRecord};
 use super::recover::{apply, recover};
-use super::state::State;
+use super::state::{Made, State, Try};
 use super::step::{Context, Rest, Then, WantedRules, step};
-use crate::ledger::entry::{BlobHash, Entry, ForcedChange};
+use crate::ledger::entry::{Act, BlobHash, Entry, ForcedChange, HandoverEntry};
 use crate::model::{Aaguid, CredentialId, JobId, KeyRef, MethodId, PortName, UserId};
 
 fn context(rules: WantedRules, now: &str) -> Context {
@@ -20,7 +20,13 @@ fn context(rules: WantedRules, now: &str) -> Context {
         rules,
         now: now.parse().expect("a time"),
         settling: SignedDuration::from_secs(600),
+        hold: None,
     }
+}
+
+/// Registered on receipt; the record has to be good for a minute when the key leaves the bench.
+fn holding(rules: WantedRules, now: &str) -> Context {
+    Context { hold: Some(SignedDuration::from_mins(1)), ..context(rules, now) }
 }
 
 const FORCED: WantedRules = WantedRules { minimum: Some(6), forced: ForcedChange::Forced };
@@ -44,6 +50,19 @@ fn made() -> Event {
         record: BlobHash::of(b"record"),
         expires: "2026-11-21T12:00:00Z".parse::<Timestamp>().expect("a time"),
     }
+}
+
+fn sealed() -> Event {
+    Event::RecordSealed(SealedRecord {
+        sealed: BlobHash::of(b"sealed"),
+        witness: BlobHash::of(b"witness"),
+        aaguid: Aaguid::ZERO,
+        to: vec!["0123456789abcdef".into()],
+    })
+}
+
+fn received() -> Event {
+    Event::Received { by: "Sam Roe".into() }
 }
 
 /// Everything that can come of an effect. This is the contract with the driver.
@@ -89,6 +108,7 @@ fn outcomes(effect: &Effect) -> Vec<Event> {
         Effect::LookAtRules => {
             vec![Event::RulesSeen { minimum: 6, forced: true }, Event::RulesSeen { minimum: 4, forced: false }]
         }
+        Effect::SealRecord => vec![sealed(), Event::CheckFailed { code: "record-lost".into() }],
         Effect::DestroyResumeKey => vec![Event::ResumeKeyDestroyed],
     };
     if effect.needs_key() {
@@ -117,10 +137,19 @@ struct Place {
 }
 
 /// Walks everything that can happen, up to two tries, and calls `check` for each place reached.
-fn walk(rules: WantedRules, mut check: impl FnMut(&Place)) -> usize {
+fn walk(rules: WantedRules, check: impl FnMut(&Place)) -> usize {
+    walk_in(&|now| context(rules, now), check)
+}
+
+/// The same where registration waits for receipt.
+fn walk_held(rules: WantedRules, check: impl FnMut(&Place)) -> usize {
+    walk_in(&|now| holding(rules, now), check)
+}
+
+fn walk_in(context: &dyn Fn(&str) -> Context, mut check: impl FnMut(&Place)) -> usize {
     let mut seen = BTreeMap::new();
     let mut todo = VecDeque::new();
-    let first = step(&context(rules, BEFORE), State::Waiting { tries: 0 }, Event::KeyGiven(key()));
+    let first = step(&context(BEFORE), State::Waiting { tries: 0 }, Event::KeyGiven(key()));
     todo.push_back(Place { entries: first.entries, state: first.next, then: first.then });
     while let Some(place) = todo.pop_front() {
         let name = format!("{:?} {:?}", place.state, place.then);
@@ -136,6 +165,7 @@ fn walk(rules: WantedRules, mut check: impl FnMut(&Place)) -> usize {
                 events
             }
             Then::Rest(Rest::Failed { .. }) => vec![Event::KeyGiven(key()), Event::Resumed],
+            Then::Rest(_) if place.state.hold().is_some() => vec![Event::Resumed, received()],
             Then::Rest(_) => vec![Event::Resumed],
         };
         for now in [BEFORE, EXPIRED_UNSETTLED, SETTLED] {
@@ -153,7 +183,7 @@ fn walk(rules: WantedRules, mut check: impl FnMut(&Place)) -> usize {
                         other => other,
                     };
                 }
-                let next = step(&context(rules, now), state, event.clone());
+                let next = step(&context(now), state, event.clone());
                 entries.extend(next.entries);
                 todo.push_back(Place { entries, state: next.next, then: next.then });
             }
@@ -169,12 +199,16 @@ fn the_ledger_tells_the_state_at_every_place() {
             assert_eq!(recover(&place.entries), Ok(place.state.clone()), "after {:#?}", place.entries);
         });
         assert!(places > 60, "only {places} places were reached");
+        let places = walk_held(rules, |place| {
+            assert_eq!(recover(&place.entries), Ok(place.state.clone()), "after {:#?}", place.entries);
+        });
+        assert!(places > 60, "only {places} places were reached");
     }
 }
 
 #[test]
 fn nothing_is_done_to_a_key_or_the_tenant_before_its_intent_is_written() {
-    walk(FORCED, |place| {
+    let check = |place: &Place| {
         let Then::Do(effect) = &place.then else { return };
         let Some(act) = effect.act() else { return };
         let intended = place.entries.iter().rev().find_map(|entry| match entry {
@@ -182,13 +216,15 @@ fn nothing_is_done_to_a_key_or_the_tenant_before_its_intent_is_written() {
             _ => None,
         });
         assert_eq!(intended, Some(act), "{effect:?} after {:#?}", place.entries);
-    });
+    };
+    walk(FORCED, check);
+    walk_held(FORCED, check);
 }
 
 #[test]
 fn no_outcome_is_unexpected_and_every_open_job_can_go_on() {
     for rules in [FORCED, NOTHING] {
-        walk(rules, |place| {
+        let check = |place: &Place| {
             assert_ne!(
                 place.then,
                 Then::Rest(Rest::Parked { code: "unexpected".into() }),
@@ -200,32 +236,104 @@ fn no_outcome_is_unexpected_and_every_open_job_can_go_on() {
                 let again = step(&context(rules, BEFORE), place.state.clone(), Event::Resumed);
                 assert!(matches!(again.then, Then::Do(_)), "{:?} can't go on: {:?}", place.state, again.then);
             }
-        });
+        };
+        walk(rules, check);
+        walk_held(rules, check);
     }
 }
 
 #[test]
 fn a_person_has_one_credential_in_entra_or_none() {
     // Whatever happens: a new credential is begun only when the one before is known to be in nobody's directory.
-    walk(FORCED, |place| {
+    let check = |place: &Place| {
         let mut live = 0;
         let mut unsure = false;
         for entry in &place.entries {
             match entry {
-                Entry::Intent { act: crate::ledger::entry::Act::Register, .. } => unsure = true,
+                Entry::Intent { act: Act::Register, .. } => unsure = true,
                 Entry::Registered { .. } => (live, unsure) = (live + 1, false),
                 Entry::MethodDeleted { .. } => live -= 1,
-                Entry::ActUndone { act: crate::ledger::entry::Act::Register, .. } | Entry::Watched { .. } => {
+                Entry::ActUndone { act: Act::Register, .. } | Entry::Watched { .. } => {
                     unsure = false;
                 }
-                Entry::Intent { act: crate::ledger::entry::Act::MakeCredential, .. } => {
+                Entry::Intent { act: Act::MakeCredential, .. } => {
                     assert!(live == 0 && !unsure, "a second credential after {:#?}", place.entries);
                 }
                 _ => {}
             }
         }
         assert!(live <= 1);
+    };
+    walk(FORCED, check);
+    walk_held(FORCED, check);
+}
+
+#[test]
+fn the_tenant_hears_nothing_of_a_held_key_before_receipt_and_the_pin_rules_come_before_the_hold() {
+    let (mut held, mut activated) = (0, 0);
+    let at = |place: &Place, of: fn(&Entry) -> bool| place.entries.iter().position(of);
+    for rules in [FORCED, NOTHING] {
+        walk_held(rules, |place| {
+            let begun = at(place, |entry| matches!(entry, Entry::Handover(HandoverEntry::ActivationBegun { .. })));
+            let sent = at(place, |entry| matches!(entry, Entry::Intent { act: Act::Register, .. }));
+            let registered = at(place, |entry| matches!(entry, Entry::Registered { .. }));
+            for tenant in [sent, registered].into_iter().flatten() {
+                assert!(begun.is_some_and(|begun| begun < tenant), "{:#?}", place.entries);
+            }
+            if matches!(place.then, Then::Do(Effect::Register { .. })) {
+                assert!(begun.is_some(), "{:#?}", place.entries);
+            }
+            let hold = at(place, |entry| matches!(entry, Entry::Handover(HandoverEntry::Held { .. })));
+            if let Some(hold) = hold {
+                held += 1;
+                let rules = at(place, |entry| matches!(entry, Entry::PinRulesSet { .. })).expect("confirmed");
+                let proved = at(place, |entry| matches!(entry, Entry::CredentialProved { .. })).expect("proved");
+                assert!(proved < rules && rules < hold);
+            }
+            if matches!(place.state, State::Finished { .. }) {
+                activated += 1;
+                assert!(at(place, |entry| matches!(entry, Entry::ReadBack { .. })).is_some());
+                let ended = |entry: &Entry| matches!(entry, Entry::Handover(HandoverEntry::HoldEnded { .. }));
+                assert!(at(place, ended).is_some(), "the sealed record goes");
+            }
+        });
+    }
+    assert!(held > 20 && activated > 1, "{held} {activated}");
+}
+
+#[test]
+fn a_challenge_with_too_little_left_is_not_held_but_made_anew_on_the_same_key() {
+    let Event::CredentialMade { credential, record, expires } = made() else { panic!("made") };
+    let state = State::Made { at: Try { attempt: 1, key: key() }, made: Made { credential, record, expires } };
+    let proved = || Event::Proved { checks: vec!["signature".into()] };
+    let late = step(&holding(FORCED, "2026-11-21T11:59:30Z"), state.clone(), proved());
+    assert!(matches!(late.next, State::Removing { code: None, .. }), "{:?}", late.next);
+    let in_time = step(&holding(FORCED, BEFORE), state, proved());
+    assert!(matches!(in_time.next, State::Hardening { .. }), "{:?}", in_time.next);
+}
+
+#[test]
+fn a_hold_that_ended_is_never_sent_and_a_replacement_begins_another_try() {
+    let job = || JobId::new("J1");
+    let sealed = BlobHash::of(b"sealed");
+    let mut ended = 0;
+    walk_held(FORCED, |place| {
+        let State::Held { at, .. } = &place.state else { return };
+        let attempt = at.attempt;
+        let over = Entry::Handover(HandoverEntry::HoldEnded { job: job(), attempt, sealed, code: "lost".into() });
+        let state = apply(place.state.clone(), &over).expect("it may end");
+        let next = step(&holding(FORCED, BEFORE), state.clone(), received());
+        assert_eq!((next.entries.len(), next.then), (0, Then::Rest(Rest::Held)));
+        let wanted =
+            |attempt| Entry::Handover(HandoverEntry::ReplacementWanted { job: job(), attempt, code: "lost".into() });
+        assert_eq!(apply(state.clone(), &wanted(attempt + 1)), Ok(state.clone()), "of another try");
+        let waits = apply(state, &wanted(attempt)).expect("waits");
+        assert!(matches!(waits, State::Failed { pin_on_key: true, .. }), "{waits:?}");
+        let begun = step(&holding(FORCED, BEFORE), waits, Event::KeyGiven(key()));
+        assert!(matches!(begun.next, State::Begun { at } if at.attempt == attempt + 1));
+        ended += 1;
     });
+    assert!(ended > 0);
 }
 
 #[test]
@@ -243,10 +351,7 @@ fn every_failed_try_says_what_the_key_holds() {
 #[test]
 fn the_forced_change_comes_last() {
     walk(FORCED, |place| {
-        let rules = place
-            .entries
-            .iter()
-            .position(|entry| matches!(entry, Entry::Intent { act: crate::ledger::entry::Act::SetPinRules, .. }));
+        let rules = place.entries.iter().position(|entry| matches!(entry, Entry::Intent { act: Act::SetPinRules, .. }));
         if let Some(rules) = rules {
             assert!(place.entries[..rules].iter().any(|entry| matches!(entry, Entry::ReadBack { .. })));
         }
@@ -263,7 +368,6 @@ fn a_torn_account_is_refused_not_guessed() {
 
 #[test]
 fn a_registered_key_that_is_given_up_leaves_nobody_a_method() {
-    use crate::ledger::entry::Act;
     let job = || JobId::new("J1");
     let mut open = std::collections::BTreeSet::new();
     walk(FORCED, |place| {

@@ -10,8 +10,7 @@ use std::ops::ControlFlow;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::graph::{ErrorKind, Graph, GraphError};
-use crate::ledger::entry::ENDS_AND_WATCHES;
-use crate::ledger::entry::{Attempt, Entry};
+use crate::ledger::entry::{Attempt, ENDS_AND_WATCHES, Entry, HandoverEntry};
 use crate::ledger::{Append, Ledger, LedgerError};
 use crate::model::{CredentialId, JobId, MethodId, UserId};
 use crate::pin::ResumeStore;
@@ -53,6 +52,8 @@ struct Left {
     ended: BTreeSet<(JobId, Attempt)>,
     /// Those whose resume key is not known to be destroyed.
     undestroyed: BTreeSet<(JobId, Attempt)>,
+    /// Those whose resume key is destroyed.
+    destroyed: BTreeSet<(JobId, Attempt)>,
     /// Watched credentials: whose, and since when.
     watched: BTreeMap<(JobId, CredentialId), (UserId, Timestamp)>,
 }
@@ -62,7 +63,7 @@ impl Left {
         // Of a hundred thousand jobs' entries few kinds matter, and reading an entry is what takes time.
         let (mut left, mut unread) = (Self::default(), None);
         ledger.visit_rows(&mut |row| {
-            if !ENDS_AND_WATCHES.contains(&row.kind()) {
+            if !ENDS_AND_WATCHES.contains(&row.kind()) && row.act() != "held" {
                 return ControlFlow::Continue(());
             }
             let recorded = match row.understand() {
@@ -73,15 +74,22 @@ impl Left {
                 }
             };
             match recorded.entry {
-                Entry::Finished { job, attempt } | Entry::AttemptFailed { job, attempt, .. } => {
+                Entry::Finished { job, attempt }
+                | Entry::AttemptFailed { job, attempt, .. }
+                | Entry::Handover(HandoverEntry::Held { job, attempt, .. }) => {
                     let end = (job, attempt);
                     if on_disk.contains(&end) {
                         left.ended.insert(end.clone());
                     }
-                    left.undestroyed.insert(end);
+                    // A held key's try ends twice; what is gone stays gone.
+                    if !left.destroyed.contains(&end) {
+                        left.undestroyed.insert(end);
+                    }
                 }
                 Entry::ResumeKeyDestroyed { job, attempt } => {
-                    left.undestroyed.remove(&(job, attempt));
+                    let end = (job, attempt);
+                    left.undestroyed.remove(&end);
+                    left.destroyed.insert(end);
                 }
                 Entry::Watched { job, user, credential, .. } => {
                     left.watched.insert((job, credential), (user, recorded.at));

@@ -29,6 +29,9 @@ pub fn check(ledger: &dyn Ledger, tenant: &TenantId, jobs: &[JobId]) -> Result<(
         }
         match state_of(ledger, job)? {
             State::Finished { .. } => return Err(not_begun("it is finished")),
+            state if state.hold().is_some() => {
+                return Err(not_begun("its key is held: `keybench lost` or `keybench replace` ends that"));
+            }
             state if !state.is_open() => return Err(not_begun("it waits for a key already")),
             _ => {}
         }

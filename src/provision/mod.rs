@@ -10,6 +10,7 @@
 pub mod custodians;
 mod directory;
 pub(crate) mod give_up;
+pub mod held;
 pub mod metadata;
 mod plan;
 mod policy;
@@ -111,6 +112,17 @@ pub enum ProvisionError {
     /// The settings name other custodians than the ledger.
     #[error("{0}")]
     Custodians(String),
+    /// The settings name other activation keys than the ledger.
+    #[error("the settings name other activation keys than those in force")]
+    ActivationKeys {
+        /// In the settings only.
+        added: Vec<String>,
+        /// In force only.
+        missing: Vec<String>,
+    },
+    /// Held activation, and the tenant's challenges don't live.
+    #[error("keys can't be held in this tenant. {0}")]
+    ChallengeTooShort(String),
     /// Signed in to another tenant than the settings name.
     #[error("signed in to tenant {found}, but the settings name {wanted}")]
     OtherTenant {

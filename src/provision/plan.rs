@@ -101,6 +101,7 @@ pub fn write(
                     key_kind: None,
                     serial: None,
                     language: None,
+                    spare_address: None,
                 });
             }
         }
@@ -115,11 +116,12 @@ pub fn write(
 /// A group tells no addresses and no languages: those that `addresses import` brought stay.
 fn with_what_is_known(ledger: &dyn Ledger, person: &Person) -> Result<Person, ProvisionError> {
     let mut person = person.clone();
-    if (person.address.is_none() || person.language.is_none())
+    if (person.address.is_none() || person.language.is_none() || person.spare_address.is_none())
         && let Some(known) = ledger.person(&person.id)?
     {
         person.address = person.address.or(known.address);
         person.language = person.language.or(known.language);
+        person.spare_address = person.spare_address.or(known.spare_address);
     }
     Ok(person)
 }
@@ -156,7 +158,7 @@ pub fn queue(ledger: &dyn Ledger, checked: &CheckedRoster, plan: &Plan) -> Resul
         .filter_map(|wanted| {
             let person = checked.people.get(wanted.person)?;
             let state = states.remove(&wanted.job)?;
-            Some(Slot::new(wanted.job.clone(), person.person.clone(), state))
+            Some(Slot::new(wanted.job.clone(), wanted.ordinal, person.person.clone(), state))
         })
         .collect();
     Ok(Queue::new(slots))

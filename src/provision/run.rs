@@ -9,13 +9,13 @@ use jiff::SignedDuration;
 
 use super::metadata::{self, MetadataFiles};
 use super::policy::Known;
-use super::{Listener, ProvisionError, Report, Start, custodians, directory, give_up, plan, policy, ready};
+use super::{Listener, ProvisionError, Report, Start, custodians, directory, give_up, held, plan, policy, ready};
 use crate::graph::Graph;
 use crate::graph::display_name::NameTemplate;
 use crate::ledger::{Append, Entry, Ledger, RunEnd};
 use crate::model::{JobId, RunId, TenantId, Upn};
 use crate::pin::{PinPolicy, Recipients, ResumeStore, escrow};
-use crate::pipeline::bench::{Bench, Outside, Ports, RunSettings};
+use crate::pipeline::bench::{Bench, Holding, Outside, Ports, RunSettings};
 use crate::pipeline::progress::{Progress, Summary};
 use crate::pipeline::watch::settle_before_run;
 use crate::roster::check::{Refusal, RefusalCode, Rules, check};
@@ -78,6 +78,8 @@ pub struct Request<'a> {
     pub tenant: TenantId,
     /// Whom PINs are sealed to.
     pub recipients: Recipients,
+    /// Registration waits for receipt; at the bench when `None`.
+    pub hold: Option<Holding>,
     /// PINs.
     pub pins: PinPolicy,
     /// Leave the forced change off where the first device can't do it.
@@ -131,6 +133,9 @@ pub fn provision(
     let name = NameTemplate::parse(request.key_name).map_err(|error| ProvisionError::KeyName(error.to_string()))?;
     resume.probe()?;
     escrow::probe(&request.recipients)?;
+    if let Some(holding) = &request.hold {
+        escrow::probe(&holding.keys)?;
+    }
     let metadata = match &request.mds {
         None => None,
         Some(files) => {
@@ -169,7 +174,13 @@ pub fn provision(
     }
 
     custodians::agree(ledger, &request.recipients)?;
+    if let Some(holding) = &request.hold {
+        held::keys_agree(ledger, &holding.keys)?;
+    }
     give_up::check(ledger, &tenant, &request.give_up)?;
+    for ended in held::end_what_is_over(ledger, &tenant, graph.server_now())? {
+        listener.note(&what_ended(&ended));
+    }
     let known = plan::known(ledger, &tenant)?;
     let mut finished = std::collections::HashMap::new();
     for job in known.iter().filter(|job| job.status == crate::model::JobStatus::Finished) {
@@ -199,6 +210,13 @@ pub fn provision(
         return Err(ProvisionError::Strict(checked.refused.len()));
     }
 
+    if let (Some(holding), Some(first)) = (&request.hold, checked.people.first()) {
+        held::challenges_live(graph, holding, &first.person.id)?;
+        listener.note(&format!(
+            "Keys are held (beta): they are registered on receipt, within {} days, by keybench activate.",
+            holding.minutes / (24 * 60)
+        ));
+    }
     let run = new_run(&*machine.entropy)?;
     let began = Entry::RunStarted {
         run: run.clone(),
@@ -263,6 +281,7 @@ pub fn provision(
         touches_apart: request.bounds.touches_apart,
         idle: request.bounds.idle,
         settling: request.bounds.settling,
+        hold: request.hold,
         list_lag: request.bounds.list_lag,
         outage: request.bounds.outage,
         limits: Default::default(),
@@ -288,6 +307,18 @@ pub fn provision(
         stopped_by: outcome.paused.filter(|_| summary.end == RunEnd::Stopped).map(|pause| (pause.code, pause.detail)),
         summary,
     })
+}
+
+fn what_ended(ended: &held::Ended) -> String {
+    let day = ended.expires.strftime("%Y-%m-%d");
+    match ended.code.as_str() {
+        held::HOLD_EXPIRED => format!(
+            "The held key of job {} was not activated before {day}: its person gets another. `keybench return` wipes the old \
+             one when it comes back.",
+            ended.job
+        ),
+        code => format!("The held key of job {} is {code}: its sealed registration was destroyed.", ended.job),
+    }
 }
 
 /// Writes the run's end; the head that the summary shows includes it.

@@ -216,6 +216,7 @@ pub fn check(rows: &[RosterRow], facts: &HashMap<Upn, DirectoryFacts>, rules: &R
                 key_kind: row.key_kind.clone(),
                 serial: row.serial.clone(),
                 language: row.language.clone(),
+                spare_address: row.spare_address.clone(),
             },
             keys: row.keys,
             force_change,

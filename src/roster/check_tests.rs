@@ -15,6 +15,7 @@ fn row(line: u32, name: &str) -> RosterRow {
         key_kind: None,
         first_device: None,
         language: None,
+        spare_address: None,
     }
 }
 

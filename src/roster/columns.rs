@@ -35,7 +35,35 @@ pub enum Column {
     State,
     /// Country.
     Country,
+    /// The same of the spare key's address: the header begins with "spare".
+    SpareAddress,
+    /// Its company or department.
+    SpareCompany,
+    /// Its street and number.
+    SpareStreet,
+    /// Its second line.
+    SpareStreet2,
+    /// Its postal code.
+    SparePostalCode,
+    /// Its city.
+    SpareCity,
+    /// Its state.
+    SpareState,
+    /// Its country.
+    SpareCountry,
 }
+
+/// Parts of an address, and the same of the spare key's.
+const SPARE: &[(Column, Column)] = &[
+    (Column::Address, Column::SpareAddress),
+    (Column::Company, Column::SpareCompany),
+    (Column::Street, Column::SpareStreet),
+    (Column::Street2, Column::SpareStreet2),
+    (Column::PostalCode, Column::SparePostalCode),
+    (Column::City, Column::SpareCity),
+    (Column::State, Column::SpareState),
+    (Column::Country, Column::SpareCountry),
+];
 
 /// Names by column, as [`normal`] leaves them. The first is the one we use in messages.
 const NAMES: &[(Column, &[&str])] = &[
@@ -140,7 +168,13 @@ impl Column {
     /// The column with this header, if it is one of ours.
     pub fn named(header: &str) -> Option<Self> {
         let name = normal(header);
-        NAMES.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(column, _)| *column)
+        let called = |name: &str| NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(column, _)| *column);
+        called(&name).or_else(|| called(name.strip_prefix("spare")?)?.of_spare())
+    }
+
+    /// The same part of the spare key's address.
+    pub fn of_spare(self) -> Option<Self> {
+        SPARE.iter().find(|(part, _)| *part == self).map(|(_, spare)| *spare)
     }
 
     /// The column that an unknown header was probably meant to be: one letter or two away from a long name of ours.
@@ -176,6 +210,14 @@ impl Column {
             Self::City => "city",
             Self::State => "state",
             Self::Country => "country",
+            Self::SpareAddress => "spare_address",
+            Self::SpareCompany => "spare_company",
+            Self::SpareStreet => "spare_street",
+            Self::SpareStreet2 => "spare_street2",
+            Self::SparePostalCode => "spare_postal_code",
+            Self::SpareCity => "spare_city",
+            Self::SpareState => "spare_state",
+            Self::SpareCountry => "spare_country",
         }
     }
 }
@@ -213,6 +255,23 @@ mod tests {
             assert_eq!(Column::named(header), Some(column), "{header}");
         }
         assert_eq!(Column::named("Department"), None);
+    }
+
+    #[test]
+    fn a_spare_keys_address_is_called_as_an_address_is() {
+        for (header, column) in [
+            ("spare_address", Column::SpareAddress),
+            ("Spare street", Column::SpareStreet),
+            ("Spare PLZ", Column::SparePostalCode),
+            ("spare city", Column::SpareCity),
+            ("Spare-Land", Column::SpareCountry),
+        ] {
+            assert_eq!(Column::named(header), Some(column), "{header}");
+        }
+        for (part, spare) in SPARE {
+            assert_eq!((part.of_spare(), Column::named(spare.name())), (Some(*spare), Some(*spare)));
+        }
+        assert_eq!(Column::named("spare upn"), None);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct RosterRow {
     pub first_device: Option<FirstDevice>,
     /// The language of letters: a code such as `de` or `pt-BR`.
     pub language: Option<String>,
+    /// Where the second key and those after it go, where that is another place.
+    pub spare_address: Option<PostalAddress>,
 }
 
 /// A roster that can be worked on as it stands.
@@ -163,6 +165,7 @@ impl Roster {
                 key_kind: None,
                 first_device: None,
                 language: None,
+                spare_address: None,
             })
             .collect();
         Self { source: source.to_owned(), hash: hash.finalize().into(), rows, notes: Vec::new() }
@@ -318,6 +321,7 @@ impl Reading {
             upn: upn?,
             serial,
             address: address(text),
+            spare_address: address(|column| text(column.of_spare()?)),
             keys,
             key_kind: text(Column::KeyKind).map(KeyKind),
             first_device,

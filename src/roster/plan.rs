@@ -124,7 +124,7 @@ pub fn plan(
                 None => Disposition::New,
                 Some(JobStatus::Waiting | JobStatus::Begun) => Disposition::Adopt,
                 Some(JobStatus::Parked | JobStatus::Refused | JobStatus::Failed) => Disposition::Resume,
-                Some(JobStatus::Finished) => Disposition::Already,
+                Some(JobStatus::Finished | JobStatus::Held) => Disposition::Already,
             };
             // A finished key is with the person; only what is still to be done is worth the question.
             if disposition != Disposition::Already
@@ -182,6 +182,7 @@ mod tests {
                 key_kind: None,
                 serial: None,
                 language: None,
+                spare_address: None,
             },
             keys,
             force_change: true,

@@ -2,7 +2,7 @@
 
 use crate::ledger::entry::{ForcedChange, RunEnd};
 use crate::pipeline::code::meaning;
-use crate::pipeline::progress::{Progress, ShownBy, Stage, Summary};
+use crate::pipeline::progress::{Progress, ShownBy, Stage, Standing, Summary};
 
 /// How a sentence is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,10 +115,15 @@ pub fn say(progress: &Progress) -> Option<Line> {
                 ForcedChange::NotAsked => "no PIN change is forced",
                 ForcedChange::Unsupported => "the key can't force a PIN change",
             };
-            line(
-                Tone::Good,
-                format!("Port {}: finished for {} ({}); {change}.", done.key.port, done.upn, done.key.for_people()),
-            )
+            let (port, upn, key) = (&done.key.port, &done.upn, done.key.for_people());
+            let text = match &done.standing {
+                Standing::Registered(_) => format!("Port {port}: finished for {upn} ({key}); {change}."),
+                Standing::Held { expires } => format!(
+                    "Port {port}: held for {upn} ({key}), to be activated on receipt until {}; {change}.",
+                    expires.strftime("%Y-%m-%d")
+                ),
+            };
+            line(Tone::Good, text)
         }
         Progress::TakeOut { port, job, upn } => {
             line(Tone::Act, format!("Port {port}: label it {job} ({upn}) and take it out."))
@@ -171,9 +176,10 @@ pub fn calls_for_attention(progress: &Progress) -> bool {
 pub fn closing(summary: &Summary) -> Vec<String> {
     let counts = &summary.counts;
     let seconds = summary.took.as_secs_f64();
+    let done = if counts.held > 0 { "registered or held, hardened" } else { "registered, read back, hardened" };
     let mut lines = vec![
         format!("planned        {:>6}   people", counts.planned),
-        format!("  finished     {:>6}   registered, read back, hardened", counts.finished),
+        format!("  finished     {:>6}   {done}", counts.finished),
         format!("  already      {:>6}   finished in an earlier run", counts.already),
         format!("  failed       {:>6}", counts.failed),
         format!("  refused      {:>6}   may not have a key", counts.refused),
@@ -183,6 +189,9 @@ pub fn closing(summary: &Summary) -> Vec<String> {
         format!("Graph requests {:>6}   and {} repeats or polls", summary.graph_requests, summary.graph_retries),
         format!("time           {seconds:>6.1} s first plug to last unplug"),
     ];
+    if counts.held > 0 {
+        lines.push(format!("held           {:>6}   of them; registered on receipt: keybench activate", counts.held));
+    }
     if counts.finished > 0 && seconds > 0.0 {
         lines.push(format!("keys per hour  {:>6.0}", counts.finished as f64 * 3600.0 / seconds));
     }

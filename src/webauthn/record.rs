@@ -35,6 +35,39 @@ pub struct RegistrationRecord {
     pub transports: Vec<String>,
 }
 
+/// What tells the key of a held credential again: it signs for it. Nobody can register with this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Witness {
+    /// The credential.
+    pub credential: CredentialId,
+    /// Its public key: COSE_Key; base64url when kept.
+    #[serde(with = "crate::model::base64url::text")]
+    pub public_key_cose: Vec<u8>,
+    /// The RP ID it was made for.
+    pub rp_id: String,
+}
+
+impl Witness {
+    /// The bytes to keep: JSON.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // infallible: text keys and values only
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads kept bytes: a witness, or a whole record.
+    ///
+    /// # Errors
+    /// [`RecordError`] when they are neither.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        match RegistrationRecord::from_bytes(bytes) {
+            Ok(record) => Ok(record.witness()),
+            Err(error @ RecordError::Contradiction(_)) => Err(error),
+            Err(_) => serde_json::from_slice(bytes).map_err(|error| RecordError::Unreadable(error.to_string())),
+        }
+    }
+}
+
 /// Why there is no record to be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -109,6 +142,15 @@ impl RegistrationRecord {
         Ok(record)
     }
 
+    /// What tells its key again.
+    pub fn witness(&self) -> Witness {
+        Witness {
+            credential: self.credential.clone(),
+            public_key_cose: self.public_key_cose.clone(),
+            rp_id: self.rp_id.clone(),
+        }
+    }
+
     /// The client data, with its hash.
     pub fn client_data(&self) -> ClientData {
         ClientData::kept(self.client_data_json.clone())
@@ -170,9 +212,24 @@ mod tests {
         assert!(matches!(RegistrationRecord::from_bytes(b"{}"), Err(RecordError::Unreadable(_))));
     }
 
+    #[test]
+    fn a_witness_tells_the_key_and_registers_nothing() {
+        let record = record();
+        let witness = record.witness();
+        assert_eq!(Witness::from_bytes(&witness.to_bytes()), Ok(witness.clone()));
+        assert_eq!(Witness::from_bytes(&record.to_bytes()), Ok(witness.clone()), "a record is one as well");
+        let text = String::from_utf8(witness.to_bytes()).expect("JSON");
+        for part in [record.client_data_base64url(), record.attestation_base64url()] {
+            assert!(!text.contains(&part));
+        }
+        assert!(RegistrationRecord::from_bytes(&witness.to_bytes()).is_err());
+        assert!(Witness::from_bytes(b"{}").is_err());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Witness::from_bytes(&bytes);
             let _ = RegistrationRecord::from_bytes(&bytes);
         }
     }

@@ -102,6 +102,7 @@ fn what_entra_or_the_ledger_alone_knows_is_named() {
             upn: Upn::parse(upn).expect("a UPN"),
             display_name: upn.into(),
             address: None,
+            spare_address: None,
             first_device: None,
             key_kind: None,
             serial: None,

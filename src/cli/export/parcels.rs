@@ -6,12 +6,12 @@ use super::{CarrierArgs, guarded, write};
 use crate::cli::letters::{facts_of_keys, finished};
 use crate::cli::{CliError, Context, Exit, addresses, heads};
 use crate::config::Settings;
-use crate::handover::carrier::{CarrierMap, Parcel};
+use crate::handover::carrier::{CarrierMap, Parcel, which_of};
 use crate::handover::code::{Code, CodeKind, key_reference};
 use crate::ledger::{Ledger, LedgerError};
 
-const PACKING: [&str; 8] =
-    ["packed", "key_reference", "key_code", "parcel_code", "model", "serial", "upn", "display_name"];
+const PACKING: [&str; 9] =
+    ["packed", "key_reference", "key_code", "parcel_code", "model", "serial", "upn", "display_name", "key_number"];
 
 pub(super) fn run(
     context: &Context<'_>,
@@ -31,7 +31,7 @@ pub(super) fn run(
     packing.write_record(PACKING).map_err(failed)?;
     let (mut lines, mut held) = (0_u64, 0_u64);
     for one in &all {
-        let faults = map.check(&one.person);
+        let faults = map.check(&one.person, one.line.ordinal);
         if !faults.is_empty() {
             held += 1;
             for fault in &faults {
@@ -47,7 +47,8 @@ pub(super) fn run(
             })
         };
         let reference = key_reference(&one.line.job, one.facts.attempt);
-        let parcel = Parcel { person: &one.person, code: code(CodeKind::Parcel)?, key_reference: reference.clone() };
+        let (person, code_of_parcel, number) = (&one.person, code(CodeKind::Parcel)?, one.number());
+        let parcel = Parcel { person, code: code_of_parcel, key_reference: reference.clone(), number };
         carrier.write_record(map.row(&parcel).iter().map(|cell| guarded(cell))).map_err(failed)?;
         let key = &one.facts.key;
         let row = [
@@ -59,6 +60,7 @@ pub(super) fn run(
             key.serial.as_ref().map(ToString::to_string).unwrap_or_default(),
             one.person.upn.to_string(),
             one.person.display_name.clone(),
+            which_of(number).map_or_else(String::new, |which| format!("key {which}")),
         ];
         packing.write_record(row.map(|cell| guarded(&cell))).map_err(failed)?;
         lines += 1;

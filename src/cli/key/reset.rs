@@ -163,6 +163,11 @@ fn losses(settings: &Settings, key: &KeyRef) -> Result<Vec<String>, CliError> {
                      stays in the tenant until somebody deletes it.",
                     line.job
                 )),
+                JobStatus::Held => Some(format!(
+                    "It is the held key of {who} (job {}): its registration could be sent and would open nothing. `keybench \
+                     return` ends the hold and wipes it.",
+                    line.job
+                )),
                 _ if line.in_flight => Some(format!(
                     "It was begun for {who} (job {}): that try would be over, and the next run takes another key.",
                     line.job

@@ -97,11 +97,14 @@ pub(in crate::cli) fn facts_of_keys(ledger: &dyn Ledger) -> Result<Known, Ledger
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct Finished {
     pub line: JobLine,
+    /// Its address is this key's: a spare may go somewhere else than the first.
     pub person: Person,
     pub facts: Facts,
+    /// How many keys the person gets.
+    pub of: u32,
 }
 
-/// Finished keys that are not gone.
+/// Finished and held keys that are not gone.
 pub(in crate::cli) fn finished(
     ledger: &dyn Ledger,
     batch: Option<&str>,
@@ -111,18 +114,30 @@ pub(in crate::cli) fn finished(
         ledger.people()?.into_iter().map(|person| (person.id.clone(), person)).collect();
     let filter = JobFilter { batch: batch.map(BatchId::new), ..JobFilter::all() };
     let lines = ledger.jobs(&filter)?;
+    let mut of: HashMap<UserId, u32> = HashMap::new();
+    for line in lines.iter().filter(|line| !matches!(line.status, JobStatus::Parked | JobStatus::Refused)) {
+        let most = of.entry(line.user.clone()).or_default();
+        *most = line.ordinal.max(*most);
+    }
     Ok(lines
         .into_iter()
-        .filter(|line| line.status == JobStatus::Finished)
+        .filter(|line| matches!(line.status, JobStatus::Finished | JobStatus::Held))
         .filter_map(|line| {
             let facts = known.keys.get(&line.job).filter(|facts| !facts.gone)?.clone();
-            let person = people.get(&line.user)?.clone();
-            Some(Finished { line, person, facts })
+            let mut person = people.get(&line.user)?.clone();
+            person.address = person.address_for(line.ordinal).cloned();
+            let of = of.get(&line.user).copied().unwrap_or(line.ordinal);
+            Some(Finished { line, person, facts, of })
         })
         .collect())
 }
 
 impl Finished {
+    /// Which of the person's keys it is, of how many.
+    pub fn number(&self) -> (u32, u32) {
+        (self.line.ordinal, self.of)
+    }
+
     /// Named by this text: the job's id or the person's user principal name, in either case.
     pub fn is(&self, name: &str) -> bool {
         let name = name.trim();

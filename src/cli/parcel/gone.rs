@@ -1,7 +1,8 @@
 //! `keybench lost`, `replace`, `leaver` and `return`: a key that must open nothing any more.
 //!
 //! Promise: the method is out of the tenant, and was seen to be out, before anything else is noted; until then the same
-//! command can be run again, and a method that is gone already is as good as deleted.
+//! command can be run again, and a method that is gone already is as good as deleted. Of a held key nothing is in the tenant:
+//! its sealed registration is destroyed, so that it never can be.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,10 @@ use crate::graph::{Cancel, Graph, GraphEvent};
 use crate::handover::code::Code;
 use crate::handover::parcel::{NotNow, Parcel, Parcels, Place};
 use crate::handover::shipment::{Shipment, ShipmentState, Shipments};
-use crate::ledger::{Append, Entry, HandoverEntry, Head, JobFilter, Ledger, SelfParcel, SqliteLedger};
-use crate::model::{JobId, MethodId, Serial, Upn, UserId};
+use crate::ledger::{
+    Act, Append, Attempt, BlobHash, Entry, HandoverEntry, Head, JobFilter, JobLine, Ledger, SelfParcel, SqliteLedger,
+};
+use crate::model::{CredentialId, JobId, JobStatus, MethodId, Serial, Upn, UserId};
 use crate::world::{Clock, KeyPorts, Operator as _, SystemClock, SystemEntropy};
 
 /// How often and how long the tenant is asked whether a deleted method is gone.
@@ -219,12 +222,13 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
         // Parked for good: a roster that names them again is asked about by nobody, so it says `left` in the list.
         let parked = Entry::JobParked { job: line.job.clone(), code: "left".into() };
         match parcels.get(&line.job) {
-            Some(parcel) if desk.method(&line.job)?.is_some() => {
+            Some(parcel) if desk.method(&line.job)?.is_some() || desk.hold(&line.job)?.is_some() => {
                 worst = worst.max(desk.take_out("leaver", &line.job, parcel, Vec::new())?);
             }
             _ => {}
         }
-        if !args.asked.dry_run && !line.in_flight {
+        let begun = line.in_flight && line.status != JobStatus::Held;
+        if !args.asked.dry_run && !begun {
             desk.ledger.append(Append::entry(parked))?;
         }
     }
@@ -239,7 +243,7 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
             Err(error) => return Err(error),
         }
     }
-    let open = lines.iter().filter(|line| line.in_flight).count();
+    let open = lines.iter().filter(|line| line.in_flight && line.status != JobStatus::Held).count();
     if open > 0 {
         context.output.warning(&format!(
             "{open} of their jobs have a key begun: `keybench run --give-up JOB` settles such a job."
@@ -322,6 +326,30 @@ pub(in crate::cli) fn return_(context: &Context<'_>, args: &ReturnArgs) -> Resul
     Ok(Exit::Done)
 }
 
+/// A held key whose record can still be sent.
+struct Held {
+    attempt: Attempt,
+    sealed: BlobHash,
+    credential: CredentialId,
+    /// It was sent, and nobody knows whether it arrived.
+    sent: bool,
+}
+
+impl Held {
+    /// The record is destroyed. What was sent and is not shown is watched for: later runs delete it should it turn up.
+    fn ended(self, job: &JobId, word: &str, not_shown: Option<&UserId>) -> Vec<Entry> {
+        let (attempt, sealed) = (self.attempt, self.sealed);
+        let mut entries = Vec::new();
+        if let Some(user) = not_shown.filter(|_| self.sent) {
+            let (user, credential) = (user.clone(), self.credential);
+            entries.push(Entry::Watched { job: job.clone(), attempt, user, credential });
+        }
+        let code = if word == "leaver" { "left" } else { word }.to_owned();
+        entries.push(Entry::Handover(HandoverEntry::HoldEnded { job: job.clone(), attempt, sealed, code }));
+        entries
+    }
+}
+
 /// What was sent to somebody who registers themselves: by its own name, or by its person where they have nothing else.
 fn shipped_by<'s>(
     ledger: &dyn Ledger,
@@ -392,19 +420,56 @@ impl<'a> Desk<'a> {
         Ok(method)
     }
 
+    /// The hold on the job's last key, while its record could still be sent.
+    fn hold(&self, job: &JobId) -> Result<Option<Held>, CliError> {
+        let mut held: Option<Held> = None;
+        for recorded in self.ledger.entries_of(job)? {
+            match (recorded.entry, held.as_mut()) {
+                (Entry::Handover(HandoverEntry::Held { attempt, sealed, credential, .. }), _) => {
+                    held = Some(Held { attempt, sealed, credential, sent: false });
+                }
+                (Entry::Handover(HandoverEntry::HoldResealed { sealed, .. }), Some(held)) => held.sealed = sealed,
+                (Entry::Handover(HandoverEntry::HoldEnded { .. }), _) => held = None,
+                (Entry::Intent { act: Act::Register, .. }, Some(held)) => held.sent = true,
+                (Entry::ActUndone { act: Act::Register, .. } | Entry::Registered { .. }, Some(held)) => {
+                    held.sent = false;
+                }
+                _ => {}
+            }
+        }
+        // Another desk's ledger has the record, and destroys it when our log comes home.
+        Ok(match held {
+            Some(held) if self.ledger.blob(held.sealed)?.is_some() => Some(held),
+            _ => None,
+        })
+    }
+
+    /// A held key's registration was sent, and nobody knows whether it arrived: the tenant is asked.
+    fn sent(&self, line: &JobLine, hold: &Held) -> Result<Option<MethodId>, CliError> {
+        Ok(self.graph()?.passkey_of(&line.user, &hold.credential)?.map(|found| found.id))
+    }
+
     /// Deletes the method, sees that it is gone, and notes that with `more`, all in one write.
     fn take_out(&self, word: &str, job: &JobId, parcel: &Parcel, more: Vec<HandoverEntry>) -> Result<Exit, CliError> {
         let output = self.context.output;
         let Some(line) = self.ledger.job(job)? else { return Ok(Exit::Done) };
-        if line.in_flight {
+        let hold = self.hold(job)?;
+        if line.in_flight && hold.is_none() {
             let fact = format!("The key of job {job} is not finished.");
             let next = format!("`keybench run --give-up {job}` gives it up, and the person gets another.");
             return Err(CliError::new(Exit::SomeFailed, "not-finished", fact, next));
         }
         let person =
             self.ledger.person(&line.user)?.map_or_else(|| line.user.to_string(), |person| person.upn.to_string());
-        let method = self.method(job)?;
+        let method = match &hold {
+            // Sent and not answered: the tenant may have it.
+            Some(hold) if hold.sent => self.sent(&line, hold)?,
+            _ => self.method(job)?,
+        };
         let what = match &method {
+            None if hold.is_some() => {
+                format!("the sealed registration of {person}'s held key is destroyed; nothing of it is in the tenant")
+            }
             Some(method) => format!("the passkey {method} of {person} is deleted from the tenant"),
             None => format!("{person} has no passkey of job {job} in the tenant any more"),
         };
@@ -412,20 +477,30 @@ impl<'a> Desk<'a> {
             output.answer(&format!("{word}  {job}: {what}. Nothing was done."));
             return Ok(Exit::Done);
         }
-        if method.is_some() && !self.asked.yes {
-            let question = format!("With this, {what}: they can't sign in with that key any more. Type `delete`");
+        if (method.is_some() || hold.is_some()) && !self.asked.yes {
+            let question = match &method {
+                Some(_) => format!("With this, {what}: they can't sign in with that key any more. Type `delete`"),
+                None => format!("With this, {what}: that key can never be activated. Type `delete`"),
+            };
             if !Terminal::new(output).confirm(&question, "delete") {
                 let next = "type the word at a terminal, or add --yes where nobody can answer.";
                 return Err(CliError::new(Exit::Usage, "not-confirmed", "Nothing was done.", next));
             }
         }
         let mut entries = Vec::new();
+        if let (Some(method), Some(hold)) = (&method, hold.as_ref().filter(|hold| hold.sent)) {
+            let (job, attempt, method) = (job.clone(), hold.attempt, method.clone());
+            entries.push(Entry::Registered { job, attempt, method, found: true });
+        }
         if let Some(method) = &method {
             self.delete(&line.user, method)?;
             let (job, method, reason) = (job.clone(), method.clone(), self.reason.clone());
             entries.push(Entry::Revoked { job, method, reason });
         } else if self.asked.revoke_sessions {
             self.graph()?.revoke_sessions(&line.user)?;
+        }
+        if let Some(hold) = hold {
+            entries.extend(hold.ended(job, word, method.is_none().then_some(&line.user)));
         }
         entries.extend(more.into_iter().map(Entry::Handover));
         if !entries.is_empty() {

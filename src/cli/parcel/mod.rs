@@ -1,5 +1,6 @@
 //! What packing, receipt and release share: which key is meant, who acts, and how "not now" is said.
 
+pub mod activate;
 mod ears;
 pub mod gone;
 mod manager;
@@ -19,6 +20,7 @@ use crate::handover::parcel::{NotNow, Parcel, Parcels};
 use crate::ledger::{Ledger, LedgerError};
 use crate::model::{JobId, Serial, Upn};
 use crate::platform::who;
+use jiff::Timestamp;
 
 /// Where every key is.
 pub(in crate::cli) fn parcels(ledger: &dyn Ledger) -> Result<Parcels, LedgerError> {
@@ -121,6 +123,22 @@ fn of_label(parcels: &Parcels, code: &Code) -> Result<JobId, CliError> {
     }
 }
 
+/// Days until a hold runs out, rounded up; not above 0 when it has.
+pub(in crate::cli) fn days_left(expires: Timestamp, now: Timestamp) -> i64 {
+    let hours = expires.duration_since(now).as_hours();
+    if expires > now { hours / 24 + 1 } else { hours / 24 }
+}
+
+/// The same, for people.
+pub(in crate::cli) fn left_of(expires: Timestamp, now: Timestamp) -> String {
+    let day = expires.strftime("%Y-%m-%d");
+    match days_left(expires, now) {
+        1 => format!("1 day left to activate it ({day})"),
+        days if days > 0 => format!("{days} days left to activate it ({day})"),
+        days => format!("OVERDUE since {day} ({} days): make a new credential", -days),
+    }
+}
+
 /// Says why something has to wait.
 pub(in crate::cli) fn not_now(what: &str, job: &JobId, why: &NotNow) -> CliError {
     let (code, next) = match why {
@@ -137,6 +155,13 @@ pub(in crate::cli) fn not_now(what: &str, job: &JobId, why: &NotNow) -> CliError
         NotNow::NotVerified => {
             ("not-verified", format!("`keybench receipt verify {job}` notes who made sure, and how."))
         }
+        NotNow::PackerActivates(_) => ("packer-activates", "let somebody else activate it.".to_owned()),
+        NotNow::NotActivated => {
+            ("not-activated", format!("activate it first: `keybench activate {job} --identity FILE --as NAME`."))
+        }
+        NotNow::NotHeld => ("not-held", "`keybench receipt list` shows which keys are held.".to_owned()),
+        NotNow::HoldExpired(_) => ("hold-expired", activate::make_new(job)),
+        NotNow::HoldOver => ("hold-over", activate::make_new(job)),
         NotNow::SamePerson(_) => ("same-person", "let somebody else release it.".to_owned()),
         NotNow::ReleasedAlready(_) => {
             ("released-already", "if the person never got it, `keybench replace` starts anew.".to_owned())

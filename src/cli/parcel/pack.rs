@@ -322,6 +322,7 @@ mod tests {
                 upn: Upn::parse(&format!("{name}@contoso.example")).expect("a UPN"),
                 display_name: name.into(),
                 address: None,
+                spare_address: None,
                 first_device: None,
                 key_kind: None,
                 serial: None,

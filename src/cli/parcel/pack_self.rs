@@ -126,6 +126,7 @@ fn person(
         display_name: found.display_name.unwrap_or_else(|| upn.to_string()),
         upn: found.upn.unwrap_or(upn),
         address: None,
+        spare_address: None,
         first_device: None,
         key_kind: None,
         serial: None,

@@ -9,11 +9,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Found, acting, find, not_now, parcels};
+use super::{Found, acting, days_left, find, left_of, not_now, parcels};
 use crate::cli::{CliError, Context, Exit, ledger};
 use crate::config::Settings;
 use crate::handover::code::{Code, CodeKind};
-use crate::handover::parcel::{Place, deliveries, may_be_delivered, may_be_verified};
+use crate::handover::parcel::{Hold, Parcel, Place, deliveries, may_be_delivered, may_be_verified};
 use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
 use crate::world::{Clock as _, SystemClock};
 
@@ -40,7 +40,7 @@ pub enum ReceiptCommand {
   keybench receipt list
   keybench receipt list --only to-verify")]
 pub struct ListArgs {
-    /// Only these: to-pack, on-the-way, to-verify, to-release, done, lost, returned
+    /// Only these: to-pack, on-the-way, to-verify, to-activate, to-release, done, lost, returned
     #[arg(long, value_name = "WHERE")]
     pub only: Option<String>,
 }
@@ -128,11 +128,12 @@ pub(in crate::cli) fn run(context: &Context<'_>, command: &ReceiptCommand) -> Re
 }
 
 fn list(context: &Context<'_>, settings: &Settings, args: &ListArgs) -> Result<Exit, CliError> {
-    const PLACES: [Place; 8] = [
+    const PLACES: [Place; 9] = [
         Place::Bench,
         Place::ToPack,
         Place::OnTheWay,
         Place::ToVerify,
+        Place::ToActivate,
         Place::ToRelease,
         Place::Done,
         Place::Lost,
@@ -152,7 +153,11 @@ fn list(context: &Context<'_>, settings: &Settings, args: &ListArgs) -> Result<E
     let ledger = ledger::to_read(settings)?;
     let parcels = parcels(&ledger)?;
     let mut counts = [0u64; PLACES.len()];
-    for (job, parcel) in parcels.all() {
+    let now = SystemClock::new().now();
+    let mut all: Vec<(&crate::model::JobId, &Parcel)> = parcels.all().collect();
+    // What runs out comes first, overdue before the rest.
+    all.sort_by_key(|(_, parcel)| runs_out(parcel).unwrap_or(Timestamp::MAX));
+    for (job, parcel) in all {
         let place = parcel.place();
         if let Some(count) = PLACES.iter().position(|one| *one == place).and_then(|at| counts.get_mut(at)) {
             *count += 1;
@@ -166,12 +171,14 @@ fn list(context: &Context<'_>, settings: &Settings, args: &ListArgs) -> Result<E
         };
         let who = person.as_ref().map_or("forgotten", |upn| upn.as_str());
         let number = parcel.tracking.as_deref().unwrap_or("");
-        context.output.answer(format!("{:<11} {job}  {who:<34} {number}", place.word()).trim_end());
+        let left = runs_out(parcel).map(|expires| left_of(expires, now)).unwrap_or_default();
+        context.output.answer(format!("{:<11} {job}  {who:<34} {number}  {left}", place.word()).trim_end());
         context.output.json(&json!({
             "event": "parcel", "job": job, "attempt": parcel.attempt, "where": place.word(), "upn": person,
             "serial": parcel.serial, "tracking": parcel.tracking, "packed": parcel.packed.as_ref().map(|(at, _)| at),
             "delivered": parcel.delivered, "verified": parcel.verified.as_ref().map(|(at, _)| at),
-            "released": parcel.released, "letter": parcel.letter,
+            "released": parcel.released, "letter": parcel.letter, "hold": parcel.hold.map(Hold::word),
+            "hold_expires": runs_out(parcel), "hold_days_left": runs_out(parcel).map(|expires| days_left(expires, now)),
         }));
     }
     let words: Vec<String> = PLACES
@@ -187,6 +194,15 @@ fn list(context: &Context<'_>, settings: &Settings, args: &ListArgs) -> Result<E
         PLACES.iter().zip(counts).map(|(place, count)| (place.word().to_owned(), count.into())).collect();
     context.output.json(&json!({ "event": "parcels", "counts": by_place, "head": head.to_string() }));
     Ok(Exit::Done)
+}
+
+/// Until when its key can be activated, while that is still to be done.
+fn runs_out(parcel: &Parcel) -> Option<Timestamp> {
+    match (parcel.hold, parcel.place()) {
+        (_, Place::Lost | Place::Returned) => None,
+        (Some(Hold::Waits { expires }), _) => Some(expires),
+        _ => None,
+    }
 }
 
 fn carrier(context: &Context<'_>, settings: &Settings, args: &CarrierArgs) -> Result<Exit, CliError> {
@@ -283,7 +299,11 @@ fn verify(context: &Context<'_>, settings: &Settings, args: &VerifyArgs) -> Resu
     let verified =
         HandoverEntry::ReceiptVerified { job: job.clone(), attempt: parcel.attempt, how: how.clone(), by: by.clone() };
     let head = ledger.append(Append::entry(Entry::Handover(verified)))?;
-    context.output.answer(&format!("Noted: {by} made sure of job {job}, by {how}. Its PIN may be released now."));
+    let next = match parcel.waits_for_activation() {
+        true => format!("Its key may be activated now: keybench activate {job} --identity FILE --as NAME"),
+        false => "Its PIN may be released now.".to_owned(),
+    };
+    context.output.answer(&format!("Noted: {by} made sure of job {job}, by {how}. {next}"));
     context
         .output
         .json(&json!({ "event": "verified-receipt", "job": job, "how": how, "by": by, "head": head.to_string() }));

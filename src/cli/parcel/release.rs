@@ -4,7 +4,6 @@
 //! and what was released stands in the ledger. A PIN for the hook goes to the hook's stdin and nowhere else, one for the manager into
 //! one mail ([`super::manager`]).
 
-use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -119,9 +118,8 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &ReleaseArgs) -> Result<E
         let seen = ledger.head()?;
         let parcels = parcels(&ledger)?;
         let done = find(&ledger, &parcels, what).and_then(|found| {
-            let (settings, ledger, identities, by) = (&settings, &ledger, &identities, by.as_str());
-            let desk = desk.as_ref();
-            let release = Release { context, settings, ledger, seen, identities, by, desk };
+            let (settings, ledger, desk) = (&settings, &ledger, desk.as_ref());
+            let release = Release { context, settings, ledger, seen, identities: &identities, by: &by, desk };
             release.one(&found.job, found.parcel, args)
         });
         if let Err(error) = done {
@@ -149,11 +147,12 @@ struct Release<'a> {
 
 impl Release<'_> {
     fn one(&self, job: &JobId, parcel: &Parcel, args: &ReleaseArgs) -> Result<(), CliError> {
-        let person = match self.ledger.job(job)? {
+        let line = self.ledger.job(job)?;
+        let person = match &line {
             Some(line) => self.ledger.person(&line.user)?,
             None => None,
         };
-        let rules = self.rules(person.as_ref());
+        let rules = self.rules(person.as_ref(), line.map_or(1, |line| line.ordinal));
         let operator = who::operator();
         let by_letter = args.channel == Channel::Letter;
         let mut parcel = parcel.clone();
@@ -180,18 +179,23 @@ impl Release<'_> {
             output.answer(&format!("{job} may be released{to}. Nothing was written."));
             return Ok(());
         }
-        let seen = match (self.desk, &delivery) {
+        match (self.desk, &delivery) {
             (Some(desk), Some(delivery)) => self.mail(desk, delivery, job, &parcel)?,
-            _ if by_letter => self.seen,
+            _ if by_letter => {}
             _ => self.hand_over(job, &parcel, person.as_ref())?,
-        };
+        }
         let released = HandoverEntry::PinReleased {
             job: job.clone(),
             attempt: parcel.attempt,
             channel: channel.to_owned(),
             by: self.by.to_owned(),
         };
-        let head = self.ledger.append(Append::entry(Entry::Handover(released)).as_of(seen))?;
+        let mut note = Append::entry(Entry::Handover(released));
+        if by_letter {
+            note = note.as_of(self.seen);
+        }
+        // Otherwise the PIN is out, whatever another desk has noted meanwhile: that it may go was asked when it was opened.
+        let head = self.ledger.append(note)?;
         output.answer(&match (args.channel, &person) {
             (Channel::Letter, Some(person)) => format!("released  {job}: the letter of {} may leave", person.upn),
             (Channel::Letter, None) => format!("released  {job}: its letter may leave"),
@@ -209,9 +213,10 @@ impl Release<'_> {
     }
 
     /// A letter's life depends on where it goes.
-    fn rules(&self, person: Option<&Person>) -> Rules {
+    fn rules(&self, person: Option<&Person>, ordinal: u32) -> Rules {
         let settings = &self.settings.handover;
-        let country = person.and_then(|person| person.address.as_ref()).and_then(|address| address.country.as_deref());
+        let address = person.and_then(|person| person.address_for(ordinal));
+        let country = address.and_then(|address| address.country.as_deref());
         let abroad = match (&settings.country, country) {
             (Some(ours), Some(theirs)) => !ours.eq_ignore_ascii_case(theirs),
             _ => false,
@@ -221,14 +226,7 @@ impl Release<'_> {
     }
 
     /// Opens the PIN and mails it, once: that it is about to leave stands in the ledger before it does.
-    fn mail(
-        &self,
-        desk: &ManagerDesk<'_>,
-        delivery: &Delivery,
-        job: &JobId,
-        parcel: &Parcel,
-    ) -> Result<Head, CliError> {
-        let noted = Cell::new(self.seen);
+    fn mail(&self, desk: &ManagerDesk<'_>, delivery: &Delivery, job: &JobId, parcel: &Parcel) -> Result<(), CliError> {
         let opened = escrow::open_recorded(
             self.ledger,
             job,
@@ -236,16 +234,13 @@ impl Release<'_> {
             self.identities,
             self.by,
             "released to the manager by mail",
-            &|opening| {
-                noted.set(self.ledger.append(Append::entry(opening.entry(None)).as_of(self.seen))?);
-                Ok(())
-            },
+            &|opening| self.ledger.append(Append::entry(opening.entry(None)).as_of(self.seen)).map(|_| ()),
         )?;
         let (attempt, channel, to) = (parcel.attempt, "manager".to_owned(), delivery.manager_id().clone());
         let intended =
             HandoverEntry::ReleaseIntended { job: job.clone(), attempt, channel, to, by: self.by.to_owned() };
-        let head = self.ledger.append(Append::entry(Entry::Handover(intended)).as_of(noted.get()))?;
-        desk.send(delivery, job, &opened.pin).map(|()| head).or_else(|error| {
+        self.ledger.append(Append::entry(Entry::Handover(intended)))?;
+        desk.send(delivery, job, &opened.pin).or_else(|error| {
             if error.kind() == ErrorKind::Unknown {
                 let next = format!(
                     "ask the manager whether they have it; `keybench release {job} --by manager --again` sends it once more."
@@ -259,9 +254,7 @@ impl Release<'_> {
         })
     }
 
-    /// Gives the ledger's head once it says who opened the PIN.
-    fn hand_over(&self, job: &JobId, parcel: &Parcel, person: Option<&Person>) -> Result<Head, CliError> {
-        let noted = Cell::new(self.seen);
+    fn hand_over(&self, job: &JobId, parcel: &Parcel, person: Option<&Person>) -> Result<(), CliError> {
         let opened = escrow::open_recorded(
             self.ledger,
             job,
@@ -269,10 +262,7 @@ impl Release<'_> {
             self.identities,
             self.by,
             "released to the hook",
-            &|opening| {
-                let opening = Append::entry(opening.entry(None)).as_of(self.seen);
-                self.ledger.append(opening).map(|head| noted.set(head))
-            },
+            &|opening| self.ledger.append(Append::entry(opening.entry(None)).as_of(self.seen)).map(|_| ()),
         )?;
         let head = json!({ "job": job, "attempt": parcel.attempt, "upn": person.map(|person| person.upn.as_str()) });
         let (head, pin) = (head.to_string(), opened.pin.expose());
@@ -287,7 +277,6 @@ impl Release<'_> {
             let fact = format!("The hook {} did not take the PIN: {error}.", self.settings.handover.hook.join(" "));
             let next = "mend it and run the same command again; that the PIN was opened stands in the ledger.";
             CliError::new(Exit::SomeFailed, "hook-failed", fact, next).because("The PIN is not noted as released.")
-        })?;
-        Ok(noted.get())
+        })
     }
 }

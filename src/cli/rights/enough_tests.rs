@@ -20,6 +20,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("whoami", "tells what is missing instead of needing it"),
     ("tenant app", "prints, or runs Microsoft's tool"),
     ("tenant first-contact", "takes a key in a port"),
+    ("activate", "the walk from bench to hand plays it"),
     ("pack", "reads scans: the walk from bench to hand plays it"),
     ("release", "needs a parcel that was received: the tests of mails to managers play it"),
     ("handover watch", "needs a parcel on its way: its own tests play it"),

@@ -80,7 +80,7 @@ pub(super) const TABLE: &[Rights] = &[
         command: "run",
         scopes: RUN,
         roles: &[METHODS, POLICY_READ],
-        note: "For people who hold roles: Privileged Authentication Administrator. With `Policy.Read.All` besides, Conditional Access is weighed too (PF19).",
+        note: "For people who hold roles: Privileged Authentication Administrator. With `Policy.Read.All` besides, Conditional Access is weighed too (PF19). Keys held until receipt go by Graph's beta.",
         ..NONE
     },
     Rights {
@@ -247,6 +247,13 @@ pub(super) const TABLE: &[Rights] = &[
         ..NONE
     },
     Rights {
+        command: "activate",
+        scopes: &["UserAuthMethod-Passkey.ReadWrite.All"],
+        roles: &[METHODS],
+        note: "Beta.",
+        ..NONE
+    },
+    Rights {
         command: "lost",
         scopes: GONE,
         roles: &[METHODS],
@@ -345,6 +352,7 @@ pub(super) const OFFLINE: &[&str] = &[
     "custodian list",
     "custodian add",
     "custodian rotate",
+    "custodian activation",
     "custody export",
     "custody log",
     "custody import",

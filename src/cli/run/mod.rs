@@ -24,7 +24,7 @@ use crate::ledger::{Opening, RunEnd, open_writer};
 use crate::logging::traffic_file;
 use crate::model::{BenchId, JobId, PortName, Upn};
 use crate::pin::{DirResumeStore, PinPolicy, Recipients};
-use crate::pipeline::bench::Ports;
+use crate::pipeline::bench::{Holding, Ports};
 use crate::pipeline::progress::Summary;
 use crate::platform::private::create_private_dir;
 use crate::platform::who;
@@ -319,9 +319,16 @@ pub fn execute(
         simulator_roots: roots,
         interrupted: &interrupted,
     };
+    let activation = &settings.handover.activation;
+    let hold = if activation.on_receipt {
+        Some(Holding::days(Recipients::single(&activation.recipients)?, activation.days))
+    } else {
+        None
+    };
     let request = Request {
         tenant: tenant.id.clone(),
         recipients,
+        hold,
         pins,
         leave_off: settings.pin.first_device == FirstDevicePolicy::LeaveOff,
         allowed_group: tenant.allowed_group.as_deref(),

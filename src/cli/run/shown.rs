@@ -11,7 +11,7 @@ use crate::graph::{GraphEvent, Observer};
 use crate::ledger::ForcedChange;
 use crate::model::JobId;
 use crate::pipeline::code::meaning;
-use crate::pipeline::progress::{Progress, Stage, Summary, Watcher as _};
+use crate::pipeline::progress::{FinishedJob, Progress, Stage, Standing, Summary, Watcher as _};
 use crate::provision::{Listener, Start};
 use crate::roster::{Refusal, Warning};
 use crate::tenant::preflight::Why;
@@ -144,6 +144,7 @@ impl<'a> Shown<'a> {
             graph_retries: summary.graph_retries,
             seconds: summary.took.as_secs_f64(),
             head: &head,
+            held: summary.counts.held,
         });
         self.output.answer("");
         for line in closing(summary) {
@@ -202,23 +203,7 @@ impl<'a> Shown<'a> {
                 self.output.json(&Event::Paused { code, reason: &reason, next: next_of(code) });
             }
             Progress::Unpaused => self.output.json(&Event::Resumed {}),
-            Progress::Finished(done) => {
-                let (job, aaguid) = (done.job.to_string(), done.key.aaguid.to_string());
-                self.output.json(&Event::Finished {
-                    job: &job,
-                    upn: &done.upn,
-                    credential_id: &done.credential.to_base64url(),
-                    method_id: done.method.as_str(),
-                    aaguid: &aaguid,
-                    serial: done.key.serial.as_ref().map(|serial| serial.as_str()),
-                    port: done.key.port.as_str(),
-                    force_change: match done.forced {
-                        ForcedChange::Forced => ForceChange::Forced,
-                        ForcedChange::NotAsked => ForceChange::NotAsked,
-                        ForcedChange::Unsupported => ForceChange::Unsupported,
-                    },
-                });
-            }
+            Progress::Finished(done) => self.finished(done),
             Progress::Taken { port, .. } => {
                 self.output.json(&Event::Unplugged { port: port.as_str(), job: None });
             }
@@ -246,6 +231,32 @@ impl<'a> Shown<'a> {
                 });
             }
             _ => {}
+        }
+    }
+}
+
+impl Shown<'_> {
+    fn finished(&self, done: &FinishedJob) {
+        let (job, aaguid) = (done.job.to_string(), done.key.aaguid.to_string());
+        let credential_id = &done.credential.to_base64url();
+        let (serial, port) = (done.key.serial.as_ref().map(|serial| serial.as_str()), done.key.port.as_str());
+        let force_change = match done.forced {
+            ForcedChange::Forced => ForceChange::Forced,
+            ForcedChange::NotAsked => ForceChange::NotAsked,
+            ForcedChange::Unsupported => ForceChange::Unsupported,
+        };
+        let (job, upn, aaguid) = (job.as_str(), done.upn.as_str(), aaguid.as_str());
+        match &done.standing {
+            Standing::Registered(method) => {
+                let method_id = method.as_str();
+                let event = Event::Finished { job, upn, credential_id, method_id, aaguid, serial, port, force_change };
+                self.output.json(&event);
+            }
+            Standing::Held { expires } => {
+                let expires = &expires.to_string();
+                let event = Event::Held { job, upn, credential_id, aaguid, serial, port, force_change, expires };
+                self.output.json(&event);
+            }
         }
     }
 }

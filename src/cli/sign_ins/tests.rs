@@ -53,6 +53,7 @@ fn provisioned(desk: &Desk, tenant: &RunningTenant) -> JobId {
         key_kind: None,
         serial: None,
         language: None,
+        spare_address: None,
     };
     let ledger = desk.ledger();
     ledger.append(Append { entries: vec![planned], people: vec![person], ..Append::default() }).expect("planned");

@@ -43,6 +43,24 @@ pub(super) fn in_words(entry: &HandoverEntry) -> String {
         HandoverEntry::ReplacementWanted { code, .. } => {
             format!("The person waits for another key in its place. {}", super::meaning(code))
         }
+        HandoverEntry::HoldChosen { .. } => "The passkey is to be registered on receipt.".into(),
+        HandoverEntry::Held { expires, to, .. } => format!(
+            "The key is held: its registration is sealed to {}, and can be sent until {expires}.",
+            to.join(", ")
+        ),
+        HandoverEntry::HoldResealed { to, .. } => {
+            format!("The held registration was sealed again, to {}.", to.join(", "))
+        }
+        HandoverEntry::ActivationBegun { by, .. } => format!("{by} opened the held registration, to send it."),
+        HandoverEntry::HoldEnded { code, .. } if code == "activated" => {
+            "The key is activated; the sealed registration is destroyed.".into()
+        }
+        HandoverEntry::HoldEnded { code, .. } => {
+            format!("The sealed registration is destroyed: the key opens nothing any more. {}", super::meaning(code))
+        }
+        HandoverEntry::ActivationKeysSet { keys, by } => {
+            format!("Registrations of held keys are sealed to {} from here on ({by}).", keys.join(", "))
+        }
         HandoverEntry::StockExpected { count, by, .. } => {
             format!("{by} took in a supplier's list of {count} serial numbers.")
         }

@@ -22,10 +22,13 @@ pub(super) fn in_words(entry: &Entry) -> String {
         Entry::RunStarted { run, batch, operator, account, version, .. } => format!(
             "Run {run} of batch {batch} began: {operator} at the bench, signed in as {account}, keybench {version}."
         ),
-        Entry::RunEnded { run, counts, .. } => format!(
-            "Run {run} ended: {} finished, {} already, {} failed, {} refused, {} parked.",
-            counts.finished, counts.already, counts.failed, counts.refused, counts.parked
-        ),
+        Entry::RunEnded { run, counts, .. } => {
+            let held = if counts.held > 0 { format!(" ({} of them held)", counts.held) } else { String::new() };
+            format!(
+                "Run {run} ended: {} finished, {} already{held}, {} failed, {} refused, {} parked.",
+                counts.finished, counts.already, counts.failed, counts.refused, counts.parked
+            )
+        }
         Entry::JobPlanned { ordinal, batch, .. } => format!("Planned as the person's key {ordinal}, by batch {batch}."),
         Entry::JobParked { code, .. } => format!("Set aside. {}", meaning(code)),
         Entry::JobResumed { .. } => "Wanted again.".into(),

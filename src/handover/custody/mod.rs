@@ -8,7 +8,8 @@
 //!
 //! Promise: a file whose bytes or signer are not the expected ones changes nothing; taking a file twice changes nothing; a
 //! take that was cut off is finished by taking the file again; a log brings home acts of the hand-over and nothing else, each
-//! with its own time and desk. Exception: a bundle holds names and addresses in clear, and PINs only as they are sealed.
+//! with its own time and desk. Exception: a bundle holds names and addresses in clear, and PINs only as they are sealed; the sealed
+//! registrations of held keys stay at the bench, where they are activated.
 
 mod file;
 mod give;
@@ -116,6 +117,12 @@ fn is_act(entry: &Entry) -> bool {
                 | HandoverEntry::CustodyPartner { .. }
                 | HandoverEntry::CustodyTaken { .. }
                 | HandoverEntry::Elsewhere { .. }
+                | HandoverEntry::HoldChosen { .. }
+                | HandoverEntry::Held { .. }
+                | HandoverEntry::HoldResealed { .. }
+                | HandoverEntry::HoldEnded { .. }
+                | HandoverEntry::ActivationBegun { .. }
+                | HandoverEntry::ActivationKeysSet { .. }
         ),
         _ => false,
     }

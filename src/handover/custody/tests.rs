@@ -56,6 +56,7 @@ fn provision(ledger: &dyn Ledger, to: &Recipients, number: u32) {
         key_kind: None,
         serial: None,
         language: None,
+        spare_address: None,
     };
     let (tenant, batch) = (TenantId::new("tenant"), BatchId::new("b"));
     let planned = Entry::JobPlanned { job: job(number), tenant, user: user(number), ordinal: 1, batch };

@@ -32,6 +32,8 @@ pub enum Label {
         to: Vec<String>,
         /// Where it comes back to; may be empty.
         from: String,
+        /// `1 of 2`, where the person gets several.
+        which: Option<String>,
     },
     /// On a key that is not fit, so that it is not put back among the good ones.
     Reject {
@@ -136,11 +138,13 @@ impl Label {
                     [(Style::Mono, 14.0, &reference), (Style::Regular, 8.5, model), (Style::Regular, 8.5, &which)];
                 column(&mut parts, fonts, rest, &lines)?;
             }
-            Self::Parcel { code, to, from } => {
+            Self::Parcel { code, to, from, which } => {
                 let mut rest = with_code(&mut parts, fonts, inner, code)?;
-                if !from.is_empty() {
-                    let size = largest(fonts, Style::Regular, 6.5, 4.5, rest.width, from)?;
-                    parts.push(text(rest.x, rest.y + size * MM_PER_POINT, size, Style::Regular, from));
+                let small: Vec<&str> = which.as_deref().into_iter().chain([from.as_str()]).collect();
+                let small = small.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("  ·  ");
+                if !small.is_empty() {
+                    let size = largest(fonts, Style::Regular, 6.5, 4.5, rest.width, &small)?;
+                    parts.push(text(rest.x, rest.y + size * MM_PER_POINT, size, Style::Regular, &small));
                     rest = Place { y: rest.y + 4.0, height: rest.height - 4.0, ..rest };
                 }
                 let lines: Vec<(Style, f32, &String)> = to

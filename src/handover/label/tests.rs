@@ -30,6 +30,7 @@ pub(super) fn labels() -> Vec<Label> {
             .map(str::to_owned)
             .to_vec(),
             from: "Contoso, PO box 1, 1000 Brussels".into(),
+            which: Some("2 of 2".into()),
         },
         Label::Reject {
             model: "Feitian ePass".into(),
@@ -106,6 +107,6 @@ fn what_the_font_lacks_is_told() {
     let fonts = Fonts::built_in().expect("fonts");
     assert!(labels().iter().all(|label| label.missing(&fonts).is_empty()));
     let to = vec!["佐藤".to_owned(), "1 Main St".to_owned()];
-    let label = Label::Parcel { code: code(CodeKind::Parcel), to, from: String::new() };
+    let label = Label::Parcel { code: code(CodeKind::Parcel), to, from: String::new(), which: None };
     assert_eq!(label.missing(&fonts), ['佐', '藤']);
 }

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, Unit};
 
-use super::state::{Parcel, Place};
+use super::state::{Hold, Parcel, Place};
 
 /// Why something has to wait, or can't be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,21 @@ pub enum NotNow {
     /// Two people are needed.
     #[error("{0} packed its key; whoever packed a key does not release its PIN")]
     SamePerson(String),
+    /// Two people are needed here too.
+    #[error("{0} packed its key; whoever packed a key does not activate it")]
+    PackerActivates(String),
+    /// Its registration waits for receipt.
+    #[error("its key is held and not activated: it opens nothing yet")]
+    NotActivated,
+    /// It was registered at the bench, or is activated already.
+    #[error("its key does not wait to be activated")]
+    NotHeld,
+    /// Its registration can't be sent any more.
+    #[error("its key could be activated until {0}")]
+    HoldExpired(Timestamp),
+    /// The hold was ended.
+    #[error("its sealed registration was destroyed: the key opens nothing any more")]
+    HoldOver,
     /// The PIN is out.
     #[error("its PIN was released on {0}")]
     ReleasedAlready(Timestamp),
@@ -80,6 +95,9 @@ fn on_its_way(parcel: &Parcel) -> Result<(), NotNow> {
 /// Why not.
 pub fn may_pack(parcel: &Parcel) -> Result<(), NotNow> {
     on_its_way(parcel)?;
+    if parcel.hold == Some(Hold::Over) {
+        return Err(NotNow::HoldOver);
+    }
     match &parcel.packed {
         Some((when, by)) => Err(NotNow::PackedAlready { when: *when, by: by.clone() }),
         None => Ok(()),
@@ -102,6 +120,35 @@ pub fn may_be_delivered(parcel: &Parcel) -> Result<(), NotNow> {
 pub fn may_be_verified(parcel: &Parcel) -> Result<(), NotNow> {
     may_be_delivered(parcel)?;
     if parcel.delivered.is_none() { Err(NotNow::NotDelivered) } else { Ok(()) }
+}
+
+/// May this person activate the held key? Always after receipt and by somebody else than who packed it, whatever the settings
+/// say of PINs: the code on the card alone activates nothing, because a thief of the parcel has it.
+///
+/// # Errors
+/// Why not.
+pub fn may_activate(parcel: &Parcel, by: &[&str], now: Timestamp) -> Result<(), NotNow> {
+    on_its_way(parcel)?;
+    match parcel.hold {
+        Some(Hold::Waits { expires }) if now >= expires => return Err(NotNow::HoldExpired(expires)),
+        Some(Hold::Waits { .. }) => {}
+        Some(Hold::Over) => return Err(NotNow::HoldOver),
+        Some(Hold::Activated) | None => return Err(NotNow::NotHeld),
+    }
+    may_be_verified(parcel)?;
+    if parcel.verified.is_none() {
+        return Err(NotNow::NotVerified);
+    }
+    match packer_among(parcel, by) {
+        Some(packer) => Err(NotNow::PackerActivates(packer)),
+        None => Ok(()),
+    }
+}
+
+/// The packer, if it is one of these.
+fn packer_among(parcel: &Parcel, by: &[&str]) -> Option<String> {
+    let (_, packer) = parcel.packed.as_ref()?;
+    by.iter().any(|by| same_person(packer, by)).then(|| packer.clone())
 }
 
 /// May this person hand the PIN over? `by_letter`: as a letter, which must be good and not too old.
@@ -128,10 +175,14 @@ pub fn may_release(
             return Err(NotNow::NotVerified);
         }
     }
-    if let Some((_, packer)) = &parcel.packed
-        && by.iter().any(|by| same_person(packer, by))
-    {
-        return Err(NotNow::SamePerson(packer.clone()));
+    // Whatever the settings say: the PIN of a key that opens nothing is of use to a thief only.
+    match parcel.hold {
+        Some(Hold::Waits { .. }) => return Err(NotNow::NotActivated),
+        Some(Hold::Over) => return Err(NotNow::HoldOver),
+        Some(Hold::Activated) | None => {}
+    }
+    if let Some(packer) = packer_among(parcel, by) {
+        return Err(NotNow::SamePerson(packer));
     }
     if by_letter {
         let printed = parcel.letter.ok_or(NotNow::NoLetter)?;
@@ -198,6 +249,32 @@ mod tests {
         let loose = Settings { after_receipt: false, ..SETTINGS };
         assert_eq!(may_release(&packed(), &loose, &["Kim"], true, at(2)), Ok(()));
         assert!(may_release(&packed(), &loose, &["x", "Robin Roe"], true, at(2)).is_err(), "two people in any case");
+    }
+
+    #[test]
+    fn a_held_key_is_activated_after_receipt_by_another_and_only_then_its_pin_leaves() {
+        let held = |parcel: Parcel| Parcel { hold: Some(Hold::Waits { expires: at(30) }), ..parcel };
+        let activate = |parcel: &Parcel, by: &str, day| may_activate(parcel, &[by], at(day));
+        assert_eq!(activate(&packed(), "Kim", 3), Err(NotNow::NotHeld));
+        assert_eq!(activate(&held(packed()), "Kim", 3), Err(NotNow::NotDelivered));
+        let delivered = held(Parcel { delivered: Some(at(3)), ..packed() });
+        assert_eq!(activate(&delivered, "Kim", 3), Err(NotNow::NotVerified), "the card's code alone activates nothing");
+        let verified = Parcel { verified: Some((at(4), "Kim".into())), ..delivered };
+        assert_eq!(verified.place(), Place::ToActivate);
+        assert_eq!(activate(&verified, "ROBIN roe ", 4), Err(NotNow::PackerActivates("Robin Roe".into())));
+        assert_eq!(activate(&verified, "Kim", 4), Ok(()));
+        assert_eq!(activate(&verified, "Kim", 30), Err(NotNow::HoldExpired(at(30))));
+        for after_receipt in [true, false] {
+            let settings = Settings { after_receipt, ..SETTINGS };
+            assert_eq!(may_release(&verified, &settings, &["Kim"], true, at(4)), Err(NotNow::NotActivated));
+        }
+        let activated = Parcel { hold: Some(Hold::Activated), ..verified.clone() };
+        assert_eq!(activated.place(), Place::ToRelease);
+        assert_eq!(may_release(&activated, &SETTINGS, &["Kim"], true, at(4)), Ok(()));
+        assert_eq!(activate(&activated, "Kim", 4), Err(NotNow::NotHeld), "not twice");
+        let over = Parcel { hold: Some(Hold::Over), ..verified };
+        assert_eq!(activate(&over, "Kim", 4), Err(NotNow::HoldOver));
+        assert_eq!(may_release(&over, &SETTINGS, &["Kim"], true, at(4)), Err(NotNow::HoldOver));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Parcel {
     pub serial: Option<Serial>,
     /// The bench is done with it.
     pub finished: Option<Timestamp>,
+    /// Registered on receipt, and how far that is.
+    pub hold: Option<Hold>,
     /// Packed, when and by whom.
     pub packed: Option<(Timestamp, String)>,
     /// The carrier's number.
@@ -36,6 +38,31 @@ pub struct Parcel {
     pub returned: Option<Timestamp>,
 }
 
+/// What the parcel's story tells of a held key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Not registered yet.
+    Waits {
+        /// Until when it can be.
+        expires: Timestamp,
+    },
+    /// Registered, and the tenant shows it.
+    Activated,
+    /// It can't be registered any more.
+    Over,
+}
+
+impl Hold {
+    /// In JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waits { .. } => "held",
+            Self::Activated => "activated",
+            Self::Over => "over",
+        }
+    }
+}
+
 /// How far it is, for a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
@@ -47,6 +74,8 @@ pub enum Place {
     OnTheWay,
     /// Arrived; nobody has made sure who holds it.
     ToVerify,
+    /// The right person holds it; it opens nothing until it is activated.
+    ToActivate,
     /// The right person holds it; the PIN is with us.
     ToRelease,
     /// Key and PIN are with the person.
@@ -65,6 +94,7 @@ impl Place {
             Self::ToPack => "to-pack",
             Self::OnTheWay => "on-the-way",
             Self::ToVerify => "to-verify",
+            Self::ToActivate => "to-activate",
             Self::ToRelease => "to-release",
             Self::Done => "done",
             Self::Lost => "lost",
@@ -74,6 +104,11 @@ impl Place {
 }
 
 impl Parcel {
+    /// Its key is not registered.
+    pub fn waits_for_activation(&self) -> bool {
+        matches!(self.hold, Some(Hold::Waits { .. } | Hold::Over))
+    }
+
     /// How far it is.
     pub fn place(&self) -> Place {
         if self.returned.is_some() {
@@ -83,7 +118,7 @@ impl Parcel {
         } else if self.released.is_some() {
             Place::Done
         } else if self.verified.is_some() && self.delivered.is_some() {
-            Place::ToRelease
+            if self.waits_for_activation() { Place::ToActivate } else { Place::ToRelease }
         } else if self.delivered.is_some() {
             Place::ToVerify
         } else if self.packed.is_some() {
@@ -111,7 +146,13 @@ impl Parcels {
                 let fresh = Parcel { attempt: *attempt, serial: key.serial.clone(), ..Parcel::default() };
                 self.all.insert(job.clone(), fresh);
             }
-            Entry::Finished { job, attempt } => self.of(job, *attempt, |parcel| parcel.finished = Some(at)),
+            Entry::Finished { job, attempt } => self.of(job, *attempt, |parcel| {
+                // A held key was ready to be packed long before.
+                parcel.finished.get_or_insert(at);
+                if parcel.hold.is_some() {
+                    parcel.hold = Some(Hold::Activated);
+                }
+            }),
             Entry::Handover(act) => self.act(act, at),
             _ => {}
         }
@@ -142,6 +183,15 @@ impl Parcels {
                 self.of(job, *attempt, |parcel| parcel.releasing = None);
             }
             HandoverEntry::KeyLost { job, attempt, .. } => self.of(job, *attempt, |parcel| parcel.lost = Some(at)),
+            HandoverEntry::Held { job, attempt, expires, .. } => self.of(job, *attempt, |parcel| {
+                parcel.finished = Some(at);
+                parcel.hold = Some(Hold::Waits { expires: *expires });
+            }),
+            HandoverEntry::HoldEnded { job, attempt, .. } => self.of(job, *attempt, |parcel| {
+                if matches!(parcel.hold, Some(Hold::Waits { .. })) {
+                    parcel.hold = Some(Hold::Over);
+                }
+            }),
             HandoverEntry::KeyReturned { job, attempt, .. } => {
                 self.of(job, *attempt, |parcel| parcel.returned = Some(at));
             }

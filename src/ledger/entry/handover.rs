@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, BlobHash, Entry};
-use crate::model::{BenchId, JobId, KeyRef, MethodId, RunId, TenantId, UserId};
+use crate::model::{Aaguid, BenchId, CredentialId, JobId, KeyRef, MethodId, RunId, TenantId, UserId};
 
 /// One act of the hand-over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +154,75 @@ pub enum HandoverEntry {
         attempt: Attempt,
         /// A short code: `lost`, `returned` or `replaced`.
         code: String,
+    },
+    /// The passkey is proved, and is to be registered only when the person has received the key.
+    HoldChosen {
+        /// The job.
+        job: JobId,
+        /// Whose try's passkey.
+        attempt: Attempt,
+    },
+    /// The bench is done with the key and the tenant knows nothing of it: its registration record is sealed to the activation
+    /// keys, and the plain one is gone.
+    Held {
+        /// The job.
+        job: JobId,
+        /// Whose try's passkey.
+        attempt: Attempt,
+        /// SHA-256 of the plain record, which what is opened has to have.
+        record: BlobHash,
+        /// SHA-256 of the sealed record, a document.
+        sealed: BlobHash,
+        /// SHA-256 of what tells the key again (its public key), a document.
+        witness: BlobHash,
+        /// The passkey.
+        credential: CredentialId,
+        /// The key's model.
+        aaguid: Aaguid,
+        /// When the tenant stops accepting the record.
+        expires: Timestamp,
+        /// Fingerprints of the activation keys.
+        to: Vec<String>,
+    },
+    /// The sealed record was sealed again, to other activation keys.
+    HoldResealed {
+        /// The job.
+        job: JobId,
+        /// Whose try's passkey.
+        attempt: Attempt,
+        /// The sealed record as it was: it is gone.
+        before: BlobHash,
+        /// SHA-256 of the sealed record from here on, a document.
+        sealed: BlobHash,
+        /// Fingerprints of the activation keys.
+        to: Vec<String>,
+    },
+    /// The sealed record was opened, to register the passkey. The intent to send it is written beside this.
+    ActivationBegun {
+        /// The job.
+        job: JobId,
+        /// Whose try's passkey.
+        attempt: Attempt,
+        /// Who activates, as they named themselves.
+        by: String,
+    },
+    /// The sealed record is destroyed. Unless the passkey was activated, it never can be any more.
+    HoldEnded {
+        /// The job.
+        job: JobId,
+        /// Whose try's passkey.
+        attempt: Attempt,
+        /// The sealed record as it was: it is gone.
+        sealed: BlobHash,
+        /// A short code: `activated`, `hold-expired`, `lost`, `returned`, `replaced` or `left`.
+        code: String,
+    },
+    /// Registration records of held keys are sealed to these from here on.
+    ActivationKeysSet {
+        /// Fingerprints of age recipients.
+        keys: Vec<String>,
+        /// Who changed them; `config` for the first.
+        by: String,
     },
     /// A supplier says that it sent these keys: a document with one serial number a line.
     StockExpected {
@@ -364,6 +433,11 @@ impl HandoverEntry {
             | Self::KeyLost { job, .. }
             | Self::KeyReturned { job, .. }
             | Self::ReplacementWanted { job, .. }
+            | Self::HoldChosen { job, .. }
+            | Self::Held { job, .. }
+            | Self::HoldResealed { job, .. }
+            | Self::ActivationBegun { job, .. }
+            | Self::HoldEnded { job, .. }
             | Self::NoticeIntended { job, .. }
             | Self::NoticeSent { job, .. }
             | Self::NoticeFailed { job, .. }
@@ -373,7 +447,8 @@ impl HandoverEntry {
             | Self::SelfRegistered { .. }
             | Self::SelfActivated { .. }
             | Self::SelfEnded { .. } => None,
-            Self::StockReceived { .. }
+            Self::ActivationKeysSet { .. }
+            | Self::StockReceived { .. }
             | Self::StockExpected { .. }
             | Self::CustodyGiven { .. }
             | Self::CustodyPartner { .. } => None,
@@ -398,7 +473,19 @@ impl HandoverEntry {
     pub fn documents(&self) -> Vec<BlobHash> {
         match self {
             Self::StockExpected { list, .. } | Self::StockReceived { list, .. } => vec![*list],
+            Self::Held { sealed, witness, .. } => vec![*sealed, *witness],
+            Self::HoldResealed { sealed, .. } => vec![*sealed],
             _ => Vec::new(),
+        }
+    }
+
+    /// Documents of its job that go with this entry: the ledger removes them, and what its log still has of them.
+    pub fn removes(&self) -> Option<(&JobId, BlobHash)> {
+        match self {
+            Self::Held { job, record, .. } => Some((job, *record)),
+            Self::HoldResealed { job, before, .. } => Some((job, *before)),
+            Self::HoldEnded { job, sealed, .. } => Some((job, *sealed)),
+            _ => None,
         }
     }
 }

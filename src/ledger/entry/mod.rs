@@ -118,7 +118,7 @@ pub enum RunEnd {
 pub struct Counts {
     /// People asked for, times keys a person: the sum of the five below.
     pub planned: u64,
-    /// Finished in this run.
+    /// Finished in this run: the bench is done with their keys.
     pub finished: u64,
     /// Finished in an earlier run.
     pub already: u64,
@@ -130,6 +130,15 @@ pub struct Counts {
     pub parked: u64,
     /// Keys that were not fit, whoever they were for.
     pub keys_refused: u64,
+    /// Of those finished and already: their keys are made, and registered only on receipt. No part of the sum.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub held: u64,
+}
+
+/// Nobody: what most runs have to say of held keys is left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A record that was kept beside the ledger before it came into it.
@@ -141,8 +150,10 @@ pub struct Noted {
     pub at: Timestamp,
 }
 
-/// The kinds that tell how tries ended, whether their resume keys are gone, and which credentials are watched for.
-pub const ENDS_AND_WATCHES: [&str; 5] = ["finished", "attempt-failed", "resume-key-destroyed", "watched", "unwatched"];
+/// The kinds that tell how tries ended (a hold is among the hand-over's), whether their resume keys are gone, and which
+/// credentials are watched for.
+pub const ENDS_AND_WATCHES: [&str; 6] =
+    ["finished", "attempt-failed", "handover", "resume-key-destroyed", "watched", "unwatched"];
 
 /// One entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -506,6 +517,14 @@ impl Entry {
             Self::JobPlanned { user, .. } | Self::Watched { user, .. } | Self::Forgotten { user, .. } => Some(user),
             Self::Tenant(entry) => entry.user(),
             Self::Handover(entry) => entry.user(),
+            _ => None,
+        }
+    }
+
+    /// A document of its job that goes with this entry: the ledger removes it, and what its log still has of it.
+    pub fn removes(&self) -> Option<(&JobId, BlobHash)> {
+        match self {
+            Self::Handover(entry) => entry.removes(),
             _ => None,
         }
     }

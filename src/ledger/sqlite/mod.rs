@@ -326,6 +326,9 @@ impl Ledger for SqliteLedger {
                 if let Entry::ResumeKeyDestroyed { job, attempt } = entry {
                     tables::empty_resume(&writing.db, job, *attempt)?;
                 }
+                if let Some((job, document)) = entry.removes() {
+                    tables::remove_blob(&writing.db, job, document)?;
+                }
             }
             for (hash, bytes) in &what.blobs {
                 let Some(owner) = owners.get(hash) else { continue };
@@ -333,6 +336,9 @@ impl Ledger for SqliteLedger {
             }
             Ok(())
         })?;
+        if what.entries.iter().any(|entry| entry.removes().is_some()) {
+            inner.scrub();
+        }
         self.mirror_later(&mut inner);
         Ok(head)
     }

@@ -9,7 +9,7 @@ use super::super::JobFilter;
 use super::super::conformance::{OnDisk, Place as _, begun, finished, job, person, planned, sealed, user};
 use super::super::entry::{Act, Counts, ForcedChange, HandoverEntry, RunEnd, TenantEntry};
 use super::*;
-use crate::model::{BatchId, BenchId, ChangeId, CredentialId, JobStatus, MethodId, RunId, TenantId};
+use crate::model::{Aaguid, BatchId, BenchId, ChangeId, CredentialId, JobStatus, MethodId, RunId, TenantId};
 
 fn opened(place: &OnDisk) -> SqliteLedger {
     place.try_open("us").expect("opens")
@@ -180,6 +180,28 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
         HandoverEntry::KeyReturned { job: job.clone(), attempt: 1, blank: true, by: "op".into() },
         HandoverEntry::ReplacementWanted { job: job.clone(), attempt: 2, code: "lost".into() },
         HandoverEntry::StockExpected { list: document, count: 1, by: "op".into() },
+        HandoverEntry::HoldChosen { job: job.clone(), attempt: 1 },
+        HandoverEntry::Held {
+            job: job.clone(),
+            attempt: 1,
+            record: BlobHash([3; 32]),
+            sealed: BlobHash([4; 32]),
+            witness: BlobHash([5; 32]),
+            credential: CredentialId::new(vec![7; 32]),
+            aaguid: Aaguid::ZERO,
+            expires: at,
+            to: vec!["0123456789abcdef".into()],
+        },
+        HandoverEntry::HoldResealed {
+            job: job.clone(),
+            attempt: 1,
+            before: BlobHash([4; 32]),
+            sealed: BlobHash([6; 32]),
+            to: Vec::new(),
+        },
+        HandoverEntry::ActivationBegun { job: job.clone(), attempt: 1, by: "Sam".into() },
+        HandoverEntry::HoldEnded { job: job.clone(), attempt: 1, sealed: BlobHash([6; 32]), code: "activated".into() },
+        HandoverEntry::ActivationKeysSet { keys: vec!["0123456789abcdef".into()], by: "config".into() },
         HandoverEntry::StockReceived { list: document, count: 1, by: "op".into() },
         HandoverEntry::NoticeIntended {
             job: job.clone(),
@@ -250,7 +272,9 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             }),
         },
     ];
-    tenant_entries.map(Entry::Tenant).into_iter().chain(handover_entries.map(Entry::Handover)).collect()
+    let all = tenant_entries.map(Entry::Tenant).into_iter().chain(handover_entries.map(Entry::Handover));
+    // The held key is activated.
+    all.chain([Entry::Finished { job: self::job(1), attempt: 1 }]).collect()
 }
 
 fn kind(entry: &Entry) -> usize {
@@ -319,21 +343,27 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::ReplacementWanted { .. } => 55,
             HandoverEntry::StockExpected { .. } => 56,
             HandoverEntry::AddressesImported { .. } => 60,
-            HandoverEntry::StockReceived { .. } => 61,
-            HandoverEntry::NoticeIntended { .. } => 62,
-            HandoverEntry::NoticeSent { .. } => 63,
-            HandoverEntry::NoticeFailed { .. } => 64,
-            HandoverEntry::ReleaseIntended { .. } => 65,
-            HandoverEntry::ReleaseFailed { .. } => 66,
-            HandoverEntry::SelfPacked { .. } => 67,
-            HandoverEntry::SelfRegistered { .. } => 68,
-            HandoverEntry::SelfActivated { .. } => 69,
-            HandoverEntry::SelfEnded { .. } => 70,
+            HandoverEntry::HoldChosen { .. } => 61,
+            HandoverEntry::Held { .. } => 62,
+            HandoverEntry::HoldResealed { .. } => 63,
+            HandoverEntry::ActivationBegun { .. } => 64,
+            HandoverEntry::HoldEnded { .. } => 65,
+            HandoverEntry::ActivationKeysSet { .. } => 66,
+            HandoverEntry::StockReceived { .. } => 67,
+            HandoverEntry::NoticeIntended { .. } => 68,
+            HandoverEntry::NoticeSent { .. } => 69,
+            HandoverEntry::NoticeFailed { .. } => 70,
+            HandoverEntry::ReleaseIntended { .. } => 71,
+            HandoverEntry::ReleaseFailed { .. } => 72,
+            HandoverEntry::SelfPacked { .. } => 73,
+            HandoverEntry::SelfRegistered { .. } => 74,
+            HandoverEntry::SelfActivated { .. } => 75,
+            HandoverEntry::SelfEnded { .. } => 76,
         },
     }
 }
 
-const KINDS: usize = 71;
+const KINDS: usize = 77;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 /// Kinds that schema 2 knew.

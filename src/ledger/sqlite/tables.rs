@@ -195,6 +195,7 @@ fn status_text(status: JobStatus) -> &'static str {
         JobStatus::Waiting => "waiting",
         JobStatus::Begun => "begun",
         JobStatus::Finished => "finished",
+        JobStatus::Held => "held",
         JobStatus::Failed => "failed",
         JobStatus::Refused => "refused",
         JobStatus::Parked => "parked",
@@ -202,8 +203,8 @@ fn status_text(status: JobStatus) -> &'static str {
 }
 
 fn status_of(text: &str) -> Option<JobStatus> {
-    use JobStatus::{Begun, Failed, Finished, Parked, Refused, Waiting};
-    [Waiting, Begun, Finished, Failed, Refused, Parked].into_iter().find(|status| status_text(*status) == text)
+    use JobStatus::{Begun, Failed, Finished, Held, Parked, Refused, Waiting};
+    [Waiting, Begun, Finished, Held, Failed, Refused, Parked].into_iter().find(|status| status_text(*status) == text)
 }
 
 pub(super) fn hold(db: &Connection, job: &JobId) -> Done<Option<Hold>> {
@@ -299,6 +300,12 @@ pub(super) fn put_blob(db: &Connection, hash: BlobHash, owner: &rules::Owner, by
             owner.user.as_ref().map(UserId::as_str),
             bytes
         ])?;
+    Ok(())
+}
+
+/// Removes a document, if it is this job's.
+pub(super) fn remove_blob(db: &Connection, job: &JobId, hash: BlobHash) -> Done<()> {
+    db.prepare("DELETE FROM blobs WHERE hash = ?1 AND job = ?2")?.execute(params![hash.0, job.as_str()])?;
     Ok(())
 }
 

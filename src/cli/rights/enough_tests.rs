@@ -147,6 +147,7 @@ fn each_command_works_with_exactly_what_its_row_names() {
     stage.tenant.person_signs_in(&json!({ "upn": KIM })).expect("signed in");
     stage.done("sign-ins", &[KIM]);
     stage.done("report adoption", &["--group", "Keys"]);
+    stage.play("audit verify", &["--against-entra"], &[Exit::Done, Exit::SomeFailed]);
     stage.done("reconcile", &[]);
     stage.desk.more_settings(&format!("[handover]\nmail_from = \"{GLASS}\"\n"));
     stage.done("notify", &["--phone", "+49 30 1234567"]);

@@ -71,6 +71,19 @@ fn a_sign_in_marks_its_key_and_no_other() {
 const AUDITS: &str = "/v1.0/auditLogs/directoryAudits";
 
 #[test]
+fn the_audit_log_is_not_asked_too_often() {
+    let caller = Caller::app(with_keys());
+    for _ in 0..5 {
+        assert_eq!(caller.get(AUDITS).status, 200);
+    }
+    let refused = caller.get(AUDITS);
+    assert_eq!((refused.status, refused.header("Retry-After").as_str()), (429, "10"));
+    assert!(refused.text.contains("identity and access reports allow 5 requests in 10 seconds"), "{}", refused.text);
+    caller.tenant.advance(10);
+    assert_eq!(caller.get(AUDITS).status, 200);
+}
+
+#[test]
 fn what_is_done_to_passkeys_stands_in_the_audit_log() {
     let caller = Caller::app(with_keys());
     let path = format!("/v1.0/users/{}/authentication/fido2Methods", caller.id_of(KIM));

@@ -229,9 +229,11 @@ impl Ledger for MemoryLedger {
 
     fn forget(&self, user: &UserId, reason: &str) -> Result<Head, LedgerError> {
         let mut kept = self.store.kept();
-        rules::may_forget(kept.jobs.values().filter(|line| line.user == *user))?;
-        let theirs: Vec<JobId> =
-            kept.jobs.values().filter(|line| line.user == *user).map(|line| line.job.clone()).collect();
+        // In the order of planning, as the other ledgers go through them: the answer names the first.
+        let theirs: Vec<&JobLine> =
+            kept.order.iter().filter_map(|job| kept.jobs.get(job)).filter(|line| line.user == *user).collect();
+        rules::may_forget(theirs.iter().copied())?;
+        let theirs: Vec<JobId> = theirs.into_iter().map(|line| line.job.clone()).collect();
         kept.people.remove(user);
         kept.seals.retain(|(job, _), _| !theirs.contains(job));
         kept.blobs.retain(|_, (owner, _)| {

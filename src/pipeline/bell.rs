@@ -1,12 +1,16 @@
 //! One bell for all that a lane can wait for: its turn to blink, its key being pulled, the tenant coming back, the end of the run.
 //!
 //! Promise: who looks, finds nothing and waits, is woken by every ring since before that look; no change is missed, and nobody has to look
-//! over and over. In return, whoever changes what others wait for changes it first, and then rings.
+//! over and over. In return, whoever changes what others wait for changes it first, and then rings. Should a ring be forgotten somewhere, the
+//! wait ends by itself after [`AT_MOST`]: a bench is late by seconds then, and does not stand still for the day. Tests wait for ever, and find it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::world::Clock;
+
+/// The longest that anybody waits without looking again.
+const AT_MOST: Option<Duration> = if cfg!(test) { None } else { Some(Duration::from_secs(10)) };
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -41,8 +45,12 @@ impl Bell {
         Rings(*self.lock())
     }
 
-    /// Waits for the next ring after `heard`, which may have come already; at most so long, where that is said.
+    /// Waits for the next ring after `heard`, which may have come already; at most so long, where that is said. Who wakes looks again.
     pub fn wait(&self, heard: Rings, at_most: Option<Duration>) {
+        let at_most = match (at_most, AT_MOST) {
+            (Some(asked), Some(most)) => Some(asked.min(most)),
+            (one, other) => one.or(other),
+        };
         let rings = self.lock();
         let silent = |rings: &mut u64| *rings == heard.0;
         match at_most {

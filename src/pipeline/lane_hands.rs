@@ -265,6 +265,8 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
         let armed = bench.out.clock.monotonic();
         let mut watch = TouchWatch { bench, stay, lit: None, dark: None };
         let made = self.hand.make_credential(&known.pin, &options, &mut watch);
+        // Before the next key may blink: what has gone dark by then was never lit beside it.
+        let dark = watch.dark.unwrap_or_else(|| bench.out.clock.monotonic());
         drop(permit);
         let answer = match made {
             Ok(answer) => answer,
@@ -280,7 +282,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             job: self.work.job.clone(),
             port: self.work.port.clone(),
             lit: watch.lit.unwrap_or(armed),
-            at: watch.dark.unwrap_or_else(|| bench.out.clock.monotonic()),
+            at: dark,
         };
         let key_answer = KeyAnswer { fmt: &answer.format, att_stmt: &answer.att_stmt, auth_data: &answer.auth_data };
         let record = RegistrationRecord::new(

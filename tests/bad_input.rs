@@ -369,9 +369,9 @@ fn a_certificate_that_has_expired() {
 }
 
 /// Runs into trouble with the tenant, and says so.
-fn troubled(rule: FaultRule, exits: &[i32]) {
-    let what = format!("{rule:?}");
-    let bench = Bench::with(vec![rule]);
+fn troubled(rules: Vec<FaultRule>, exits: &[i32]) {
+    let what = format!("{rules:?}");
+    let bench = Bench::with(rules);
     let said = bench.keybench(RUN, &[]);
     let shown = format!("{what}: exit {:?}\n{}{}", said.exit, said.stdout, said.stderr);
     assert!(said.exit.is_some_and(|exit| exits.contains(&exit)), "{shown}");
@@ -382,22 +382,29 @@ fn troubled(rule: FaultRule, exits: &[i32]) {
 
 #[test]
 fn web_pages_instead_of_answers() {
-    for kind in [Kind::Batch, Kind::Token] {
-        troubled(FaultRule { status: Some(403), ..on(kind, Trouble::Html) }, &[2, 3]);
-    }
+    let page = |kind| FaultRule { status: Some(403), ..on(kind, Trouble::Html) };
+    troubled(vec![page(Kind::Token)], &[2, 3]);
+    troubled(vec![page(Kind::Batch), page(Kind::User), page(Kind::Users)], &[2, 3]);
 }
 
 #[test]
 fn torn_answers() {
     for kind in [Kind::Batch, Kind::Token] {
-        troubled(on(kind, Trouble::Truncate), &[2, 3]);
+        troubled(vec![on(kind, Trouble::Truncate)], &[2, 3]);
     }
 }
 
 #[test]
 fn a_refusal_by_graph_names_what_is_missing() {
-    let code = Some("Authorization_RequestDenied".into());
-    troubled(FaultRule { status: Some(403), code, ..on(Kind::Batch, Trouble::Status) }, &[3]);
+    // Together and one by one: where only `$batch` is refused, people are asked for one by one.
+    let denied = |kind| {
+        let code = Some("Authorization_RequestDenied".into());
+        FaultRule { status: Some(403), code, ..on(kind, Trouble::Status) }
+    };
+    troubled(vec![denied(Kind::Batch), denied(Kind::User), denied(Kind::Users)], &[3]);
+    let bench = Bench::with(vec![denied(Kind::Batch)]);
+    let (summary, _) = bench.ends(RUN, 0);
+    assert_eq!((&summary["finished"], &summary["already"]), (&Value::from(1), &Value::from(2)), "{summary}");
 }
 
 #[test]

@@ -11,6 +11,9 @@ use super::http::{Request, escape};
 use crate::model::credential_id;
 use crate::model::{Aaguid, CredentialId, MethodId, UserId};
 
+/// How often creation options that can't be read are asked for again.
+const TORN_AGAIN: u32 = 2;
+
 /// A passkey as Entra lists it. Members nobody needs are dropped, unknown ones ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fido2Method {
@@ -104,8 +107,17 @@ impl Graph {
             None => (self.settings().api, "creationOptions".to_owned()),
         };
         let request = Request::get(self.url(api, &format!("{}/{call}", methods_path(user)))?, doing);
-        let answer = self.call(&request)?;
-        let json = answer.object(&request.doing)?;
+        let mut answer = self.call(&request)?;
+        let mut json = answer.object(&request.doing);
+        // An answer that was torn on its way is no refusal, and asking again harms nothing: a person would lose their turn for it.
+        for _ in 0..TORN_AGAIN {
+            if !matches!(&json, Err(error) if error.kind() == ErrorKind::Malformed) {
+                break;
+            }
+            answer = self.call(&request)?;
+            json = answer.object(&request.doing);
+        }
+        let json = json?;
         // The reference prints the object inside `value`, the service doesn't.
         let json = match json {
             Value::Object(mut map)

@@ -191,8 +191,12 @@ fn a_process_that_writes_beside_another() {
         // As commands do: each is a process of its own, here an opening of its own.
         let ledger = open_desk(&opening).expect("opens");
         for _ in 0..10 {
-            // A desk that is told that the ledger is busy comes again, as its people do.
-            timed(&ledger, &|| while ledger.append(Append::entry(opened_by(who))).is_err() {});
+            // A desk may be told that the ledger is busy, and nothing else; then it comes again, as its people do.
+            timed(&ledger, &|| {
+                while let Err(error) = ledger.append(Append::entry(opened_by(who))) {
+                    assert!(matches!(error, LedgerError::Locked { .. }), "{error}");
+                }
+            });
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A run, as it is shown: a live screen at a terminal, plain lines elsewhere, JSON Lines for programs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +30,25 @@ pub struct Shown<'a> {
     heard: Option<&'a (dyn Fn(&Progress) + Send + Sync)>,
     /// Who is in each port, for events that name a port only.
     seated: Mutex<std::collections::HashMap<String, (String, String)>>,
-    waits: (Sender<GraphEvent>, Mutex<Receiver<GraphEvent>>),
+    waits: (Sender<Told>, Mutex<Receiver<Told>>),
     ports_named: Vec<String>,
+}
+
+/// What reaches the thread that tells of Graph's waits.
+enum Told {
+    Graph(GraphEvent),
+    /// The work is done.
+    Over,
+}
+
+/// Says that the work is done, however it ends: who listens would wait for ever.
+struct SaysOver<'a>(&'a Sender<Told>);
+
+impl Drop for SaysOver<'_> {
+    fn drop(&mut self) {
+        // Nobody listens any more: then nobody waits either.
+        let _ = self.0.send(Told::Over);
+    }
 }
 
 impl<'a> Shown<'a> {
@@ -71,37 +87,33 @@ impl<'a> Shown<'a> {
     pub fn throttle_observer(&self) -> Arc<dyn Observer> {
         let waits = self.waits.0.clone();
         // Nobody listens any more once the run is over.
-        Arc::new(move |event: GraphEvent| drop(waits.send(event)))
+        Arc::new(move |event: GraphEvent| drop(waits.send(Told::Graph(event))))
     }
 
     /// Does `work`, and tells of Graph's waits meanwhile: as they begin, for a minute without a word looks like a fault.
     pub fn while_telling<T>(&self, work: impl FnOnce() -> T) -> T {
-        let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| self.tell_waits(&over));
-            let done = work();
-            over.store(true, Ordering::Relaxed);
-            done
+            scope.spawn(|| self.tell_waits());
+            let _over = SaysOver(&self.waits.0);
+            work()
         })
     }
 
-    fn tell_waits(&self, over: &AtomicBool) {
+    /// Sleeps until there is something to tell: a run waits for hands most of its time.
+    fn tell_waits(&self) {
         let waits = self.waits.1.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match waits.recv_timeout(LOOK) {
-                Ok(GraphEvent::Throttled { seconds, doing }) => {
+        while let Ok(Told::Graph(event)) = waits.recv() {
+            match event {
+                GraphEvent::Throttled { seconds, doing } => {
                     self.output.json(&Event::Throttled { call: &doing, status: 429, seconds: seconds as f64 });
                     self.line(&Progress::Throttled { wait: Duration::from_secs(seconds) });
                 }
-                Ok(GraphEvent::Retrying { seconds, doing, why }) => {
+                GraphEvent::Retrying { seconds, doing, why } => {
                     self.output.json(&Event::Retrying { call: &doing, why: &why, seconds: seconds as f64 });
                     self.line(&Progress::Retrying { why, wait: Duration::from_secs(seconds) });
                 }
                 // Our own pace is no trouble; nor is an event of a kind that is newer than this.
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) if over.load(Ordering::Relaxed) => return,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                _ => {}
             }
         }
     }
@@ -260,9 +272,6 @@ impl Shown<'_> {
         }
     }
 }
-
-/// How often it is looked whether the run is over.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// The fact of a code, with more words when there are any.
 fn reason(code: &str, detail: Option<&str>) -> String {

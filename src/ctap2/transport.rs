@@ -62,12 +62,20 @@ pub trait Watcher {
     /// The key's state changed; the same state is not told twice in a row within one command.
     fn saw(&mut self, keepalive: Keepalive);
 
-    /// Asked at least every 150 ms. Once true, the key is told to stop, and what it answers then is the outcome: a touch
-    /// that came first still counts.
+    /// Asked at least every 150 ms, and every [`REST`] while [`Self::may_rest`] says so. Once true, the key is told to stop, and what it
+    /// answers then is the outcome: a touch that came first still counts.
     fn wants_to_stop(&mut self) -> bool {
         false
     }
+
+    /// Whether nobody minds if a touch is seen [`REST`] late: nobody is there. Asked while the key waits for one.
+    fn may_rest(&self) -> bool {
+        false
+    }
 }
+
+/// How long a key that waits for nobody's hand is left unlooked-at.
+pub const REST: Duration = Duration::from_millis(500);
 
 /// Nobody looks on.
 #[derive(Debug, Default, Clone, Copy)]

@@ -34,6 +34,8 @@ use crate::world::{Clock, Entropy, KeyPorts, Operator, PortEvent, PortsError};
 
 /// How often the bench looks whether the run is over, or Ctrl-C was pressed. Keys that come and go are told to it at once.
 const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 250 });
+/// After so long without a plug, a pull or a touch everything is looked at less often.
+const HANDS_AWAY: Duration = Duration::from_secs(10);
 
 /// The outside, as one run uses it.
 pub struct Outside<'w> {
@@ -305,6 +307,11 @@ impl<'w> Bench<'w> {
         u64::try_from(self.out.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Nobody has plugged, pulled or touched a key for some time.
+    pub fn hands_are_away(&self) -> bool {
+        self.idle_for() >= HANDS_AWAY
+    }
+
     fn idle_for(&self) -> Duration {
         Duration::from_millis(self.millis().saturating_sub(self.last_stir.load(Ordering::Relaxed)))
     }
@@ -420,7 +427,7 @@ impl<'w> Bench<'w> {
                 if interrupted.load(Ordering::Relaxed) {
                     self.gate.stop();
                 }
-                match events.recv_timeout(LOOK) {
+                match events.recv_timeout(if self.hands_are_away() { 4 * LOOK } else { LOOK }) {
                     Ok(PortEvent::Plugged(key)) => {
                         if self.settings.ports.allows(&key.port) && !self.gate.stopping() {
                             self.stir();

@@ -17,7 +17,7 @@ use super::progress::{FinishedJob, Progress, Stage, Standing};
 use super::state::State;
 use super::step::WantedRules;
 use super::touches::Touch;
-use crate::ctap2::transport::{Keepalive, Watcher as KeyWatcher};
+use crate::ctap2::transport::{Keepalive, REST, Watcher as KeyWatcher};
 use crate::ledger::{BlobHash, Claim, SealReceipt};
 use crate::model::{JobId, KeyRef, Person, Pin, PortName};
 use crate::pin::{self, KeyPinPlan};
@@ -103,6 +103,13 @@ impl KeyWatcher for TouchWatch<'_, '_> {
 
     fn wants_to_stop(&mut self) -> bool {
         self.bench.gate.calls_off() || self.stay.is_over()
+    }
+
+    fn may_rest(&self) -> bool {
+        // The first touch ends it for all of them. Two touches before that may be told as at one time, never as further apart than they
+        // were: that is safe as long as what counts as close is longer than a rest, and its seeing.
+        let close = self.bench.settings.touches_apart;
+        self.bench.hands_are_away() && (close.is_zero() || close >= 2 * REST)
     }
 }
 

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::frame::{AnyPacket, Assembler, ChannelId, InitPacket, MAX_MESSAGE, Progress, split};
 use super::packet::PacketDevice;
-use crate::ctap2::transport::{Hello, HidError, Keepalive, Kind, Limits, Patience, Transport, TransportError, Watcher};
+use crate::ctap2::transport::{Hello, HidError, Keepalive, Kind, Limits, Patience, REST, Transport, TransportError, Watcher};
 use crate::world::{Clock, Entropy};
 
 const INIT: u8 = 0x06;
@@ -159,6 +159,8 @@ impl<D: PacketDevice> Channel<D> {
         let mut last_told = None;
         let mut under_way: Option<Assembler> = None;
         let mut stopping: Option<(Stop, Duration)> = None;
+        // Sixteen keys that wait while their operator is away say ten times a second that they do; every one of these would wake us.
+        let (mut alone, mut resting) = (true, false);
         loop {
             let now = self.clock.monotonic();
             match stopping {
@@ -191,10 +193,18 @@ impl<D: PacketDevice> Channel<D> {
                 Some((_, since)) => self.limits.grace.saturating_sub(now.saturating_sub(since)),
                 None => overall.saturating_sub(now.saturating_sub(started)),
             };
-            let look = LOOK.min(self.limits.idle - silence).min(left);
-            let Some(packet) = self.device.read(look)? else { continue };
+            let look = self.limits.idle.saturating_sub(silence).min(left);
+            resting &= stopping.is_none();
+            let Some(packet) = self.device.read(if resting { Duration::ZERO } else { LOOK.min(look) })? else {
+                if resting {
+                    self.clock.sleep(until_next_rest(now).min(look));
+                }
+                continue;
+            };
             let packet = AnyPacket::read(&packet);
             if packet.channel() != self.id {
+                // Between two looks others could fill the system's queue, and our answer would find no room in it.
+                (alone, resting) = (false, false);
                 continue;
             }
             last_heard = self.clock.monotonic();
@@ -202,6 +212,7 @@ impl<D: PacketDevice> Channel<D> {
                 (AnyPacket::Init(packet), assembling) if packet.command == KEEPALIVE => {
                     if let [status, ..] = packet.payload() {
                         let keepalive = Keepalive::from_byte(*status);
+                        resting = alone && keepalive == Keepalive::TouchNeeded && watch.may_rest();
                         if last_told != Some(keepalive) {
                             last_told = Some(keepalive);
                             watch.saw(keepalive);
@@ -249,6 +260,12 @@ impl<D: PacketDevice> Channel<D> {
         self.in_step = matches!(error, HidError::Busy | HidError::InvalidCommand);
         TransportError::Hid(error)
     }
+}
+
+/// To the next full [`REST`] of the clock: all keys that wait are looked at in one waking.
+fn until_next_rest(now: Duration) -> Duration {
+    let into = now.as_millis() % REST.as_millis();
+    REST.saturating_sub(Duration::from_millis(u64::try_from(into).unwrap_or_default()))
 }
 
 impl<D: PacketDevice> Transport for Channel<D> {

@@ -372,3 +372,110 @@ fn a_lost_init_is_asked_again() {
     assert!(matches!(stage.channel.resynchronise(), Err(TransportError::Silent { .. })));
     assert_eq!((stage.time.monotonic() - started).as_secs(), 10);
 }
+
+/// A key that blinks, says so every 100 ms and is touched after some time; how often whoever waits for it is woken.
+struct Blinking {
+    time: Arc<Time>,
+    woken: Arc<AtomicU64>,
+    touched_at: u64,
+    /// When it says something next.
+    next: u64,
+    asked: bool,
+    /// Another program's reports come in between.
+    beside: Option<ChannelId>,
+}
+
+impl PacketDevice for Blinking {
+    fn write(&mut self, packet: &Packet) -> Result<(), DeviceError> {
+        self.asked = matches!(AnyPacket::read(packet), AnyPacket::Init(packet) if packet.command != INIT);
+        self.next = self.time.0.load(Ordering::Relaxed) + if self.asked { 100 } else { 0 };
+        Ok(())
+    }
+
+    fn read(&mut self, timeout: Duration) -> Result<Option<Packet>, DeviceError> {
+        let (now, patience) = (self.time.0.load(Ordering::Relaxed), u64::try_from(timeout.as_millis()).expect("short"));
+        if self.next > now {
+            self.woken.fetch_add(u64::from(patience > 0), Ordering::Relaxed);
+            self.time.sleep(Duration::from_millis(patience.min(self.next - now)));
+        }
+        let at = self.next;
+        if at > self.time.0.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        self.next += 100;
+        Ok(Some(match self.beside.take() {
+            Some(other) => one(other, CBOR, &[0]),
+            None if at >= self.touched_at => one(OURS, CBOR, &[0, 0xA0]),
+            None => one(OURS, KEEPALIVE, &[2]),
+        }))
+    }
+}
+
+/// Whoever looks on is away, or is not.
+struct Away(bool);
+
+impl Watcher for Away {
+    fn saw(&mut self, _: Keepalive) {}
+    fn may_rest(&self) -> bool {
+        self.0
+    }
+}
+
+/// How often it wakes us in ten seconds of blinking, and how long after the touch that is seen.
+fn waking(away: bool, beside: Option<ChannelId>) -> (u64, u64) {
+    const TOUCHED: u64 = 10_120;
+    let (time, woken) = (Arc::<Time>::default(), Arc::<AtomicU64>::default());
+    let device = Blinking {
+        time: Arc::clone(&time),
+        woken: Arc::clone(&woken),
+        touched_at: TOUCHED,
+        next: 0,
+        asked: false,
+        beside,
+    };
+    let slept = Arc::new(Sleeps { time: Arc::clone(&time), woken: Arc::clone(&woken) });
+    let mut channel = Channel {
+        device,
+        clock: slept,
+        entropy: Arc::new(Counting::default()),
+        limits: Limits::default(),
+        id: OURS,
+        hello: Hello { protocol: 2, device_version: [5, 7, 1], capabilities: 5 },
+        max_message: MAX_MESSAGE,
+        in_step: true,
+    };
+    let answer = channel.exchange(Kind::Cbor, &[1], Patience::Person, &mut Away(away)).expect("touched");
+    assert_eq!(*answer, [0, 0xA0]);
+    (woken.load(Ordering::Relaxed), time.0.load(Ordering::Relaxed) - TOUCHED)
+}
+
+/// The same time; a sleep wakes too.
+struct Sleeps {
+    time: Arc<Time>,
+    woken: Arc<AtomicU64>,
+}
+
+impl Clock for Sleeps {
+    fn now(&self) -> jiff::Timestamp {
+        self.time.now()
+    }
+    fn monotonic(&self) -> Duration {
+        self.time.monotonic()
+    }
+    fn sleep(&self, time: Duration) {
+        self.woken.fetch_add(1, Ordering::Relaxed);
+        self.time.sleep(time);
+    }
+}
+
+#[test]
+fn a_key_that_waits_for_nobody_wakes_us_twice_a_second() {
+    let (watched, seen_after) = waking(false, None);
+    assert!(watched >= 100, "every word of it is heard: {watched}");
+    assert!(seen_after <= 100, "and the touch at once: {seen_after} ms");
+    let (away, seen_after) = waking(true, None);
+    assert!(away <= 22, "it is looked at every half second: {away}");
+    assert!(seen_after <= 500, "a touch is seen at the next look: {seen_after} ms");
+    let (beside, _) = waking(true, Some(THEIRS));
+    assert_eq!(beside, watched, "who shares the key with others reads everything that comes");
+}

@@ -186,6 +186,10 @@ fn tell(line: &Line, report: &Report, took: Option<Duration>) -> ExitCode {
             }
         }
     }
+    let longest = report.longest();
+    if !longest.is_empty() {
+        println!("hw: longest: {longest}");
+    }
     let (passed, failed, skipped) = report.counts();
     let took = took.map_or_else(String::new, |took| format!(", in {:.1} s", took.as_secs_f64()));
     println!("hw: {passed} passed, {failed} failed, {skipped} skipped{took}");

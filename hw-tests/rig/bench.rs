@@ -122,6 +122,14 @@ impl Bench {
         Ok(path)
     }
 
+    /// A roster of one person who gets the key with this serial number: another one that is put in is refused.
+    pub fn roster_for(&self, name: &str, person: usize, serial: &str) -> Result<PathBuf, String> {
+        let upn = self.upns.get(person).ok_or_else(|| format!("the tenant has no person {person}"))?;
+        let path = self.place(name);
+        fs::write(&path, format!("upn,serial\n{upn},{serial}\n")).map_err(|error| error.to_string())?;
+        Ok(path)
+    }
+
     /// The command line of `keybench run`, on the ports of virtual keys only: a real key is none of its business.
     pub fn run_command(&self, roster: &Path) -> Command {
         let ports: Vec<String> = (1..=100).map(|number| format!("sim-{number}")).collect();

@@ -2,9 +2,9 @@
 //!
 //! Promise: a file with a mistake starts nothing, and no two files name one key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -149,7 +149,12 @@ impl Dut {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, String> {
-        let mut dut: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        let mut dut: Self = toml::from_str(text).map_err(|error| {
+            // What is missing altogether is in no line.
+            let at = error.span().filter(|span| span.len() < text.len()).and_then(|span| text.get(..span.start));
+            let line = at.map_or_else(String::new, |before| format!("line {}: ", before.matches('\n').count() + 1));
+            format!("{line}{}", error.message())
+        })?;
         name.clone_into(&mut dut.name);
         let is_usb = |text: &String| {
             let hex = |part: &str| part.len() == 4 && part.chars().all(|c| c.is_ascii_hexdigit());
@@ -180,28 +185,33 @@ impl Dut {
     /// Those of these names; `all` is the whole folder. Names with a `/` are files.
     pub fn named(folder: &Path, names: &[String]) -> Result<Vec<Self>, String> {
         let known = known(folder)?;
-        let mut duts = Vec::new();
+        let mut paths: Vec<&Path> = Vec::new();
         for name in names.iter().flat_map(|names| names.split(',')) {
             if name == "all" {
-                for path in known.values() {
-                    duts.push(Self::read(path)?);
-                }
+                paths.extend(known.values().map(PathBuf::as_path));
             } else if name.contains('/') {
-                duts.push(Self::read(Path::new(name))?);
+                paths.push(Path::new(name));
             } else {
-                let path = known.get(name).ok_or_else(|| {
+                paths.push(known.get(name).ok_or_else(|| {
                     let names: Vec<&str> = known.keys().map(String::as_str).collect();
                     format!("there is no DUT {name} in {}; there are: {}", folder.display(), names.join(", "))
-                })?;
-                duts.push(Self::read(path)?);
+                })?);
             }
         }
+        // Who is named twice is meant once.
+        let mut seen = BTreeSet::new();
+        paths.retain(|path| seen.insert(*path));
+        let duts = paths.into_iter().map(Self::read).collect::<Result<Vec<Self>, String>>()?;
         if duts.is_empty() {
             return Err(format!("there is no DUT file in {}", folder.display()));
         }
         for (at, dut) in duts.iter().enumerate() {
-            let twin = duts[..at].iter().find(|other| other.serial.is_some() && other.serial == dut.serial);
-            if let Some(twin) = twin {
+            // Keys tell their serial number in either case of letters.
+            let same = |other: &&Self| {
+                let (one, two) = (dut.serial.as_deref(), other.serial.as_deref());
+                one.zip(two).is_some_and(|(one, two)| one.eq_ignore_ascii_case(two))
+            };
+            if let Some(twin) = duts[..at].iter().find(same) {
                 let serial = dut.serial.as_deref().unwrap_or_default();
                 return Err(format!("two DUTs have one serial number: {} and {} ({serial})", twin.name, dut.name));
             }
@@ -220,7 +230,7 @@ impl Dut {
 }
 
 /// Files by name, in order. A folder that is not there has none.
-fn known(folder: &Path) -> Result<BTreeMap<String, std::path::PathBuf>, String> {
+fn known(folder: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
     let mut known = BTreeMap::new();
     let files = match fs::read_dir(folder) {
         Ok(files) => files,

@@ -62,8 +62,12 @@ impl Row {
         self
     }
 
+    fn name(&self) -> String {
+        if self.dut == "virtual" { self.trial.clone() } else { format!("{} {}", self.dut, self.trial) }
+    }
+
     fn print(&self) {
-        let name = if self.dut == "virtual" { self.trial.clone() } else { format!("{} {}", self.dut, self.trial) };
+        let name = self.name();
         let seconds = self.seconds;
         match &self.verdict {
             Verdict::Passed(said) if self.destroys.is_empty() => {
@@ -116,6 +120,14 @@ impl Report {
     pub fn counts(&self) -> (usize, usize, usize) {
         let count = |word| self.rows.iter().filter(|row| row.verdict.word() == word).count();
         (count("passed"), count("failed"), count("skipped"))
+    }
+
+    /// What took longest, longest first.
+    pub fn longest(&self) -> String {
+        let mut rows: Vec<&Row> = self.rows.iter().filter(|row| row.seconds >= 1.0).collect();
+        rows.sort_by(|one, other| other.seconds.total_cmp(&one.seconds));
+        let named = rows.iter().take(8).map(|row| format!("{} {:.0} s", row.name(), row.seconds));
+        named.collect::<Vec<_>>().join(", ")
     }
 
     /// Writes `junit.xml`, `index.html` and `last.json` into a folder; what is other than in the `last.json` before.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::bench::PATIENCE;
+use super::bench::{Bench, PATIENCE};
 use super::dut::{Dut, May, OneWay, OperatorSpec};
 use super::keys::Keys;
 use super::operator::{self, Operator};
@@ -187,6 +187,15 @@ impl Subject {
         key_info(&self.keybench, &self.port)
     }
 
+    /// A roster of this person for a run on this key. A real key comes back by somebody's hand, while the run already waits for it: with
+    /// its serial number there, the bench refuses any other.
+    pub fn roster(&self, bench: &Bench, name: &str, person: usize) -> Result<PathBuf, String> {
+        match &self.serial {
+            Some(serial) if !self.is_virtual() => bench.roster_for(name, person, serial),
+            _ => bench.roster(name, [person]),
+        }
+    }
+
     /// Its device node.
     pub fn node(&self) -> Result<String, String> {
         node_of(&self.port)
@@ -304,6 +313,8 @@ impl Subject {
 
     /// The same up to where the key is to be taken out.
     pub fn begin_reset(&mut self) -> Result<Dialogue, String> {
+        // The word is typed by a program, whichever key asks for it.
+        self.recognise()?;
         let mut command = Command::new(&self.keybench);
         command.args(["key", "reset", "--port", &self.port]).env_remove("KEYBENCH_CONFIG");
         let mut dialogue = Dialogue::start(&mut command)?;
@@ -312,6 +323,9 @@ impl Subject {
         let told = dialogue.told();
         let asked = told.rsplit_once("Type ").and_then(|(_, rest)| rest.split_once(" to go on"));
         let word = asked.map(|(word, _)| word.to_owned()).ok_or_else(|| format!("no word is asked for: {told}"))?;
+        let is_its_own =
+            self.serial.as_deref().is_none_or(|serial| serial.to_lowercase().ends_with(&word.to_lowercase()));
+        ensure(is_its_own, || format!("the word {word} is not the end of this key's serial number: {told}"))?;
         dialogue.say(&word)?;
         dialogue.until("Take the key out", PATIENCE)?;
         Ok(dialogue)

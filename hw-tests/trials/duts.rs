@@ -85,8 +85,8 @@ fn files(rig: &Rig) -> Result<String, String> {
     begins_nothing(&["--duts", "yours"], "there is no DUT yours in")?;
     begins_nothing(&["--duts", "mine", "--only", "dance"], "there is no trial dance")?;
     for (text, sentence) in [
-        ("model = ", "is wrong"),
-        (&PERSON.replace("serial", "seriall"), "seriall"),
+        ("model = ", "bad.toml is wrong: line 1: "),
+        (&PERSON.replace("serial", "seriall"), "bad.toml is wrong: line 3: unknown field `seriall`"),
         (&PERSON.replace("person", "robot"), "robot"),
         (&PERSON.replace("usb = \"1050:0407\"\n", ""), "usb is missing"),
         (&PERSON.replace("1050:0407", "yubikey"), "is not of the form"),
@@ -103,6 +103,14 @@ fn files(rig: &Rig) -> Result<String, String> {
     }
     desk.dut("bad", PERSON)?;
     begins_nothing(&["--duts", "all"], "two DUTs have one serial number: bad and mine (30000001)")?;
+    desk.dut("bad", &PERSON.replace("30000001", "7aff01"))?;
+    desk.dut("twin", &PERSON.replace("30000001", "7AFF01"))?;
+    begins_nothing(&["--duts", "all"], "two DUTs have one serial number: bad and twin (7AFF01)")?;
+    desk.forget("twin");
+    desk.dut("bad", &PERSON.replace("serial = \"30000001\"", "port = \"1-4\""))?;
+    desk.dut("twin", &PERSON.replace("serial = \"30000001\"", "port = \"1-4\""))?;
+    begins_nothing(&["--duts", "bad,twin"], "two DUTs are in one port: bad and twin (1-4)")?;
+    desk.forget("twin");
     desk.forget("bad");
     begins_nothing(&["--duts", "/no/such/file.toml"], "can't be read")?;
     fs::create_dir_all(desk.place("report")).map_err(|error| error.to_string())?;
@@ -119,7 +127,7 @@ fn files(rig: &Rig) -> Result<String, String> {
             tried += 1;
         }
     }
-    Ok(format!("{} mistakes begin nothing; the shipped files read", tried + 6))
+    Ok(format!("{} mistakes begin nothing; the shipped files read", tried + 8))
 }
 
 /// A key that is there, driven through a hook as an actuator would be.

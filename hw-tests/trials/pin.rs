@@ -65,6 +65,7 @@ fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
             let right = asked_for_pins("fido2-token", &["-L", "-r", &node], &[CHOSEN])?;
             ensure(right.code != Some(0), || "three wrong PINs in a row, and the key wants no re-plug".to_owned())?;
             subject.replug()?;
+            subject.recognise()?;
         }
     }
     let node = subject.node()?;

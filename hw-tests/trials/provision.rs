@@ -28,7 +28,8 @@ pub fn provision_on(bench: &Bench, subject: &mut Subject, person: usize) -> Resu
     if subject.node().is_err() {
         subject.insert()?;
     }
-    let roster = bench.roster(&format!("{person}.csv"), [person])?;
+    subject.recognise()?;
+    let roster = subject.roster(bench, &format!("{person}.csv"), person)?;
     let mut run = Live::start(&mut bench.run_on(&roster, &subject.port))?;
     provision_with(subject, &mut run, PATIENCE)?;
     let mut jobs = inspect_subject(bench, subject, person + 1)?;
@@ -38,7 +39,7 @@ pub fn provision_on(bench: &Bench, subject: &mut Subject, person: usize) -> Resu
 /// One key that is plugged in while the bench waits, touched when the screen asks for it.
 fn one(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     let bench = Bench::new(rig, 1, "")?;
-    let roster = bench.roster("people.csv", [0])?;
+    let roster = subject.roster(&bench, "people.csv", 0)?;
     subject.remove()?;
     let mut run = Live::start(&mut bench.run_on(&roster, &subject.port))?;
     run.until("started", PATIENCE)?;

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     let bench = Bench::new(rig, 2, "")?;
-    let mut run = Live::start(&mut bench.run_on(&bench.roster("first.csv", [0])?, &subject.port))?;
+    let mut run = Live::start(&mut bench.run_on(&subject.roster(&bench, "first.csv", 0)?, &subject.port))?;
     // Pulled while it blinks: the bench says so and asks for the same key.
     let asked = run.until("touch", PATIENCE)?;
     subject.remove()?;
@@ -42,6 +42,7 @@ fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
 
     // A finished key that is put in for somebody else is refused, and stays as it is.
     subject.insert()?;
+    subject.recognise()?;
     let mut run = Live::start(&mut bench.run_on(&bench.roster("second.csv", [1])?, &subject.port))?;
     let refused = run.until("key-refused", PATIENCE)?;
     run.interrupt();

@@ -1,5 +1,6 @@
 //! The key vanishes at the n-th report of the journey, to it or from it. Put back, in the same run or in the next, it is finished.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::Trial;
@@ -16,21 +17,51 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// More reports than a journey has in either direction.
 const BEYOND: u64 = 140;
 
+/// Where the key vanishes.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// At the n-th report.
+    at: u64,
+    /// Of those to the key; else of its own.
+    to_the_key: bool,
+    /// It is put back while the run still waits for it; else the run is ended, and the next one finds it.
+    in_the_same_run: bool,
+}
+
+impl Place {
+    /// Each report of either direction once. Its neighbours, and the one of the same number the other way, come back in the other manner.
+    fn all() -> Vec<Self> {
+        let place =
+            |at: u64, to_the_key: bool| Self { at, to_the_key, in_the_same_run: at.is_multiple_of(2) == to_the_key };
+        [true, false].into_iter().flat_map(|way| (1..=BEYOND).map(move |at| place(at, way))).collect()
+    }
+
+    /// Some of them. Most of the journey's acts lie between the 10th and the 60th report.
+    fn some(mut dice: Dice) -> Vec<Self> {
+        let place = |step: u64| Self {
+            at: 1 + step * 8 + dice.below(8),
+            to_the_key: step.is_multiple_of(2),
+            in_the_same_run: step % 4 < 2,
+        };
+        (0..8).map(place).collect()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "report {} {} the key", self.at, if self.to_the_key { "to" } else { "of" })
+    }
+}
+
 fn trial(rig: &Rig) -> Result<String, String> {
-    let mut dice = Dice(rig.seed);
-    let places: Vec<u64> = if rig.full {
-        (1..=BEYOND).collect()
-    } else {
-        // Most of the journey's acts lie between the 10th and the 60th report.
-        (0..8).map(|step| 1 + step * 8 + dice.below(8)).collect()
-    };
+    let places = if rig.full { Place::all() } else { Place::some(Dice(rig.seed)) };
     let groups = side_by_side(&places, |shard, group| {
         let bench = Bench::new(rig, group.len(), "")?;
         let mut keys = shard.keys(rig, group.len(), &["--unplugged", "--touch"])?;
         let mut fired = 0;
-        for (index, at) in group.iter().enumerate() {
+        for (index, place) in group.iter().enumerate() {
             let happened =
-                one(shard, &bench, &mut keys, index, *at).map_err(|error| format!("at report {at}: {error}"))?;
+                one(shard, &bench, &mut keys, index, *place).map_err(|error| format!("at {place}: {error}"))?;
             fired += usize::from(happened);
         }
         inspect(&bench, &mut keys, group.len())?;
@@ -42,10 +73,10 @@ fn trial(rig: &Rig) -> Result<String, String> {
     Ok(format!("{fired} places tried ({beyond} beyond the end), each finished afterwards"))
 }
 
-fn one(shard: Shard, bench: &Bench, keys: &mut Keys, index: usize, at: u64) -> Result<bool, String> {
+fn one(shard: Shard, bench: &Bench, keys: &mut Keys, index: usize, place: Place) -> Result<bool, String> {
+    let Place { at, to_the_key, in_the_same_run } = place;
     let key = index + 1;
-    let kind = if index.is_multiple_of(2) { "unplug-at-packet" } else { "unplug-at-answer" };
-    let in_the_same_run = index % 4 < 2;
+    let kind = if to_the_key { "unplug-at-packet" } else { "unplug-at-answer" };
     keys.ask(&format!("fault {key} {{\"kind\":\"{kind}\",\"packet\":{at}}}"))?;
     keys.ask(&format!("plug {key}"))?;
     let roster = bench.roster(&format!("{key}.csv"), [index])?;

@@ -68,6 +68,7 @@ fn on(rig: &Rig, dut: &Dut, wanted: &[&Trial], wear: &mut WearBook, report: &mut
             report.add(Row::skipped(&dut.name, trial.name, reason));
             continue;
         }
+        println!("--- {}: {} ({})", dut.name, trial.name, if on_key.asks.wipes { "wipes it" } else { "looks at it" });
         let start = Instant::now();
         let outcome = guarded(|| {
             if on_key.asks.wipes {

@@ -196,6 +196,22 @@ impl Subject {
         }
     }
 
+    /// The event is about another key than this one.
+    fn is_another(&self, event: &Value) -> bool {
+        event["serial"].as_str() != self.serial.as_deref()
+    }
+
+    /// A run has refused another key in this port: the hand is asked for the right one.
+    fn ask_for_it(&mut self, refused: &Value) -> Result<(), String> {
+        // Beside a virtual key it was the trial that put another one there.
+        if self.is_virtual() {
+            return Ok(());
+        }
+        let told = refused["serial"].as_str().unwrap_or("not told");
+        println!("  >>> {}: that is another key (serial {told}); nothing was done to it", self.dut.name);
+        self.replug()
+    }
+
     /// Its device node.
     pub fn node(&self) -> Result<String, String> {
         node_of(&self.port)
@@ -404,6 +420,24 @@ pub fn node_of(port: &str) -> Option<PathBuf> {
     })
 }
 
+/// Reads on until the run asks for the touch of this key.
+pub fn asked_for_touch(subject: &mut Subject, run: &mut Live, patience: Duration) -> Result<Value, String> {
+    let end = Instant::now() + patience;
+    let mut again = 3;
+    while let Some(event) = run.next(end.saturating_duration_since(Instant::now())) {
+        match event["event"].as_str().unwrap_or_default() {
+            "touch" => return Ok(event),
+            "key-refused" if subject.is_another(&event) && again > 0 => {
+                subject.ask_for_it(&event)?;
+                again -= 1;
+            }
+            "key-refused" => return Err(format!("{event}; {}", run.told())),
+            _ => {}
+        }
+    }
+    Err(format!("no touch is asked for within {patience:?}; {}", run.told()))
+}
+
 /// Reads on until an event comes, touching and taking out by this hand as the screen asks. For the whole of a run on one key.
 pub fn provision_with(subject: &mut Subject, run: &mut Live, patience: Duration) -> Result<Value, String> {
     let end = Instant::now() + patience;
@@ -416,8 +450,10 @@ pub fn provision_with(subject: &mut Subject, run: &mut Live, patience: Duration)
         match event["event"].as_str().unwrap_or_default() {
             "touch" => subject.touch()?,
             "finished" => finished = Some(event),
-            // Another key may have been refused in this port meanwhile.
-            "key-refused" if event["serial"].as_str() != subject.serial.as_deref() => {}
+            "key-refused" if subject.is_another(&event) && again > 0 => {
+                subject.ask_for_it(&event)?;
+                again -= 1;
+            }
             // A machine that gets no time makes a virtual key silent; the screen says what to do about that.
             "key-refused" if event["code"] == "mute" && again > 0 => {
                 subject.replug()?;

@@ -7,7 +7,7 @@ use crate::rig::bench::Bench;
 use crate::rig::inspect::{Finished, inspect, inspect_subject};
 use crate::rig::keys::Keys;
 use crate::rig::program::Live;
-use crate::rig::subject::{PROVISIONS, Subject, provision_with};
+use crate::rig::subject::{PROVISIONS, Subject, asked_for_touch, provision_with};
 use crate::rig::{Need, Rig, ensure};
 use crate::{OnKey, Trial};
 
@@ -44,7 +44,7 @@ fn one(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     let mut run = Live::start(&mut bench.run_on(&roster, &subject.port))?;
     run.until("started", PATIENCE)?;
     subject.insert()?;
-    let asked = run.until("touch", PATIENCE)?;
+    let asked = asked_for_touch(subject, &mut run, PATIENCE)?;
     ensure(asked["port"] == subject.port.as_str(), || format!("a touch is asked for at {}", asked["port"]))?;
     subject.touch()?;
     let finished = provision_with(subject, &mut run, PATIENCE)?;

@@ -377,6 +377,7 @@ fn waiting(rig: &Rig) -> Result<Waited, String> {
     keys.ask("touch-timeout all 600000")?;
     keys.ask("plug all")?;
     // Until everything is done that needs no hand.
+    bench_run.until("touch", PATIENCE)?;
     while bench_run.next(Duration::from_secs(3)).is_some() {}
     let blinking = (1..=KEYS).filter_map(|key| keys.blinks(key).ok()).filter(|blinks| *blinks).count();
     ensure(blinking > 0, || format!("no key blinks; {}", bench_run.told()))?;

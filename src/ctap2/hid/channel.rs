@@ -11,7 +11,9 @@ use zeroize::Zeroizing;
 
 use super::frame::{AnyPacket, Assembler, ChannelId, InitPacket, MAX_MESSAGE, Progress, split};
 use super::packet::PacketDevice;
-use crate::ctap2::transport::{Hello, HidError, Keepalive, Kind, Limits, Patience, REST, Transport, TransportError, Watcher};
+use crate::ctap2::transport::{
+    Hello, HidError, Keepalive, Kind, Limits, Patience, REST, Transport, TransportError, Watcher,
+};
 use crate::world::{Clock, Entropy};
 
 const INIT: u8 = 0x06;

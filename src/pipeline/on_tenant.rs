@@ -299,7 +299,15 @@ impl<'b, 'w> Tenant<'b, 'w> {
                         .operator
                         .confirm("Touches pause until the tenant is put right. Type `go` to try again", "go")
                 }
-                "signed-out" => bench.out.graph.sign_in().is_ok(),
+                "signed-out" => match bench.out.graph.sign_in() {
+                    Ok(_) => true,
+                    Err(error) if error.kind() == ErrorKind::SignIn && !bench.out.operator.is_present() => {
+                        bench.tell(&Progress::Note("Nobody is here to sign in; the run ends here.".into()));
+                        bench.gate.stop();
+                        return;
+                    }
+                    Err(_) => false,
+                },
                 _ => bench.out.graph.fido2_policy().is_ok(),
             };
             if well && !bench.gate.stopping() {

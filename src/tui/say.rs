@@ -108,7 +108,7 @@ pub fn say(progress: &Progress) -> Option<Line> {
         Progress::Paused { code, detail } => {
             line(Tone::Bad, format!("All touches pause. {}", explain(code, Some(detail))))
         }
-        Progress::Unpaused => line(Tone::Good, "The tenant answers again; touches go on."),
+        Progress::Unpaused => line(Tone::Good, "The pause is over: touches go on."),
         Progress::Finished(done) => {
             let change = match done.forced {
                 ForcedChange::Forced => "a PIN change is forced",
@@ -172,10 +172,9 @@ pub fn calls_for_attention(progress: &Progress) -> bool {
     }
 }
 
-/// Some keys leave the factory with NFC locked until they have had USB power for some seconds, and say nothing of it over CTAP: so it is said
+/// Some keys (YubiKey 5.7 and later) leave the factory with NFC locked until they have had USB power for some seconds, and say nothing of it over CTAP: so it is said
 /// of all of them.
-const NFC: &str =
-    "USB power has lifted the factory's NFC lock of keys that have one (YubiKey 5.7 and later); it is not set again.";
+const NFC: &str = "NFC lock       lifted by USB power where a key has one; not set again";
 
 /// The closing table, as lines of text; `custodians` are the fingerprints of those in force.
 pub fn closing(summary: &Summary, custodians: &[String]) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! A run, as it is shown: a live screen at a terminal, plain lines elsewhere, JSON Lines for programs.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::cli::events::{Event, ForceChange};
@@ -32,6 +32,8 @@ pub struct Shown<'a> {
     seated: Mutex<std::collections::HashMap<String, (String, String)>>,
     waits: (Sender<Told>, Mutex<Receiver<Told>>),
     ports_named: Vec<String>,
+    /// Whom PINs are sealed to, once the run has begun.
+    custodians: OnceLock<Vec<String>>,
 }
 
 /// What reaches the thread that tells of Graph's waits.
@@ -73,6 +75,7 @@ impl<'a> Shown<'a> {
                 (waiting, Mutex::new(heard))
             },
             ports_named: Vec::new(),
+            custodians: OnceLock::new(),
         }
     }
 
@@ -159,7 +162,8 @@ impl<'a> Shown<'a> {
             held: summary.counts.held,
         });
         self.output.answer("");
-        for line in closing(summary) {
+        let custodians = self.custodians.get().map_or(&[][..], Vec::as_slice);
+        for line in closing(summary, custodians) {
             self.output.answer(&line);
         }
     }
@@ -351,6 +355,8 @@ impl Listener for Shown<'_> {
             start.custodians.join(", "),
             start.pin_bits,
         ));
+        // A run begins once.
+        let _ = self.custodians.set(start.custodians.clone());
         let style = self.output.style();
         if style.stderr_is_terminal && !style.json {
             let manner = Manner { palette: Palette { colour: style.color }, bell: self.bell };

@@ -54,10 +54,10 @@ pub fn write(
     checked: &CheckedRoster,
     plan: &Plan,
     known: &[KnownJob],
-    first: Entry,
+    first: Vec<Entry>,
 ) -> Result<(), ProvisionError> {
     let known: HashSet<&JobId> = known.iter().map(|job| &job.job).collect();
-    let mut entries = vec![first];
+    let mut entries = first;
     let mut people: Vec<Person> = Vec::new();
     let mut named: HashSet<&UserId> = HashSet::new();
     let planned = |job: &JobId, user: &UserId, ordinal: u32| Entry::JobPlanned {

@@ -38,7 +38,7 @@ impl Ruled {
     /// What tells the ledger.
     pub fn entry(self, batch: &BatchId, by: &str) -> Option<Entry> {
         let (batch, release, by) = (batch.clone(), self.release, by.to_owned());
-        self.is_new.then(|| Entry::Handover(HandoverEntry::BatchRuled { batch, release, by }))
+        self.is_new.then_some(Entry::Handover(HandoverEntry::BatchRuled { batch, release, by }))
     }
 }
 

@@ -194,7 +194,7 @@ impl Known {
         let BatchRule { batch, release } = rule.clone();
         let is_new = self.rules.get(&batch).is_none_or(|now| *now != release && !release.is_looser_than(*now));
         let by = format!("the desk {desk}");
-        is_new.then(|| Entry::Handover(HandoverEntry::BatchRuled { batch, release, by }))
+        is_new.then_some(Entry::Handover(HandoverEntry::BatchRuled { batch, release, by }))
     }
 }
 

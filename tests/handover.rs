@@ -4,10 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 use keybench::handover::code::{Code, CodeKind};
-use keybench::model::JobId;
+use keybench::ledger::{Append, BlobHash, Entry, HandoverEntry, Ledger as _, Opening, open_alone};
+use keybench::model::{BenchId, JobId};
+use keybench::pin::escrow::seal_document;
+use keybench::pin::{Identities, NoPrompts, Recipients};
+use keybench::provision::held::open_record;
 use keybench::sim::tenant::{RunningTenant, TenantSpec, people_default, start};
+use keybench::world::{Clock as _, SystemClock, SystemEntropy};
 use serde_json::Value;
 
 #[path = "support/desk.rs"]
@@ -180,6 +186,36 @@ fn leaks(desk: &Desk, pins: &[String]) -> Vec<String> {
     leaky.map(|path| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned()).collect()
 }
 
+/// The held registration of a job, sealed anew, with that of another in its place.
+fn exchange_record(desk: &Desk, job: &str, with: &str, recipient: &str) {
+    let ledger = open_alone(&Opening {
+        path: desk.path("ledger.db"),
+        mirror: Some(desk.path("mirror")),
+        bench: BenchId::new("thief"),
+        clock: Arc::new(SystemClock::new()),
+        entropy: &SystemEntropy,
+    })
+    .expect("a ledger");
+    let mut identities = Identities::new();
+    let identity = desk.read("activation-2.txt");
+    identities.add("activation", identity.as_bytes(), Arc::new(NoPrompts)).expect("an identity");
+    let record =
+        open_record(&ledger, &JobId::new(with), &identities, SystemClock::new().now()).expect("the other's record");
+    let to = Recipients::single(&[recipient.to_owned()]).expect("a recipient");
+    let again = seal_document(&to, &record.to_bytes()).expect("sealed");
+    let job = JobId::new(job);
+    let story = ledger.entries_of(&job).expect("read");
+    let before = story.into_iter().rev().find_map(|recorded| match recorded.entry {
+        Entry::Handover(HandoverEntry::Held { sealed, .. } | HandoverEntry::HoldResealed { sealed, .. }) => {
+            Some(sealed)
+        }
+        _ => None,
+    });
+    let (before, sealed) = (before.expect("it is held"), BlobHash::of(&again));
+    let exchanged = HandoverEntry::HoldResealed { job, attempt: 1, before, sealed, to: Vec::new() };
+    ledger.append(Append::entry(Entry::Handover(exchanged)).with_document(again)).expect("written");
+}
+
 #[test]
 #[cfg_attr(not(unix), ignore = "the hook of this walk is a Unix shell's")]
 fn a_batch_is_held_until_receipt() {
@@ -302,6 +338,13 @@ fn a_batch_is_held_until_receipt() {
         assert_eq!(release(upn).0, 0);
     }
     refused(activate(upn, "Sam Roe", "activation-2.txt"), "not-held");
+
+    // Whoever can write the ledger and knows whom registrations are sealed to has another's sealed in the place of this one.
+    desk.ok(&["receipt", "verify", &returned.1, "--how", "manager", "--as", "Sam Roe"]);
+    exchange_record(&desk, &returned.0, &late.0, &next);
+    let requests = tenant.state()["requests"]["register"].clone();
+    refused(activate(&returned.1, "Sam Roe", "activation-2.txt"), "not-the-record");
+    assert_eq!(tenant.state()["requests"]["register"], requests, "nothing is sent");
 
     // One parcel is lost, one key comes back, one is activated too late: nothing of them was ever in the tenant.
     desk.ok(&["lost", "JD0029", "--reason", "carrier lost it", "--yes"]);

@@ -18,12 +18,13 @@ mod policy;
 mod ready;
 pub mod rotation;
 mod run;
+mod whom;
 
 use std::path::PathBuf;
 
 use crate::graph::GraphError;
 use crate::ledger::LedgerError;
-use crate::model::{BatchId, JobId, Upn};
+use crate::model::{BatchId, JobId};
 use crate::pin::{ResumeError, SealError};
 use crate::pipeline::bench::BenchError;
 use crate::pipeline::progress::{Progress, Summary};
@@ -162,9 +163,6 @@ pub enum ProvisionError {
     /// `--release` asks for less than the batch does.
     #[error("the batch {0} keeps its PINs back until receipt, and no run loosens that")]
     LooserBatch(BatchId),
-    /// People whose name has changed since their jobs were planned, and nobody to ask.
-    #[error("{} people have another name than when their jobs were planned", .0.len())]
-    Renamed(Vec<(Upn, Upn)>),
     /// `--give-up` names a job that can't be given up.
     #[error("job {job} can't be given up: {why}")]
     NotBegun {

@@ -67,7 +67,8 @@ pub struct RunArgs {
     /// run can make stricter and not looser
     #[arg(long, value_name = "WHEN", value_parser = release_rule)]
     pub release: Option<ReleaseRule>,
-    /// Stop before the first key if anybody is refused
+    /// Stop before the first key (exit code 1) if anybody is refused, a check of the tenant warns or is not known, or an
+    /// address is not fit for the carrier
     #[arg(long)]
     pub strict: bool,
     /// End after so many minutes without a key
@@ -405,7 +406,7 @@ fn addresses_first(
     }
     if strict && !faults.is_empty() {
         let fact = "--strict, and there are addresses that the carrier would refuse.";
-        return Err(CliError::new(Exit::Usage, "strict", fact, "correct them, or leave --strict out."));
+        return Err(CliError::new(Exit::SomeFailed, "strict", fact, "correct them, or leave --strict out."));
     }
     Ok(())
 }

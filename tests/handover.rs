@@ -34,15 +34,14 @@ fn desk(tenant: &RunningTenant) -> Desk {
 
 /// Every PIN is sealed again, to one more custodian; whoever was one stays one. Runs and activations go on after it.
 fn add_a_custodian(desk: &Desk) {
-    let made = desk.keybench(&["escrow", "keygen", "--out", "second.txt"]);
-    let recipient = String::from_utf8(made.stdout).expect("text").trim().to_owned();
+    let recipient = desk.keygen("second.txt");
     let line = ["custodian", "add", "--recipient", &recipient, "--identity", "custodian.txt"];
     let changed = desk.ok(&[&line[..], &["--as", "Kim Lee", "--reason", "holidays", "--yes"]].concat());
     let lines = changed.last().expect("an answer")["settings"].as_str().expect("lines for the settings").to_owned();
-    let settings = fs::read_to_string(desk.path("desk.toml")).expect("settings");
+    let settings = desk.read("desk.toml");
     let (before, rest) = settings.split_once("[escrow]\n").expect("custodians");
     let (_, after) = rest.split_once("[ledger]").expect("the ledger");
-    fs::write(desk.path("desk.toml"), format!("{before}{lines}\n[ledger]{after}")).expect("written");
+    desk.write("desk.toml", &format!("{before}{lines}\n[ledger]{after}"));
 }
 
 /// Passkeys of a person, by the tenant's own account.

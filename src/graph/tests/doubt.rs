@@ -6,6 +6,9 @@ use super::*;
 
 type Write = (&'static str, fn(&Graph) -> Result<(), GraphError>);
 
+/// What keeps coming in place of an answer.
+type Trouble = (&'static str, fn() -> Reply);
+
 fn group() -> Group {
     Group { id: "g1".to_owned(), name: "Pilot".to_owned() }
 }
@@ -41,7 +44,7 @@ fn always(reply: fn() -> Reply) -> Bench {
 
 #[test]
 fn a_write_that_nobody_answered_is_unknown_once_patience_ends() {
-    let replies: [(&str, fn() -> Reply); 3] =
+    let replies: [Trouble; 3] =
         [("cut", || Reply::Cut("{".to_owned())), ("504", || Reply::status(504)), ("a page", page)];
     for (what, write) in WRITES {
         for (why, reply) in replies {

@@ -136,8 +136,12 @@ impl Look<'_> {
             if !first {
                 polled();
             }
-            if let Some(method) = graph.passkey_of(self.user, self.credential)? {
-                return Ok(Event::MethodFound { method: method.id });
+            match graph.passkey_of(self.user, self.credential) {
+                Ok(Some(method)) => return Ok(Event::MethodFound { method: method.id }),
+                Ok(None) => {}
+                // The person has left the directory, and the passkeys with them.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
             first = false;
             if clock.monotonic() + pause > until || (self.give_up)() {
@@ -170,6 +174,16 @@ impl<'b, 'w> Tenant<'b, 'w> {
     /// # Errors
     /// [`NoOptions`].
     pub fn options(&self, user: &UserId) -> Result<CreationOptions, NoOptions> {
+        let answer = self.options_of(user);
+        match &answer {
+            Ok(_) => self.bench.options_were_given(),
+            Err(NoOptions::Refused { detail, .. }) => self.bench.options_were_refused(user, detail),
+            Err(NoOptions::TenantDown { .. }) => {}
+        }
+        answer
+    }
+
+    fn options_of(&self, user: &UserId) -> Result<CreationOptions, NoOptions> {
         let holding = self.bench.settings.hold.as_ref();
         let graph = self.bench.out.graph;
         let answer =
@@ -284,6 +298,8 @@ impl<'b, 'w> Tenant<'b, 'w> {
                 continue;
             }
             next_probe = now + PROBE;
+            // A question that nobody answers ends with the run, and with the pause.
+            let given_up = || bench.gate.stopping() || clock.monotonic().saturating_sub(began) > bench.settings.outage;
             let well = match pause.code.as_str() {
                 // Only a person can say that the tenant's mind has changed.
                 "tenant-refuses" | "no-permission" => {
@@ -294,16 +310,15 @@ impl<'b, 'w> Tenant<'b, 'w> {
                         bench.gate.stop();
                         return;
                     }
-                    bench
-                        .out
-                        .operator
-                        .confirm("Touches pause until the tenant is put right. Type `go` to try again", "go")
+                    let question = "Touches pause until the tenant is put right. Type `go` to try again";
+                    bench.out.operator.confirm_unless(question, "go", &given_up)
                 }
-                "signed-out" => bench.out.graph.sign_in().is_ok(),
+                "signed-out" => bench.out.graph.sign_in_unless(&given_up).is_ok(),
                 _ => bench.out.graph.fido2_policy().is_ok(),
             };
             if well && !bench.gate.stopping() {
                 bench.gate.unpause();
+                bench.options_were_given();
                 bench.tell(&Progress::Unpaused);
                 bench.ahead.nudge();
             }

@@ -39,7 +39,7 @@ impl SignInPrompt for NoPrompt {
 
 struct Nobody;
 impl Operator for Nobody {
-    fn confirm(&self, _: &str, _: &str) -> bool {
+    fn confirm_unless(&self, _: &str, _: &str, _: &dyn Fn() -> bool) -> bool {
         false
     }
     fn tell(&self, _: &str) {}
@@ -114,6 +114,8 @@ pub struct Play<'a> {
     pub touches_apart: Duration,
     pub limits: Limits,
     pub model_policy: Option<Box<ModelPolicy>>,
+    /// Serial numbers never to be touched.
+    pub never: BTreeSet<crate::model::Serial>,
     /// Suppliers' serial numbers.
     pub expected: Option<BTreeSet<crate::model::Serial>>,
     /// Registration waits for receipt.
@@ -141,6 +143,7 @@ impl<'a> Play<'a> {
             touches_apart: Duration::ZERO,
             limits: Limits::default(),
             model_policy: None,
+            never: BTreeSet::new(),
             expected: None,
             hold: false,
             deaf: false,
@@ -389,7 +392,7 @@ impl Stage {
             RunSettings {
                 run: RunId::new("R1"),
                 ports: Ports::All,
-                never: BTreeSet::new(),
+                never: play.never.clone(),
                 only: play.expected.clone(),
                 pins: self.pins,
                 recipients: Recipients::single(&[self.recipients.first()[0].as_str().to_owned()]).expect("as before"),

@@ -114,10 +114,12 @@ pub struct Play<'a> {
     pub touches_apart: Duration,
     pub limits: Limits,
     pub model_policy: Option<Box<ModelPolicy>>,
-    /// Serial numbers never to be touched.
-    pub never: BTreeSet<crate::model::Serial>,
     /// Suppliers' serial numbers.
     pub expected: Option<BTreeSet<crate::model::Serial>>,
+    /// Keys that are left alone.
+    pub never: BTreeSet<crate::model::Serial>,
+    /// The tenant is taken for a real one, where simulated keys have no place.
+    pub real_tenant: bool,
     /// Registration waits for receipt.
     pub hold: bool,
     /// The person does not hear that a key is asked for again.
@@ -143,8 +145,9 @@ impl<'a> Play<'a> {
             touches_apart: Duration::ZERO,
             limits: Limits::default(),
             model_policy: None,
-            never: BTreeSet::new(),
             expected: None,
+            never: BTreeSet::new(),
+            real_tenant: false,
             hold: false,
             deaf: false,
             once_through: false,
@@ -392,7 +395,7 @@ impl Stage {
             RunSettings {
                 run: RunId::new("R1"),
                 ports: Ports::All,
-                never: play.never.clone(),
+                never: play.never,
                 only: play.expected.clone(),
                 pins: self.pins,
                 recipients: Recipients::single(&[self.recipients.first()[0].as_str().to_owned()]).expect("as before"),
@@ -403,7 +406,7 @@ impl Stage {
                 metadata: None,
                 extra_anchors: Anchors::none().and(simulator_root_der().to_vec()),
                 attestation_enforced: false,
-                allow_simulated: true,
+                allow_simulated: !play.real_tenant,
                 blink: play.blink,
                 touches_apart: play.touches_apart,
                 idle: play.idle,

@@ -21,7 +21,7 @@ mod old_ledgers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub use restore::{rename_all, restore, set_aside};
 use super::claim::{self, Decision, Hold};
 use super::entry::{Attempt, BlobHash, Entry};
 use super::error::LedgerError;
-use super::jobs::{JobFilter, JobLine};
+use super::jobs::{self, JobFilter, JobLine};
 use super::mirror::Mirror;
 use super::{Append, Claim, Head, Ledger, Recorded, Resealed, Row, SealReceipt, SeenHead, rules};
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
@@ -523,6 +523,19 @@ impl Ledger for SqliteLedger {
 
     fn job(&self, job: &JobId) -> Result<Option<JobLine>, LedgerError> {
         self.read(|db| tables::line_of(db, job))
+    }
+
+    fn held_until(&self) -> Result<BTreeMap<JobId, Timestamp>, LedgerError> {
+        let mut until = BTreeMap::new();
+        for row in self.read(tables::rows_of_holds)? {
+            let recorded = tables::understand(row)?;
+            let Some(job) = recorded.entry.job() else { continue };
+            match jobs::hold_after(until.get(job).copied(), &recorded.entry) {
+                Some(expires) => until.insert(job.clone(), expires),
+                None => until.remove(job),
+            };
+        }
+        Ok(until)
     }
 
     fn verify(&self, seen: Option<SeenHead>) -> Result<Head, LedgerError> {

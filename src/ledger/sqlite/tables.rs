@@ -73,6 +73,20 @@ pub(super) fn rows_of(db: &Connection, job: &JobId) -> Done<Vec<Row>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// What holds held jobs and ends their holds, in order: rows are chosen by how the entry begins, so that the others are not read.
+/// The cross join keeps SQLite from going through all entries in order to find those of a few jobs.
+pub(super) fn rows_of_holds(db: &Connection) -> Done<Vec<Row>> {
+    let sql = format!(
+        "SELECT {} FROM jobs CROSS JOIN entries ON entries.job = jobs.job
+         WHERE jobs.status = ?1 AND (entries.body GLOB ?2 OR entries.body GLOB ?3) ORDER BY entries.seq",
+        ROW.split(", ").map(|column| format!("entries.{column}")).collect::<Vec<_>>().join(", ")
+    );
+    let begins = |act: &str| format!(r#"{{"kind":"handover","act":"{act}",*"#);
+    let mut statement = db.prepare(&sql)?;
+    let rows = statement.query_map(params![status_text(JobStatus::Held), begins("held"), begins("hold-ended")], row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// A row as an entry.
 #[expect(clippy::needless_pass_by_value, reason = "rows are read one after another and not kept")]
 pub(super) fn understand(row: Row) -> Result<Recorded, LedgerError> {

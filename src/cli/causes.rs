@@ -47,6 +47,7 @@ impl From<LedgerError> for CliError {
             LedgerError::NetworkShare { .. } => "ledger-network-share",
             LedgerError::Uncertain { .. } => "ledger-uncertain",
             LedgerError::Mirror { .. }
+            | LedgerError::MirrorOwes { .. }
             | LedgerError::MirrorIsLedger { .. }
             | LedgerError::MirrorCorrupt { .. }
             | LedgerError::ForeignMirror { .. } => "ledger-mirror",

@@ -81,13 +81,17 @@ impl OnDisk {
     }
 
     pub(super) fn try_open(&self, bench: &str) -> Result<SqliteLedger, LedgerError> {
-        open_writer(&Opening {
+        open_writer(&self.opening(bench))
+    }
+
+    pub(super) fn opening(&self, bench: &str) -> Opening<'static> {
+        Opening {
             path: self.path(),
             mirror: self.mirrored.then(|| self.mirror()),
             bench: BenchId::new(bench),
             clock: self.clock(),
             entropy: &SystemEntropy,
-        })
+        }
     }
 }
 

@@ -19,6 +19,13 @@ use crate::model::{
 use crate::pin::{NewIdentity, Recipients, ResumeKey, keygen, seal};
 use crate::world::{SystemClock, SystemEntropy};
 
+#[path = "../../tests/support/schema.rs"]
+mod schema;
+pub(super) use schema::fits;
+
+/// What the hand-over's commands answer.
+const HANDOVER: &str = include_str!("../../docs/schema/handover.schema.json");
+
 pub(super) const PIN: &str = "kd2rp9vx84tbn5h7";
 
 #[derive(Clone, Default)]
@@ -72,7 +79,11 @@ pub(super) struct Ran {
 impl Ran {
     /// The answer, a JSON value a line.
     pub(super) fn lines(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        let lines: Vec<Value> = self.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let kinds = serde_json::from_str(HANDOVER).expect("JSON");
+        let faults: Vec<String> = lines.iter().filter_map(|line| schema::fault(line, &kinds)).collect();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        lines
     }
 }
 
@@ -314,45 +325,4 @@ pub(super) fn kinds(path: &std::path::Path) -> Vec<Entry> {
         })
         .expect("read");
     all
-}
-
-/// The part of JSON Schema that our schema uses.
-pub(super) fn fits(value: &Value, schema: &Value) -> Result<(), String> {
-    if let Some(wanted) = schema.get("const")
-        && wanted != value
-    {
-        return Err(format!("{value} is not {wanted}"));
-    }
-    if let Some(choices) = schema.get("enum").and_then(Value::as_array)
-        && !choices.contains(value)
-    {
-        return Err(format!("{value} is none of {choices:?}"));
-    }
-    if let Some(kinds) = schema.get("type") {
-        let is = |kind: &Value| match kind.as_str() {
-            Some("string") => value.is_string(),
-            Some("integer") => value.is_u64(),
-            Some("number") => value.is_number(),
-            Some("boolean") => value.is_boolean(),
-            Some("null") => value.is_null(),
-            Some("array") => value.is_array(),
-            Some("object") => value.is_object(),
-            _ => false,
-        };
-        if !kinds.as_array().map_or_else(|| is(kinds), |all| all.iter().any(is)) {
-            return Err(format!("{value} is not {kinds}"));
-        }
-    }
-    // An object without a word on its members may have any.
-    if let (Some(object), Some(properties)) = (value.as_object(), schema.get("properties").and_then(Value::as_object)) {
-        for (name, member) in object {
-            fits(member, properties.get(name).ok_or(format!("{name} is not in the schema"))?)?;
-        }
-        for name in schema["required"].as_array().expect("required") {
-            object.get(name.as_str().expect("a name")).ok_or(format!("{name} is missing"))?;
-        }
-        assert_eq!(schema["additionalProperties"], serde_json::json!(false));
-        assert_eq!(schema["required"].as_array().map(Vec::len), Some(properties.len()), "{schema}");
-    }
-    Ok(())
 }

@@ -338,12 +338,16 @@ fn opened(
     now: Timestamp,
 ) -> Result<RegistrationRecord, ActivationError> {
     let sealed = ledger.blob(told.sealed)?.ok_or(ActivationError::NoRecord)?;
-    let plain = open_text(&sealed, false, identities)?;
+    is_the_one(&open_text(&sealed, false, identities)?, told, now)
+}
+
+/// Pure: the registration that the chain tells of, and sound as far as can be told without roots.
+fn is_the_one(plain: &[u8], told: &Sealed, now: Timestamp) -> Result<RegistrationRecord, ActivationError> {
     let not = |what: String| ActivationError::NotTheRecord(what);
-    if BlobHash::of(&plain) != told.record {
+    if BlobHash::of(plain) != told.record {
         return Err(not("its hash is another".into()));
     }
-    let record = RegistrationRecord::from_bytes(&plain).map_err(|error| not(error.to_string()))?;
+    let record = RegistrationRecord::from_bytes(plain).map_err(|error| not(error.to_string()))?;
     if record.credential != told.credential {
         return Err(not("it is of another passkey".into()));
     }

@@ -205,6 +205,14 @@ impl Graph {
         self.0.tokens.sign_in()
     }
 
+    /// The same; the wait for a person ends as well when `given_up` is true.
+    ///
+    /// # Errors
+    /// As [`Self::sign_in`]; [`ErrorKind::Cancelled`] when it was given up.
+    pub fn sign_in_unless(&self, given_up: &dyn Fn() -> bool) -> Result<Account, GraphError> {
+        self.0.tokens.sign_in_unless(given_up)
+    }
+
     /// Who we are, from the token's own claims; if it is opaque, Graph is asked. Members nobody tells stay empty.
     ///
     /// # Errors

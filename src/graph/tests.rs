@@ -32,7 +32,7 @@ impl TokenSource for Tokens {
         state.1 = Some(Arc::clone(&token));
         Ok(token)
     }
-    fn sign_in(&self) -> Result<Account, GraphError> {
+    fn sign_in_unless(&self, _: &dyn Fn() -> bool) -> Result<Account, GraphError> {
         Ok(Account::default())
     }
     fn rejected(&self, token: &Arc<AccessToken>) {

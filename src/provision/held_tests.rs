@@ -1,0 +1,117 @@
+//! Held keys at a desk that is not the bench.
+
+use super::*;
+use crate::webauthn::attestation::samples;
+use crate::webauthn::client_data::ClientData;
+use std::sync::Arc;
+
+use crate::ledger::entry::{Act, BlobHash};
+use crate::ledger::{Append, MemoryStore};
+use crate::model::{BatchId, BenchId, KeyRef, PortName, TenantId, UserId};
+use crate::world::SystemClock;
+
+/// A mail room gets the story without its seals, and no sealed registration: it says so, and not that the story breaks off.
+#[test]
+fn a_mail_room_says_that_it_has_no_sealed_registration() {
+    let room = MemoryStore::new().open(BenchId::new("mail room"), Arc::new(SystemClock::new()));
+    let (tenant, user) = (TenantId::new("tenant"), UserId::new("user"));
+    let job = JobId::derive(&tenant, &user, 1);
+    let (attempt, expires) = (1, "2027-01-15T08:00:00Z".parse().expect("a time"));
+    let key = KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port: PortName::new("1-1") };
+    let credential = CredentialId::new(vec![7; 32]);
+    let (record, sealed) = (BlobHash::of(b"record"), BlobHash::of(b"sealed"));
+    let of = || job.clone();
+    let intent = |act| Entry::Intent { job: of(), attempt, act };
+    let story = vec![
+        Entry::JobPlanned { job: of(), tenant, user, ordinal: 1, batch: BatchId::new("b") },
+        Entry::AttemptStarted { job: of(), attempt, key },
+        // Here the bench's ledger has `pin-sealed`.
+        intent(Act::SetPin),
+        Entry::PinSet { job: of(), attempt },
+        intent(Act::MakeCredential),
+        Entry::CredentialMade { job: of(), attempt, credential: credential.clone(), record, expires },
+        Entry::Handover(HandoverEntry::HoldChosen { job: of(), attempt }),
+        Entry::PinRulesSet { job: of(), attempt, minimum: 6, forced: ForcedChange::Forced },
+        Entry::Handover(HandoverEntry::Held {
+            job: of(),
+            attempt,
+            record,
+            sealed,
+            witness: BlobHash::of(b"witness"),
+            credential,
+            aaguid: Aaguid::ZERO,
+            expires,
+            to: vec!["0123456789abcdef".into()],
+        }),
+    ];
+    room.append(Append::entries(story)).expect("taken");
+    let error = open_record(&room, &job, &Identities::new(), Timestamp::UNIX_EPOCH).expect_err("it is elsewhere");
+    assert!(matches!(error, ActivationError::NoRecord), "{error:?}");
+}
+
+#[test]
+fn a_record_is_sent_only_where_hash_passkey_model_and_signature_are_the_chains() {
+    let aaguid = |last: char| Aaguid::parse(&format!("2fc0579f-8113-47ea-b116-bb5a8db9200{last}")).expect("a GUID");
+    let record = RegistrationRecord {
+        client_data_json: b"{}".to_vec(),
+        attestation_object: b"no attestation".to_vec(),
+        credential: CredentialId::new(vec![7; 32]),
+        public_key_cose: Vec::new(),
+        rp_id: "login.microsoft.com".into(),
+        aaguid: aaguid('1'),
+        expires: Timestamp::UNIX_EPOCH,
+        transports: Vec::new(),
+        asked: None,
+    };
+    let plain = record.to_bytes();
+    let told = |hash: &[u8], credential: u8, model: char| Sealed {
+        attempt: 1,
+        record: BlobHash::of(hash),
+        sealed: BlobHash::of(b"sealed"),
+        credential: CredentialId::new(vec![credential; 32]),
+        aaguid: aaguid(model),
+        expires: Timestamp::UNIX_EPOCH,
+    };
+    let why = |told: &Sealed| match is_the_one(&plain, told, Timestamp::UNIX_EPOCH) {
+        Err(ActivationError::NotTheRecord(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(why(&told(b"another", 7, '1')).contains("its hash is another"));
+    assert!(why(&told(&plain, 8, '1')).contains("of another passkey"));
+    assert!(why(&told(&plain, 7, '2')).contains("of a key of model"));
+    let unsound = why(&told(&plain, 7, '1'));
+    assert!(!unsound.contains("hash") && !unsound.contains("model"), "its attestation is looked at: {unsound}");
+}
+
+#[test]
+fn a_record_is_sent_only_where_hash_passkey_model_and_signature_are_the_chains() {
+    // An attestation that Entra accepted, and client data that it was not made for.
+    let record = RegistrationRecord::new(
+        &samples::accepted().answer(),
+        &ClientData::create(b"0123456789abcdef", "login.microsoft.com"),
+        "login.microsoft.com",
+        Timestamp::UNIX_EPOCH,
+        Vec::new(),
+    )
+    .expect("a record");
+    let plain = record.to_bytes();
+    let told = |hash: &[u8], credential: &CredentialId, aaguid: Aaguid| Sealed {
+        attempt: 1,
+        record: BlobHash::of(hash),
+        sealed: BlobHash::of(b"sealed"),
+        credential: credential.clone(),
+        aaguid,
+        expires: Timestamp::UNIX_EPOCH,
+    };
+    let (own, model) = (&record.credential, record.aaguid);
+    let why = |told: &Sealed| match is_the_one(&plain, told, Timestamp::UNIX_EPOCH) {
+        Err(ActivationError::NotTheRecord(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(why(&told(b"another", own, model)).contains("its hash is another"));
+    assert!(why(&told(&plain, &CredentialId::new(vec![8; 32]), model)).contains("of another passkey"));
+    assert!(why(&told(&plain, own, Aaguid::ZERO)).contains("of a key of model"));
+    let unsound = why(&told(&plain, own, model));
+    let told_before = ["its hash is another", "of another passkey", "of a key of model"];
+    assert!(!told_before.iter().any(|why| unsound.contains(why)), "its signature is looked at: {unsound}");
+}

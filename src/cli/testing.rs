@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -19,7 +20,19 @@ use crate::model::{
 use crate::pin::{NewIdentity, Recipients, ResumeKey, keygen, seal};
 use crate::world::{SystemClock, SystemEntropy};
 
+#[path = "../../tests/support/schema.rs"]
+pub(super) mod schema;
+
 pub(super) const PIN: &str = "kd2rp9vx84tbn5h7";
+
+/// A line for programs is one of those that `docs/schema` has, in every test, whether it was asked for or not.
+#[track_caller]
+pub(super) fn assert_described(line: &impl Serialize) {
+    let line = serde_json::to_value(line).expect("JSON");
+    if let Err(why) = schema::kind_of(&line) {
+        panic!("{why}");
+    }
+}
 
 #[derive(Clone, Default)]
 pub(super) struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -313,45 +326,4 @@ pub(super) fn kinds(path: &std::path::Path) -> Vec<Entry> {
         })
         .expect("read");
     all
-}
-
-/// The part of JSON Schema that our schema uses.
-pub(super) fn fits(value: &Value, schema: &Value) -> Result<(), String> {
-    if let Some(wanted) = schema.get("const")
-        && wanted != value
-    {
-        return Err(format!("{value} is not {wanted}"));
-    }
-    if let Some(choices) = schema.get("enum").and_then(Value::as_array)
-        && !choices.contains(value)
-    {
-        return Err(format!("{value} is none of {choices:?}"));
-    }
-    if let Some(kinds) = schema.get("type") {
-        let is = |kind: &Value| match kind.as_str() {
-            Some("string") => value.is_string(),
-            Some("integer") => value.is_u64(),
-            Some("number") => value.is_number(),
-            Some("boolean") => value.is_boolean(),
-            Some("null") => value.is_null(),
-            Some("array") => value.is_array(),
-            Some("object") => value.is_object(),
-            _ => false,
-        };
-        if !kinds.as_array().map_or_else(|| is(kinds), |all| all.iter().any(is)) {
-            return Err(format!("{value} is not {kinds}"));
-        }
-    }
-    // An object without a word on its members may have any.
-    if let (Some(object), Some(properties)) = (value.as_object(), schema.get("properties").and_then(Value::as_object)) {
-        for (name, member) in object {
-            fits(member, properties.get(name).ok_or(format!("{name} is not in the schema"))?)?;
-        }
-        for name in schema["required"].as_array().expect("required") {
-            object.get(name.as_str().expect("a name")).ok_or(format!("{name} is missing"))?;
-        }
-        assert_eq!(schema["additionalProperties"], serde_json::json!(false));
-        assert_eq!(schema["required"].as_array().map(Vec::len), Some(properties.len()), "{schema}");
-    }
-    Ok(())
 }

@@ -47,6 +47,7 @@ impl From<LedgerError> for CliError {
             LedgerError::NetworkShare { .. } => "ledger-network-share",
             LedgerError::Uncertain { .. } => "ledger-uncertain",
             LedgerError::Mirror { .. }
+            | LedgerError::MirrorOwes { .. }
             | LedgerError::MirrorIsLedger { .. }
             | LedgerError::MirrorCorrupt { .. }
             | LedgerError::ForeignMirror { .. } => "ledger-mirror",
@@ -244,15 +245,6 @@ impl From<ProvisionError> for CliError {
             }
             ProvisionError::Metadata { next, .. } => usage("mds", text, &step(&next)),
             ProvisionError::KeyName(_) => usage("key-name", text, "correct bench.key_name in the settings."),
-            ProvisionError::Renamed(people) => {
-                let next =
-                    "run the same command at a terminal and confirm, after checking that they are the same people.";
-                let mut shown = usage("renamed", text, next);
-                shown.causes = people.iter().map(|(was, now)| format!("{was} is now {now}.")).collect();
-                let why = "A passkey does not follow a change of name; a mix-up in the roster looks the same.";
-                shown.causes.push(why.into());
-                shown
-            }
             ProvisionError::NotBegun { .. } => {
                 usage("not-begun", text, "take the job's id from `keybench status`, or leave --give-up out.")
             }

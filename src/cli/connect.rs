@@ -17,9 +17,17 @@ use crate::platform::keyring;
 use crate::world::Clock;
 
 /// Shows a person where to sign in, on stderr.
-struct Prompt;
+struct Prompt {
+    /// stderr is a terminal.
+    seen: bool,
+}
 
 impl SignInPrompt for Prompt {
+    /// Tests play the person.
+    fn is_seen(&self) -> bool {
+        self.seen || cfg!(test)
+    }
+
     fn device_code(&self, prompt: &DevicePrompt) {
         super::output::aside(&format!(
             "Sign in: open {} on any device and type the code {}\n(good for {} minutes)",
@@ -131,7 +139,8 @@ pub(super) fn sign_in(
         budget: defaults.budget,
         cancel,
     };
-    let sign_in = SignIn::new(settings, Arc::clone(clock), Arc::new(Prompt))?;
+    let prompt = Prompt { seen: context.output.style().stderr_is_terminal };
+    let sign_in = SignIn::new(settings, Arc::clone(clock), Arc::new(prompt))?;
     Ok(sign_in.asking_for(scopes).kept_by(Arc::new(Kept::of(tenant))))
 }
 

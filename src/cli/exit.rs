@@ -64,7 +64,9 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Done => "Everything that was asked for is done; people who had their key already count as done.",
-            Self::SomeFailed => "The run went through, but somebody was refused or somebody's key failed.",
+            Self::SomeFailed => {
+                "The run went through, but somebody was refused or somebody's key failed; or `--strict` stopped it before the first key."
+            }
             Self::Usage => "The command, the settings, the roster or the credentials are wrong. Nothing was started.",
             Self::Tenant => "The tenant or the network stopped the run. What was open is parked.",
             Self::Keys => "There is no key, or this account may not open keys.",

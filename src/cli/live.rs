@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossterm::cursor::Show;
 use crossterm::execute;
+use crossterm::terminal::EndSynchronizedUpdate;
 
 use crate::tui::say::Tone;
 use crate::tui::screen::Screen;
@@ -46,7 +47,7 @@ pub fn ending() {
 /// For leaving without another word: the cursor comes back, whatever the screen is doing.
 pub fn abandon() {
     if screen().is_some() {
-        let _ = execute!(std::io::stderr(), Show);
+        let _ = execute!(std::io::stderr(), EndSynchronizedUpdate, Show);
     }
 }
 

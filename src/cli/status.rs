@@ -1,14 +1,13 @@
-//! `keybench status`. One pass over the ledger's jobs and over what is about no job, and not over their entries; beside a running
-//! bench.
+//! `keybench status`. One pass over the ledger's jobs and over what is about no job; of entries about jobs it reads only until when
+//! held keys can be activated. Beside a running bench.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clap::Args;
 use serde_json::json;
 
-use super::parcel::{days_left, left_of, parcels};
+use super::parcel::{days_left, left_of};
 use super::{CliError, Context, Exit, codes, ledger};
-use crate::handover::parcel::Hold;
 use crate::ledger::{JobFilter, JobLine, Ledger};
 use crate::model::{BatchId, JobStatus, Upn, UserId};
 use crate::tenant::doors::open_doors;
@@ -89,18 +88,21 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
     let output = context.output;
     let mut listed = false;
     let now = jiff::Timestamp::now();
-    let holds = Holds::of(ledger, &lines)?;
+    // Asked only where some key is held.
+    let any_held = lines.iter().any(|line| line.status == JobStatus::Held);
+    let held_until = if any_held { ledger.held_until()? } else { BTreeMap::new() };
+    let expires_of = |line: &JobLine| held_until.get(&line.job).copied();
     let (mut overdue, mut first) = (0u64, None);
     // Held keys that run out come first, overdue before the rest.
     let mut in_order: Vec<&JobLine> = lines.iter().collect();
-    in_order.sort_by_key(|line| holds.expires(line).unwrap_or(jiff::Timestamp::MAX));
+    in_order.sort_by_key(|line| expires_of(line).unwrap_or(jiff::Timestamp::MAX));
     for line in in_order {
         *counts.entry(line.status).or_default() += 1;
         if only.is_some_and(|only| only != line.status) {
             continue;
         }
         let name = names.get(&line.user).map_or_else(|| line.user.to_string(), ToString::to_string);
-        let expires = holds.expires(line);
+        let expires = expires_of(line);
         let is_overdue = expires.is_some_and(|expires| expires <= now);
         overdue += u64::from(is_overdue);
         let next = if is_overdue { Some(OVERDUE.to_owned()) } else { what_to_do(line) };
@@ -169,25 +171,6 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
     }
     output.answer(&format!("Ledger head {head}"));
     Ok(Exit::Done)
-}
-
-/// Until when held keys can be activated.
-struct Holds(Option<crate::handover::parcel::Parcels>);
-
-impl Holds {
-    /// Reads the ledger's entries only where some key is held.
-    fn of(ledger: &dyn Ledger, lines: &[JobLine]) -> Result<Self, CliError> {
-        let any = lines.iter().any(|line| line.status == JobStatus::Held);
-        Ok(Self(if any { Some(parcels(ledger)?) } else { None }))
-    }
-
-    fn expires(&self, line: &JobLine) -> Option<jiff::Timestamp> {
-        let parcel = self.0.as_ref().filter(|_| line.status == JobStatus::Held)?.get(&line.job)?;
-        match parcel.hold {
-            Some(Hold::Waits { expires }) => Some(expires),
-            _ => None,
-        }
-    }
 }
 
 /// Held keys that have no more days left than these are listed.

@@ -205,6 +205,7 @@ impl Desk {
                 batch: batch.clone(),
                 tenant: tenant.clone(),
                 roster: BlobHash([1; 32]),
+                source: Some("people.csv".into()),
                 operator: "operator".into(),
                 account: "account".into(),
                 version: "0.1.0".into(),

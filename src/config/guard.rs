@@ -68,8 +68,8 @@ pub(super) fn write_private(path: &Path, content: &[u8], replace: bool) -> Resul
     if !replace && path.symlink_metadata().is_ok() {
         return Err(ConfigError::Exists { path: path.to_owned() });
     }
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| unwritable(error.to_string()))?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        private::create_private_dir(folder).map_err(|error| unwritable(error.to_string()))?;
     }
     private::write_atomic(path, content, Readers::OnlyMe).map_err(|error| unwritable(error.to_string()))
 }

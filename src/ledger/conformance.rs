@@ -81,13 +81,17 @@ impl OnDisk {
     }
 
     pub(super) fn try_open(&self, bench: &str) -> Result<SqliteLedger, LedgerError> {
-        open_writer(&Opening {
+        open_writer(&self.opening(bench))
+    }
+
+    pub(super) fn opening(&self, bench: &str) -> Opening<'static> {
+        Opening {
             path: self.path(),
             mirror: self.mirrored.then(|| self.mirror()),
             bench: BenchId::new(bench),
             clock: self.clock(),
             entropy: &SystemEntropy,
-        })
+        }
     }
 }
 
@@ -313,11 +317,18 @@ fn tell(place: &dyn Place) {
     kept(vec![held(1, b"record", b"sealed again")], &[b"sealed again"]);
     assert!(!blob(b"record") && blob(b"sealed again") && blob(b"witness"));
     assert_eq!(ledger.job(&job(1)).expect("read").map(|line| line.status), Some(JobStatus::Held));
+    let until = Timestamp::UNIX_EPOCH;
+    assert_eq!(ledger.held_until().expect("read"), [(job(1), until), (job(2), until)].into());
     let sealed_again = BlobHash::of(b"sealed again");
     let over = HandoverEntry::HoldEnded { job: job(1), attempt: 1, sealed: sealed_again, code: "activated".into() };
     kept(vec![finished(1, 1), Entry::Handover(over)], &[]);
     assert!(!blob(b"sealed again") && blob(b"sealed record"));
     assert_eq!(ledger.job(&job(1)).expect("read").map(|line| line.status), Some(JobStatus::Finished));
+    assert_eq!(ledger.held_until().expect("read"), [(job(2), until)].into());
+    let lost = HandoverEntry::HoldEnded { job: job(2), attempt: 1, sealed: BlobHash([0; 32]), code: "lost".into() };
+    kept(vec![Entry::Handover(lost)], &[]);
+    assert_eq!(ledger.job(&job(2)).expect("read").map(|line| line.status), Some(JobStatus::Held));
+    assert!(ledger.held_until().expect("read").is_empty(), "its hold has ended");
 
     // Forgetting.
     let known = ledger.head().expect("a head");

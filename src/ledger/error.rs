@@ -152,6 +152,14 @@ pub enum LedgerError {
         /// What the system said.
         what: String,
     },
+    /// Sealed PINs are out of the ledger and not yet out of its mirror.
+    #[error("the ledger has changed, but its mirror {} still holds sealed PINs that are no longer in the ledger: {what}", mirror.display())]
+    MirrorOwes {
+        /// The mirror.
+        mirror: PathBuf,
+        /// What was in the way.
+        what: String,
+    },
     /// The mirror can't be read.
     #[error("the ledger's mirror {} is damaged in {}: {what}", path.display(), line.map_or("its last line".to_owned(), |line| format!("line {line}")))]
     MirrorCorrupt {
@@ -283,6 +291,10 @@ impl LedgerError {
             Self::Mirror { path, .. } => format!(
                 "make {} writable again, then run the same command; no key got a PIN that the mirror does not have",
                 path.display()
+            ),
+            Self::MirrorOwes { mirror, .. } => format!(
+                "make {} writable again: the next run, or the next command that has the ledger alone, takes them out",
+                mirror.display()
             ),
             Self::MirrorCorrupt { path, .. } => format!(
                 "move {} away: keybench writes a new mirror from the ledger when it starts next",

@@ -141,6 +141,15 @@ pub(super) fn advance(line: Option<JobLine>, recorded: &Recorded) -> Option<JobL
     Some(line)
 }
 
+/// Until when a held key can be registered, after one more entry about its job; `None` once its hold has ended.
+pub(super) fn hold_after(before: Option<Timestamp>, entry: &Entry) -> Option<Timestamp> {
+    match entry.act() {
+        Entry::Handover(HandoverEntry::Held { expires, .. }) => Some(*expires),
+        Entry::Handover(HandoverEntry::HoldEnded { .. }) => None,
+        _ => before,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -146,9 +146,14 @@ impl Mirror {
         }
     }
 
-    /// Takes the envelopes out of these entries' lines: a new file beside it, synced, then put in its place.
-    pub(super) fn take_out(&mut self, seqs: &BTreeSet<u64>) -> Result<(), LedgerError> {
-        if seqs.is_empty() {
+    /// Takes out the envelopes of all other entries: a new file beside it, synced, then put in its place.
+    pub(super) fn keep_envelopes(&mut self, of: &BTreeSet<u64>) -> Result<(), LedgerError> {
+        let mut superfluous = false;
+        for line in read(&self.path)? {
+            let (row, seal) = line?;
+            superfluous |= seal.is_some() && !of.contains(&row.seq);
+        }
+        if !superfluous {
             return Ok(());
         }
         self.usable()?;
@@ -162,7 +167,7 @@ impl Mirror {
         let mut out = std::io::BufWriter::new(&mut file);
         for line in read(&self.path)? {
             let (row, seal) = line?;
-            let seal = seal.filter(|_| !seqs.contains(&row.seq));
+            let seal = seal.filter(|_| of.contains(&row.seq));
             write_line(&mut out, &row, seal.as_ref()).map_err(|error| io(&error))?;
         }
         out.flush().map_err(|error| io(&error))?;
@@ -323,7 +328,7 @@ mod tests {
         let path = place.path().join("mirror");
         let mut mirror = Mirror::open(&path).expect("made");
         mirror.add(&[(row(1, 1), Some(seal())), (row(2, 1), Some(seal()))]).expect("added");
-        mirror.take_out(&BTreeSet::from([1])).expect("taken out");
+        mirror.keep_envelopes(&BTreeSet::from([2])).expect("taken out");
         mirror.add(&[(row(3, 1), Some(seal()))]).expect("goes on");
         let seals: Vec<_> = read(&path).expect("opens").map(|line| line.expect("whole").1).collect();
         assert_eq!(seals, [None, Some(seal()), Some(seal())]);

@@ -41,6 +41,7 @@ mod receipt;
 mod rules;
 pub mod sqlite;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
@@ -58,7 +59,7 @@ pub use sqlite::{
     Opening, SqliteLedger, open_alone, open_desk, open_reader, open_writer, rename_all, restore, set_aside,
 };
 
-use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
+use crate::model::{BenchId, JobId, JobStatus, Person, SealedPin, UserId};
 
 /// An entry as it stands in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -297,6 +298,22 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// [`LedgerError`] when it can't be read.
     fn job(&self, job: &JobId) -> Result<Option<JobLine>, LedgerError>;
+
+    /// Until when each held key can be registered; those whose hold has ended are left out. Reads what is about held jobs, and nothing
+    /// else.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it can't be read.
+    fn held_until(&self) -> Result<BTreeMap<JobId, Timestamp>, LedgerError> {
+        let mut until = BTreeMap::new();
+        for line in self.jobs(&JobFilter::all())?.into_iter().filter(|line| line.status == JobStatus::Held) {
+            let entries = self.entries_of(&line.job)?;
+            if let Some(expires) = entries.iter().fold(None, |until, one| jobs::hold_after(until, &one.entry)) {
+                until.insert(line.job, expires);
+            }
+        }
+        Ok(until)
+    }
 
     /// Checks every link of the chain, every side table against it, and, when one is given, that a head seen earlier is
     /// still in it. Takes time in proportion to the ledger.

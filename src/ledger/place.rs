@@ -99,19 +99,22 @@ fn private(options: &mut OpenOptions) {
     options.mode(0o600);
 }
 
-/// On Windows files inherit the directory's ACL; the account's own data directory is closed to others.
+/// On Windows files inherit the directory's ACL; directories that keybench makes are closed to others.
 #[cfg(not(unix))]
 fn private(_options: &mut OpenOptions) {}
 
+#[cfg(unix)]
 fn make_directory(directory: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+#[cfg(not(unix))]
+fn make_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
     }
-    builder.create(directory)
+    crate::platform::private::create_private_dir(directory).map_err(io::Error::other)
 }
 
 /// An I/O error as the ledger tells it.

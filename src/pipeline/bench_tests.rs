@@ -53,6 +53,48 @@ fn a_key_that_no_supplier_sent_is_refused_untouched() {
     assert_eq!(refused.as_deref(), Some("not-expected"));
 }
 
+fn refused(stage: &Stage) -> Vec<String> {
+    let code = |event| match event {
+        Progress::KeyRefused { code, .. } | Progress::Failed { code, .. } => Some(code),
+        _ => None,
+    };
+    stage.events().into_iter().filter_map(code).collect()
+}
+
+#[test]
+fn a_key_on_the_never_list_is_left_alone() {
+    let stage = Stage::new(1, 2, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let model = Model::by_id("yubikey-5-nfc").expect("a model");
+    let own = SimKey::new(&model, 7);
+    let (probe, serial) = (own.probe(), own.serial().expect("a serial number"));
+    let play = Play { never: [serial].into(), ..Play::of(vec![own.into(), SimKey::new(&model, 1).into()]) };
+    let counts = stage.run(&ledger, play).0.expect("a run").summary.counts;
+    assert_eq!((counts.finished, counts.keys_refused), (1, 1));
+    assert_eq!(refused(&stage), ["never-list"]);
+    assert!(probe.residents().is_empty() && !probe.pin_is_set());
+}
+
+#[test]
+fn a_simulated_key_is_registered_in_no_real_tenant() {
+    let stage = Stage::new(1, 1, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let key = SimKey::new(&Model::by_id("yubikey-5-nfc").expect("a model"), 1);
+    let probe = key.probe();
+    let play = Play { real_tenant: true, ..Play::of(vec![key.into()]) }.once_through();
+    let counts = stage.run(&ledger, play).0.expect("a run").summary.counts;
+    assert_eq!(counts.finished, 0, "{:#?}", stage.events());
+    assert_eq!(refused(&stage), ["simulated-key"]);
+    assert!(probe.residents().is_empty(), "its passkey is off the key again");
+    assert_eq!(
+        stage.tenant.state()["people"][0]["methods"].as_array().map(Vec::len),
+        Some(0),
+        "and never was in the tenant"
+    );
+}
+
 #[test]
 fn a_challenge_that_does_not_live_long_enough_is_told() {
     let key = crate::pin::keygen(jiff::Timestamp::UNIX_EPOCH);

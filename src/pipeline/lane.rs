@@ -24,6 +24,7 @@ use crate::ledger::entry::Entry;
 use crate::ledger::{Append, LedgerError};
 use crate::model::{Aaguid, JobId, KeyRef, Person, PortName, Serial};
 use crate::pin::{ForceChange, KeyPinPlan, PinPolicyError};
+use crate::roster::kind;
 use crate::webauthn::record::Witness;
 use crate::world::PluggedKey;
 
@@ -465,12 +466,35 @@ impl<'b, 'w> Lane<'b, 'w> {
     }
 }
 
-/// Whether a key is of the kind that the roster asks for: an AAGUID, or words that the model's name contains.
+/// Whether a key is of the kind that the roster asks for, if it asks for one.
 fn kind_fits(person: &Person, key: &KeyRef) -> bool {
-    let Some(kind) = &person.key_kind else { return true };
-    if let Some(aaguid) = Aaguid::parse(&kind.0) {
-        return aaguid == key.aaguid;
+    person.key_kind.as_ref().is_none_or(|wanted| kind::fits(wanted, key.aaguid, key.model.as_deref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{KeyKind, Upn, UserId};
+
+    #[test]
+    fn a_kind_takes_whole_words_and_never_the_next_best_key() {
+        let wants = |kind: Option<&str>, model: &str| {
+            let person = Person {
+                id: UserId::new("u"),
+                upn: Upn::parse("kim@contoso.com").expect("a UPN"),
+                display_name: "Kim".into(),
+                address: None,
+                first_device: None,
+                key_kind: kind.map(|kind| KeyKind(kind.to_owned())),
+                serial: None,
+                language: None,
+                spare_address: None,
+            };
+            let (aaguid, port) = (Aaguid([7; 16]), PortName::new("1"));
+            kind_fits(&person, &KeyRef { aaguid, serial: None, firmware: None, model: Some(model.into()), port })
+        };
+        assert!(wants(None, "YubiKey 5C NFC") && wants(Some("5c nfc"), "YubiKey 5C NFC"));
+        assert!(!wants(Some("5 nfc"), "YubiKey 5C NFC"), "a word must be whole");
+        assert!(wants(Some(&Aaguid([7; 16]).to_string()), "") && !wants(Some(&Aaguid([8; 16]).to_string()), ""));
     }
-    let model = key.model.as_deref().unwrap_or_default().to_lowercase();
-    kind.0.to_lowercase().split_whitespace().all(|word| model.contains(word))
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::ahead::NoOptions;
 use super::bench::Bench;
+use super::code::meaning;
 use super::event::Event;
+use super::gate::Pause;
 use super::progress::Progress;
 use crate::graph::{ErrorKind, Graph, GraphError, Registration, RegistrationOutcome};
 use crate::model::{CredentialId, JobId, MethodId, UserId};
@@ -294,12 +296,17 @@ impl<'b, 'w> Tenant<'b, 'w> {
                         bench.gate.stop();
                         return;
                     }
-                    bench
-                        .out
-                        .operator
-                        .confirm("Touches pause until the tenant is put right. Type `go` to try again", "go")
+                    bench.out.operator.confirm(&until_put_right(&pause), "go")
                 }
-                "signed-out" => bench.out.graph.sign_in().is_ok(),
+                "signed-out" => match bench.out.graph.sign_in() {
+                    Ok(_) => true,
+                    Err(error) if error.kind() == ErrorKind::SignIn && !bench.out.operator.is_present() => {
+                        bench.tell(&Progress::Note("Nobody is here to sign in; the run ends here.".into()));
+                        bench.gate.stop();
+                        return;
+                    }
+                    Err(_) => false,
+                },
                 _ => bench.out.graph.fido2_policy().is_ok(),
             };
             if well && !bench.gate.stopping() {
@@ -308,5 +315,31 @@ impl<'b, 'w> Tenant<'b, 'w> {
                 bench.ahead.nudge();
             }
         }
+    }
+}
+
+/// Asked with its reason, for what was told of the pause may stand nowhere yet: sentences wait while a question has the terminal.
+fn until_put_right(pause: &Pause) -> String {
+    let why = meaning(&pause.code).map_or("The tenant refuses.", |meaning| meaning.what);
+    let mut question = format!("Touches pause. {why}");
+    for line in pause.detail.lines() {
+        question.push_str(&format!("\n  {line}"));
+    }
+    question.push_str("\nPut that right, then type `go` to try again");
+    question
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_question_tells_its_reason() {
+        let pause = Pause { code: "no-permission".into(), detail: "403 accessDenied\nThe role is not active.".into() };
+        assert_eq!(
+            until_put_right(&pause),
+            "Touches pause. The signed-in account may not do this (403).\n  403 accessDenied\n  The role is not active.\n\
+             Put that right, then type `go` to try again"
+        );
     }
 }

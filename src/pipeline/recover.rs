@@ -55,7 +55,11 @@ pub fn apply(state: State, entry: &Entry) -> Result<State, BrokenAccount> {
             State::Begun { at: Try { attempt: *attempt, key: key.clone() } }
         }
         // A crash between the seal and its use leaves an older seal behind; the newest counts.
-        (State::Begun { at } | State::Sealed { at }, Entry::PinSealed { .. }) => State::Sealed { at },
+        (State::Begun { at } | State::Sealed { at }, Entry::PinSealed { attempt, .. }) if *attempt == at.attempt => {
+            State::Sealed { at }
+        }
+        // Sealed again, to other custodians: of whatever try and wherever the job is, its journey stays as it was.
+        (state, Entry::PinSealed { attempt, .. }) if state.current().is_some_and(|at| *attempt <= at.attempt) => state,
         (State::Sealed { at } | State::SettingPin { at }, Entry::Intent { act: Act::SetPin, .. }) => {
             State::SettingPin { at }
         }

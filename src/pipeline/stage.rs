@@ -116,6 +116,10 @@ pub struct Play<'a> {
     pub model_policy: Option<Box<ModelPolicy>>,
     /// Suppliers' serial numbers.
     pub expected: Option<BTreeSet<crate::model::Serial>>,
+    /// Keys that are left alone.
+    pub never: BTreeSet<crate::model::Serial>,
+    /// The tenant is taken for a real one, where simulated keys have no place.
+    pub real_tenant: bool,
     /// Registration waits for receipt.
     pub hold: bool,
     /// The person does not hear that a key is asked for again.
@@ -142,6 +146,8 @@ impl<'a> Play<'a> {
             limits: Limits::default(),
             model_policy: None,
             expected: None,
+            never: BTreeSet::new(),
+            real_tenant: false,
             hold: false,
             deaf: false,
             once_through: false,
@@ -389,7 +395,7 @@ impl Stage {
             RunSettings {
                 run: RunId::new("R1"),
                 ports: Ports::All,
-                never: BTreeSet::new(),
+                never: play.never,
                 only: play.expected.clone(),
                 pins: self.pins,
                 recipients: Recipients::single(&[self.recipients.first()[0].as_str().to_owned()]).expect("as before"),
@@ -400,7 +406,7 @@ impl Stage {
                 metadata: None,
                 extra_anchors: Anchors::none().and(simulator_root_der().to_vec()),
                 attestation_enforced: false,
-                allow_simulated: true,
+                allow_simulated: !play.real_tenant,
                 blink: play.blink,
                 touches_apart: play.touches_apart,
                 idle: play.idle,

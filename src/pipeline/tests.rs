@@ -10,7 +10,7 @@ use super::event::{Event, SealedRecord};
 use super::recover::{apply, recover};
 use super::state::{Made, State, Try};
 use super::step::{Context, Rest, Then, WantedRules, step};
-use crate::ledger::entry::{Act, BlobHash, Entry, ForcedChange, HandoverEntry};
+use crate::ledger::entry::{Act, Attempt, BlobHash, Entry, ForcedChange, HandoverEntry};
 use crate::model::{Aaguid, CredentialId, JobId, KeyRef, MethodId, PortName, UserId};
 
 fn context(rules: WantedRules, now: &str) -> Context {
@@ -120,14 +120,14 @@ fn outcomes(effect: &Effect) -> Vec<Event> {
 }
 
 /// What the ledger itself writes while an effect is performed.
-fn written_by(effect: &Effect, event: &Event) -> Option<Entry> {
-    (matches!(effect, Effect::Seal) && matches!(event, Event::Sealed)).then(|| Entry::PinSealed {
-        job: JobId::new("J1"),
-        attempt: 1,
-        envelope: BlobHash::of(b"envelope"),
-        resume: BlobHash::of(b"resume"),
-        dual: false,
-    })
+fn written_by(effect: &Effect, event: &Event, state: &State) -> Option<Entry> {
+    let attempt = state.current()?.attempt;
+    (matches!(effect, Effect::Seal) && matches!(event, Event::Sealed)).then(|| sealed_to("first", attempt))
+}
+
+fn sealed_to(custodian: &str, attempt: Attempt) -> Entry {
+    let (envelope, resume) = (BlobHash::of(custodian.as_bytes()), BlobHash::of(b"resume"));
+    Entry::PinSealed { job: JobId::new("J1"), attempt, envelope, resume, dual: false }
 }
 
 struct Place {
@@ -173,7 +173,7 @@ fn walk_in(context: &dyn Fn(&str) -> Context, mut check: impl FnMut(&Place)) -> 
                 let mut entries = place.entries.clone();
                 let mut state = place.state.clone();
                 if let Then::Do(effect) = &place.then
-                    && let Some(entry) = written_by(effect, event)
+                    && let Some(entry) = written_by(effect, event, &place.state)
                 {
                     state = apply(state, &entry).expect("the seal follows");
                     entries.push(entry);
@@ -204,6 +204,23 @@ fn the_ledger_tells_the_state_at_every_place() {
         });
         assert!(places > 60, "only {places} places were reached");
     }
+}
+
+#[test]
+fn other_custodians_leave_every_job_where_it_is() {
+    let mut resealed = 0;
+    let mut check = |place: &Place| {
+        let again = place.entries.iter().filter_map(|entry| match entry {
+            Entry::PinSealed { attempt, .. } => Some(sealed_to("second", *attempt)),
+            _ => None,
+        });
+        let entries: Vec<Entry> = place.entries.iter().cloned().chain(again).collect();
+        resealed += entries.len() - place.entries.len();
+        assert_eq!(recover(&entries), Ok(place.state.clone()), "after {entries:#?}");
+    };
+    walk(FORCED, &mut check);
+    walk_held(FORCED, &mut check);
+    assert!(resealed > 100, "only {resealed} PINs were sealed again");
 }
 
 #[test]

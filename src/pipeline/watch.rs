@@ -63,7 +63,11 @@ impl Left {
         // Of a hundred thousand jobs' entries few kinds matter, and reading an entry is what takes time.
         let (mut left, mut unread) = (Self::default(), None);
         ledger.visit_rows(&mut |row| {
-            if !ENDS_AND_WATCHES.contains(&row.kind()) && row.act() != "held" {
+            let matters = match row.kind() {
+                "handover" => row.act() == "held",
+                kind => ENDS_AND_WATCHES.contains(&kind),
+            };
+            if !matters {
                 return ControlFlow::Continue(());
             }
             let recorded = match row.understand() {

@@ -45,8 +45,16 @@ mod tests {
         run(&["sh".into(), "-c".into(), script], b"secret\n").expect("ran");
         let text = std::fs::read_to_string(&out).expect("written");
         assert!(text.starts_with("secret\n"), "{text}");
-        // Cargo sets this one for every test.
-        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some() && !text.contains("CARGO_MANIFEST_DIR"), "{text}");
+        // Of this process's variables it has those alone that it may have; the shell makes some of its own.
+        let of_the_shell = ["PWD", "OLDPWD", "SHLVL", "_"];
+        let has = |name: &str| text.lines().any(|line| line.split_once('=').is_some_and(|(found, _)| found == name));
+        let not_for_it = std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .filter(|name| !INHERITED.contains(&name.as_str()) && !of_the_shell.contains(&name.as_str()));
+        for name in not_for_it {
+            assert!(!has(&name), "{name} in {text}");
+        }
+        assert!(has("PATH"), "{text}");
     }
 
     #[test]

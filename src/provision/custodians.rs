@@ -27,16 +27,26 @@ pub fn in_force(ledger: &dyn Ledger) -> Result<Option<Pinned>, LedgerError> {
 /// Pins the settings' recipients in a new ledger; in an old one they have to be the pinned ones.
 ///
 /// # Errors
-/// [`ProvisionError::Custodians`] when they are others.
+/// As [`not_yet_pinned`].
 pub fn agree(ledger: &dyn Ledger, recipients: &Recipients) -> Result<(), ProvisionError> {
+    if let Some(set) = not_yet_pinned(ledger, recipients)? {
+        ledger.append(Append::entry(set))?;
+    }
+    Ok(())
+}
+
+/// Holds the settings' recipients against the pinned ones. In a new ledger, the entry that pins them.
+///
+/// # Errors
+/// [`ProvisionError::Custodians`] when they are others.
+pub fn not_yet_pinned(ledger: &dyn Ledger, recipients: &Recipients) -> Result<Option<Entry>, ProvisionError> {
     let pinned = in_force(ledger)?;
     let pinned = pinned.as_ref().map(|(first, second)| (first.as_slice(), second.as_slice()));
     match recipients.against(pinned) {
-        Ok(PinnedSet::Match) => Ok(()),
+        Ok(PinnedSet::Match) => Ok(None),
         Ok(PinnedSet::FirstSet) => {
             let (first, second) = recipients.fingerprints();
-            ledger.append(Append::entry(Entry::CustodiansSet { first, second, by: "config".into() }))?;
-            Ok(())
+            Ok(Some(Entry::CustodiansSet { first, second, by: "config".into() }))
         }
         Err(error) => Err(ProvisionError::Custodians(error.to_string())),
     }

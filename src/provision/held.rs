@@ -42,7 +42,7 @@ pub const HOLD_EXPIRED: &str = "hold-expired";
 /// When the ledger can't be read.
 pub fn keys_in_force(ledger: &dyn Ledger) -> Result<Option<Vec<String>>, LedgerError> {
     let mut last = None;
-    ledger.visit(1, &mut |recorded| {
+    ledger.visit_jobless(&mut |recorded| {
         if let Entry::Handover(HandoverEntry::ActivationKeysSet { keys, .. }) = recorded.entry {
             last = Some(keys);
         }
@@ -51,19 +51,17 @@ pub fn keys_in_force(ledger: &dyn Ledger) -> Result<Option<Vec<String>>, LedgerE
     Ok(last)
 }
 
-/// Pins the settings' activation keys where there are none yet; else they have to be the pinned ones.
+/// Holds the settings' activation keys against the pinned ones. Where there are none yet, the entry that pins them.
 ///
 /// # Errors
 /// [`ProvisionError::ActivationKeys`] when they are others.
-pub fn keys_agree(ledger: &dyn Ledger, keys: &Recipients) -> Result<(), ProvisionError> {
+pub fn keys_not_yet_pinned(ledger: &dyn Ledger, keys: &Recipients) -> Result<Option<Entry>, ProvisionError> {
     let pinned = keys_in_force(ledger)?;
     match keys.against(pinned.as_ref().map(|keys| (keys.as_slice(), [].as_slice()))) {
-        Ok(PinnedSet::Match) => Ok(()),
+        Ok(PinnedSet::Match) => Ok(None),
         Ok(PinnedSet::FirstSet) => {
             let keys = keys.fingerprints().0;
-            let set = HandoverEntry::ActivationKeysSet { keys, by: "config".into() };
-            ledger.append(Append::entry(Entry::Handover(set)))?;
-            Ok(())
+            Ok(Some(Entry::Handover(HandoverEntry::ActivationKeysSet { keys, by: "config".into() })))
         }
         Err(other) => Err(ProvisionError::ActivationKeys { added: other.added, missing: other.missing }),
     }
@@ -114,7 +112,19 @@ struct OpenHold {
 /// Every one of them. One pass over the ledger.
 fn open_holds(ledger: &dyn Ledger) -> Result<BTreeMap<JobId, OpenHold>, LedgerError> {
     let mut open: BTreeMap<JobId, OpenHold> = BTreeMap::new();
-    ledger.visit(1, &mut |recorded| {
+    let mut unread = None;
+    ledger.visit_rows(&mut |row| {
+        // Reading an entry is what takes time, and few are of this kind.
+        if row.kind() != "handover" {
+            return ControlFlow::Continue(());
+        }
+        let recorded = match row.understand() {
+            Ok(recorded) => recorded,
+            Err(error) => {
+                unread = Some(error);
+                return ControlFlow::Break(());
+            }
+        };
         let Entry::Handover(act) = recorded.entry.act() else { return ControlFlow::Continue(()) };
         let mut gone = |job: &JobId, of: Attempt, code| {
             if let Some(hold) = open.get_mut(job).filter(|hold| hold.attempt == of) {
@@ -140,7 +150,7 @@ fn open_holds(ledger: &dyn Ledger) -> Result<BTreeMap<JobId, OpenHold>, LedgerEr
         }
         ControlFlow::Continue(())
     })?;
-    Ok(open)
+    unread.map_or(Ok(open), Err)
 }
 
 /// Ends the holds that ran out, and those whose keys another desk noted as lost or returned: the sealed records are destroyed.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{Listener, ProvisionError};
 use crate::model::Aaguid;
 use crate::platform::private::{Readers, write_atomic};
+use crate::roster::kind;
 use crate::tenant::preflight::facts::{Attested, KeyModel};
 use crate::webauthn::metadata::{Metadata, Model};
 use crate::webauthn::trust::Anchors;
@@ -47,6 +48,12 @@ pub fn read(
             .map_err(|error| wrong(error.to_string(), "make the bench's data folder writable."))?;
     }
     Ok(metadata)
+}
+
+/// Every model that the metadata names, for the roster's `key_kind`.
+pub fn named(metadata: &Metadata) -> Vec<kind::Model> {
+    let named = |model: &Model| Some(kind::Model { aaguid: model.aaguid, name: model.description.clone()? });
+    metadata.models().filter_map(named).collect()
 }
 
 /// What the metadata says of these models' attestation, for weighing the tenant's policy. Without metadata that is not known.

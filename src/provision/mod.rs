@@ -17,12 +17,13 @@ mod policy;
 mod ready;
 pub mod rotation;
 mod run;
+mod whom;
 
 use std::path::PathBuf;
 
 use crate::graph::GraphError;
 use crate::ledger::LedgerError;
-use crate::model::{JobId, Upn};
+use crate::model::JobId;
 use crate::pin::{ResumeError, SealError};
 use crate::pipeline::bench::BenchError;
 use crate::pipeline::progress::{Progress, Summary};
@@ -158,9 +159,6 @@ pub enum ProvisionError {
     /// The settings' name for keys.
     #[error("[bench] key_name: {0}")]
     KeyName(String),
-    /// People whose name has changed since their jobs were planned, and nobody to ask.
-    #[error("{} people have another name than when their jobs were planned", .0.len())]
-    Renamed(Vec<(Upn, Upn)>),
     /// `--give-up` names a job that can't be given up.
     #[error("job {job} can't be given up: {why}")]
     NotBegun {

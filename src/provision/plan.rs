@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use super::ProvisionError;
+use super::whom::{refused_job, served};
 use crate::ledger::{Append, Entry, JobFilter, Ledger};
 use crate::model::{BatchId, JobId, Person, TenantId, Upn, UserId};
 use crate::pipeline::queue::{Queue, Slot};
 use crate::pipeline::recover::apply;
 use crate::pipeline::state::State;
+use crate::roster::CheckedRoster;
 use crate::roster::check::CheckedPerson;
 use crate::roster::plan::{Disposition, KnownJob, Plan, plan};
-use crate::roster::{CheckedRoster, Refusal};
 
 /// What the ledger already knows of this tenant's jobs.
 ///
@@ -38,12 +39,7 @@ pub fn compare(tenant: &TenantId, batch: &BatchId, checked: &CheckedRoster, know
     plan(tenant, batch, &checked.people, &refused, known)
 }
 
-/// The job of a refused person whom the directory knows.
-pub fn job_of(tenant: &TenantId, refusal: &Refusal) -> Option<JobId> {
-    refusal.id.as_ref().map(|id| JobId::derive(tenant, id, 1))
-}
-
-/// Writes the plan: all of it or nothing.
+/// Writes what the run begins with and its plan: all of it or nothing.
 ///
 /// # Errors
 /// When the ledger can't be written.
@@ -54,10 +50,11 @@ pub fn write(
     checked: &CheckedRoster,
     plan: &Plan,
     known: &[KnownJob],
-    first: Entry,
+    first: Vec<Entry>,
 ) -> Result<(), ProvisionError> {
+    let done: HashSet<&JobId> = served(known).map(|job| &job.job).collect();
     let known: HashSet<&JobId> = known.iter().map(|job| &job.job).collect();
-    let mut entries = vec![first];
+    let mut entries = first;
     let mut people: Vec<Person> = Vec::new();
     let mut named: HashSet<&UserId> = HashSet::new();
     let planned = |job: &JobId, user: &UserId, ordinal: u32| Entry::JobPlanned {
@@ -84,13 +81,13 @@ pub fn write(
     }
     let wanted: HashSet<&JobId> = plan.jobs.iter().map(|wanted| &wanted.job).collect();
     for refusal in &checked.refused {
-        let (Some(job), Some(id)) = (job_of(tenant, refusal), &refusal.id) else { continue };
+        let (Some((job, ordinal)), Some(id)) = (refused_job(tenant, refusal, &done), &refusal.id) else { continue };
         // A duplicate's job belongs to its first row.
         if wanted.contains(&job) {
             continue;
         }
         if !known.contains(&job) {
-            entries.push(planned(&job, id, 1));
+            entries.push(planned(&job, id, ordinal));
             if named.insert(id) {
                 people.push(Person {
                     id: id.clone(),
@@ -138,7 +135,7 @@ pub fn queue(ledger: &dyn Ledger, checked: &CheckedRoster, plan: &Plan) -> Resul
         let Some(state) = recorded.entry.job().and_then(|job| states.get_mut(job)) else {
             return ControlFlow::Continue(());
         };
-        match apply(state.clone(), &recorded.entry) {
+        match apply(std::mem::replace(state, State::Waiting { tries: 0 }), &recorded.entry) {
             Ok(next) => {
                 *state = next;
                 ControlFlow::Continue(())

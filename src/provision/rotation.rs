@@ -15,7 +15,7 @@ use crate::pin::{
     Identities, PinnedSet, Recipients, ResealError, SeedError, prove, reseal, reseal_seeds, settle_seeds,
 };
 
-/// Why custodians were not changed. The ledger is as it was.
+/// Why custodians were not changed. The ledger is as it was, but for [`LedgerError::MirrorOwes`]: then it has changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotationError {
@@ -26,7 +26,7 @@ pub enum RotationError {
     #[error("{0}")]
     NotInForce(String),
     /// The new set is the old one.
-    #[error("these are the custodians in force already")]
+    #[error("these are the custodians in force already, and everything is sealed to them")]
     Same,
     /// The identities are not those of the custodians in force.
     #[error("the identities given are not those of the custodians in force: {0}")]
@@ -143,7 +143,7 @@ impl Rotation<'_> {
     /// Seals everything again, in memory, and then writes it in one go. `told` is given how many of how many are sealed.
     ///
     /// # Errors
-    /// [`RotationError`]; nothing has changed then.
+    /// [`RotationError`]; nothing has changed then, except where it is the mirror that could not follow.
     pub fn carry_out(
         &self,
         ledger: &dyn Ledger,
@@ -154,6 +154,10 @@ impl Rotation<'_> {
         let pinned = Some((first.as_slice(), second.as_slice()));
         self.from.against(pinned).map_err(|error| RotationError::NotInForce(error.to_string()))?;
         if matches!(self.to.against(pinned), Ok(PinnedSet::Match)) {
+            // A change that was cut off after the ledger had it is finished here.
+            if write {
+                settle_seeds(self.seeds, (&first, &second))?;
+            }
             return Err(RotationError::Same);
         }
         prove(self.from, self.identities).map_err(RotationError::NotTheirs)?;
@@ -186,9 +190,11 @@ impl Rotation<'_> {
         }
         let (first, second) = self.to.fingerprints();
         let set = Entry::CustodiansSet { first: first.clone(), second: second.clone(), by: self.by.clone() };
-        let head = Some(ledger.reseal(set, envelopes)?);
-        settle_seeds(self.seeds, (&first, &second))?;
-        Ok(Rotated { resealed, seeds, head })
+        let head = ledger.reseal(set, envelopes);
+        if matches!(head, Ok(_) | Err(LedgerError::MirrorOwes { .. })) {
+            settle_seeds(self.seeds, (&first, &second))?;
+        }
+        Ok(Rotated { resealed, seeds, head: Some(head?) })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::metadata::{self, MetadataFiles};
-use super::policy::Known;
+use super::whom::{self, Served};
 use super::{Listener, ProvisionError, Report, Start, custodians, directory, give_up, held, plan, policy, ready};
 use crate::graph::Graph;
 use crate::graph::display_name::NameTemplate;
@@ -18,9 +18,9 @@ use crate::pin::{PinPolicy, Recipients, ResumeStore, escrow};
 use crate::pipeline::bench::{Bench, Holding, Outside, Ports, RunSettings};
 use crate::pipeline::progress::{Progress, Summary};
 use crate::pipeline::watch::settle_before_run;
-use crate::roster::check::{Refusal, RefusalCode, Rules, check};
+use crate::roster::Roster;
+use crate::roster::check::{Rules, check};
 use crate::roster::plan::batch_of;
-use crate::roster::{CheckedRoster, Roster};
 use crate::webauthn::trust::Anchors;
 use crate::world::{Clock, Entropy, KeyPorts, Operator};
 
@@ -156,6 +156,7 @@ pub fn provision(
         return Err(ProvisionError::OtherTenant { found: found.to_string(), wanted: request.tenant.to_string() });
     }
     let tenant = account.tenant.clone().unwrap_or_else(|| request.tenant.clone());
+    let of_a_file = request.roster.is_some();
     let (roster, left_out) = directory::rows(graph, request.roster, request.group)?;
     if left_out > 0 {
         listener.note(&format!("{left_out} people on the roster are not in the group and are left out."));
@@ -173,9 +174,10 @@ pub fn provision(
         listener.note(&format!("Not known, because this account may not ask: {question}."));
     }
 
-    custodians::agree(ledger, &request.recipients)?;
+    // Whoever is in force for the first time is written with the plan: a run that stops before it has pinned nobody.
+    let mut begin_with: Vec<Entry> = custodians::not_yet_pinned(ledger, &request.recipients)?.into_iter().collect();
     if let Some(holding) = &request.hold {
-        held::keys_agree(ledger, &holding.keys)?;
+        begin_with.extend(held::keys_not_yet_pinned(ledger, &holding.keys)?);
     }
     give_up::check(ledger, &tenant, &request.give_up)?;
     for ended in held::end_what_is_over(ledger, &tenant, graph.server_now())? {
@@ -189,22 +191,24 @@ pub fn provision(
     let rules = Rules {
         allow_privileged: request.allow_privileged,
         allowed_group: request.allowed_group.map(str::to_owned),
-        models: None,
+        models: metadata.as_ref().map(metadata::named),
         force_change: request.pins.force_change() != crate::pin::ForceChange::Never,
         leave_off: request.leave_off,
         finished,
     };
     let mut checked = check(&roster.rows, &people.facts, &rules);
-    refuse_by_policy(&mut checked, &fido2, &people.groups);
+    whom::refuse_by_policy(&mut checked, &fido2, &people.groups);
     let batch = batch_of(&tenant, &request.source);
-    let mut todo = plan::compare(&tenant, &batch, &checked, &known);
-    ask_about_renamed(&mut checked, &mut todo, machine.operator)?;
+    let todo = whom::plan_confirmed(&mut checked, (&tenant, &batch), &known, machine.operator);
+    let served = whom::count_what_is_served(&mut checked, &tenant, &known);
 
     for warning in &checked.warnings {
         listener.warned(warning);
     }
+    let done = whom::served(&known).map(|job| &job.job).collect();
     for refusal in &checked.refused {
-        listener.refused(refusal, plan::job_of(&tenant, refusal).as_ref());
+        let job = whom::refused_job(&tenant, refusal, &done);
+        listener.refused(refusal, job.as_ref().map(|(job, _)| job));
     }
     if request.strict && !checked.refused.is_empty() {
         return Err(ProvisionError::Strict(checked.refused.len()));
@@ -218,11 +222,12 @@ pub fn provision(
         ));
     }
     let run = new_run(&*machine.entropy)?;
-    let began = Entry::RunStarted {
+    begin_with.push(Entry::RunStarted {
         run: run.clone(),
         batch: batch.clone(),
         tenant: tenant.clone(),
         roster: crate::ledger::BlobHash(roster.hash),
+        source: Some(if of_a_file { file_name(&roster.source) } else { roster.source.clone() }),
         operator: request.operator_name,
         account: account
             .object_id
@@ -231,8 +236,8 @@ pub fn provision(
             .or_else(|| account.app_id.clone())
             .unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    plan::write(ledger, &tenant, &batch, &checked, &todo, &known, began)?;
+    });
+    plan::write(ledger, &tenant, &batch, &checked, &todo, &known, begin_with)?;
     let (first, second) = request.recipients.fingerprints();
     let refused: u64 = checked.refused.iter().map(|refusal| u64::from(refusal.keys)).sum();
     listener.started(&Start {
@@ -241,7 +246,7 @@ pub fn provision(
         tenant: tenant.as_str(),
         roster: &roster.source,
         custodians: first.into_iter().chain(second).collect(),
-        planned: todo.jobs.len() as u64 + refused,
+        planned: todo.jobs.len() as u64 + refused + served.keys,
         pin_bits: pin_bits(&request.pins),
     });
 
@@ -301,7 +306,7 @@ pub fn provision(
         queue,
     );
     let outcome = bench.run(machine.interrupted)?;
-    let summary = sum_up(outcome.summary, refused, &run, ledger)?;
+    let summary = sum_up(outcome.summary, refused, served, &run, ledger)?;
     Ok(Report {
         nothing_to_do: todo.jobs.is_empty(),
         stopped_by: outcome.paused.filter(|_| summary.end == RunEnd::Stopped).map(|pause| (pause.code, pause.detail)),
@@ -322,12 +327,25 @@ fn what_ended(ended: &held::Ended) -> String {
 }
 
 /// Writes the run's end; the head that the summary shows includes it.
-fn sum_up(mut summary: Summary, refused: u64, run: &RunId, ledger: &dyn Ledger) -> Result<Summary, ProvisionError> {
-    summary.counts.planned += refused;
+fn sum_up(
+    mut summary: Summary,
+    refused: u64,
+    served: Served,
+    run: &RunId,
+    ledger: &dyn Ledger,
+) -> Result<Summary, ProvisionError> {
+    summary.counts.planned += refused + served.keys;
     summary.counts.refused += refused;
+    summary.counts.already += served.keys;
+    summary.counts.held += served.held;
     summary.head =
         ledger.append(Append::entry(Entry::RunEnded { run: run.clone(), end: summary.end, counts: summary.counts }))?;
     Ok(summary)
+}
+
+/// Without its folder, which may tell more than the file.
+fn file_name(path: &str) -> String {
+    std::path::Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn can_change(device: crate::model::FirstDevice) -> bool {
@@ -344,58 +362,4 @@ fn new_run(entropy: &dyn Entropy) -> Result<RunId, ProvisionError> {
 fn pin_bits(pins: &PinPolicy) -> f64 {
     let facts = crate::pin::KeyPinFacts { can_set_pin_rules: true, ..Default::default() };
     pins.for_key(&facts).map_or(0.0, |plan| crate::pin::generate::entropy_bits(&plan))
-}
-
-/// People whom the passkey policy leaves out are refused like those whom the directory refuses.
-fn refuse_by_policy(
-    checked: &mut CheckedRoster,
-    fido2: &Known,
-    groups: &std::collections::HashMap<crate::model::UserId, BTreeSet<String>>,
-) {
-    let none = BTreeSet::new();
-    let mut kept = Vec::with_capacity(checked.people.len());
-    for person in checked.people.drain(..) {
-        let id = &person.person.id;
-        match fido2.objection_to(id, groups.get(id).unwrap_or(&none)) {
-            None => kept.push(person),
-            Some(objection) => checked.refused.push(Refusal {
-                line: person.line,
-                upn: person.person.upn.clone(),
-                id: Some(id.clone()),
-                keys: person.keys,
-                code: RefusalCode::OutsidePolicy,
-                reason: format!("{objection}."),
-                next: objection.remedy().to_owned(),
-            }),
-        }
-    }
-    checked.people = kept;
-    checked.refused.sort_by_key(|refusal| refusal.line);
-}
-
-/// A changed UPN is asked about: the same account under another name, or a mix-up in the roster? The safe answer leaves
-/// these people out of this run.
-fn ask_about_renamed(
-    checked: &mut CheckedRoster,
-    todo: &mut crate::roster::plan::Plan,
-    operator: &dyn Operator,
-) -> Result<(), ProvisionError> {
-    if todo.renamed.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<String> =
-        todo.renamed.iter().map(|renamed| format!("{} is now {}", renamed.was, renamed.now)).collect();
-    let question = format!(
-        "The directory has renamed people since their jobs were planned: {}. A passkey does not follow a change of name. \
-         Type `renamed` to go on under the new names",
-        names.join("; ")
-    );
-    if operator.confirm(&question, "renamed") {
-        todo.renamed.clear();
-        return Ok(());
-    }
-    let _ = checked;
-    Err(ProvisionError::Renamed(
-        todo.renamed.iter().map(|renamed| (renamed.was.clone(), renamed.now.clone())).collect(),
-    ))
 }

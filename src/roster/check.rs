@@ -9,7 +9,7 @@ use std::fmt;
 use super::file::RosterRow;
 use super::first_device::{self, CanChange};
 use super::kind::{self, Model};
-use crate::model::{FirstDevice, Person, Upn, UserId};
+use crate::model::{Aaguid, FirstDevice, Person, Upn, UserId};
 
 /// What the directory says of one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,11 +74,13 @@ pub enum RefusalCode {
     TooManyPasskeys,
     /// No model of this kind exists.
     UnknownKeyKind,
+    /// Has another name than when the job was planned, and nobody confirmed it.
+    RenamedUnconfirmed,
 }
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::UnknownPerson,
         Self::Duplicate,
         Self::Myself,
@@ -89,6 +91,7 @@ impl RefusalCode {
         Self::OutsidePolicy,
         Self::TooManyPasskeys,
         Self::UnknownKeyKind,
+        Self::RenamedUnconfirmed,
     ];
 
     /// The code.
@@ -104,6 +107,7 @@ impl RefusalCode {
             Self::OutsidePolicy => "outside-policy",
             Self::TooManyPasskeys => "too-many-passkeys",
             Self::UnknownKeyKind => "unknown-key-kind",
+            Self::RenamedUnconfirmed => "renamed-unconfirmed",
         }
     }
 }
@@ -345,7 +349,9 @@ fn about_the_keys(row: &RosterRow, found: &DirectoryFacts, rules: &Rules) -> Vec
             "Delete passkeys that are no longer used.",
         ));
     }
+    // A model may be told by its id although no list has it yet.
     if let (Some(kind), Some(models)) = (&row.key_kind, &rules.models)
+        && Aaguid::parse(&kind.0).is_none()
         && !models.iter().any(|model| kind::fits(kind, model.aaguid, Some(&model.name)))
     {
         reasons.push(reason(

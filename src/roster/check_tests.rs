@@ -133,6 +133,12 @@ fn a_kind_that_no_model_fits_is_refused_only_where_models_are_known() {
     assert_eq!(check(&[kind("5 nfc")], &directory, &known).people.len(), 1);
     assert_eq!(check(&[kind("Solo")], &directory, &known).refused[0].code, RefusalCode::UnknownKeyKind);
     assert_eq!(check(&[kind("Solo")], &directory, &Rules::default()).people.len(), 1);
+    let new = Aaguid([2; 16]).to_string();
+    assert_eq!(
+        check(&[kind(&new)], &directory, &known).people.len(),
+        1,
+        "an id may be of a model that no list has yet"
+    );
 }
 
 #[test]

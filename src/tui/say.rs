@@ -108,7 +108,7 @@ pub fn say(progress: &Progress) -> Option<Line> {
         Progress::Paused { code, detail } => {
             line(Tone::Bad, format!("All touches pause. {}", explain(code, Some(detail))))
         }
-        Progress::Unpaused => line(Tone::Good, "The tenant answers again; touches go on."),
+        Progress::Unpaused => line(Tone::Good, "The pause is over: touches go on."),
         Progress::Finished(done) => {
             let change = match done.forced {
                 ForcedChange::Forced => "a PIN change is forced",
@@ -172,8 +172,12 @@ pub fn calls_for_attention(progress: &Progress) -> bool {
     }
 }
 
-/// The closing table, as lines of text.
-pub fn closing(summary: &Summary) -> Vec<String> {
+/// Some keys (YubiKey 5.7 and later) leave the factory with NFC locked until they have had USB power for some seconds, and say nothing of it over CTAP: so it is said
+/// of all of them.
+const NFC: &str = "NFC lock       lifted by USB power where a key has one; not set again";
+
+/// The closing table, as lines of text; `custodians` are the fingerprints of those in force.
+pub fn closing(summary: &Summary, custodians: &[String]) -> Vec<String> {
     let counts = &summary.counts;
     let seconds = summary.took.as_secs_f64();
     let done = if counts.held > 0 { "registered or held, hardened" } else { "registered, read back, hardened" };
@@ -195,7 +199,13 @@ pub fn closing(summary: &Summary) -> Vec<String> {
     if counts.finished > 0 && seconds > 0.0 {
         lines.push(format!("keys per hour  {:>6.0}", counts.finished as f64 * 3600.0 / seconds));
     }
+    if !custodians.is_empty() {
+        lines.push(format!("PINs sealed to {}", custodians.join(", ")));
+    }
     lines.push(format!("ledger head    {}   {} entries", summary.head, summary.head.seq));
+    if counts.finished > 0 {
+        lines.push(NFC.to_owned());
+    }
     lines.push(match summary.end {
         RunEnd::Complete => "Everybody had their turn.".to_owned(),
         RunEnd::Idle => "No key came for a while; the rest is set aside.".to_owned(),

@@ -2,14 +2,18 @@
 //!
 //! It writes to standard error, so that standard output stays the answer. The terminal is given back as it was, also when
 //! a thread panics: nothing is changed but an inline area, no alternate screen and no raw mode. Whoever else has something to say or
-//! to ask goes through [`Screen::say`] or puts the screen away meanwhile; nothing is written across it.
+//! to ask goes through [`Screen::say`] or puts the screen away meanwhile; nothing is written across it. A picture goes out in one piece, with
+//! all the sentences that came since the last one, so that the board does not flicker (terminals that know synchronized output show it
+//! in one step as well).
 
-use std::io::{Stderr, Write as _, stderr};
+use std::io::{BufWriter, Stderr, Write as _, stderr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crossterm::execute;
+use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use ratatui::backend::CrosstermBackend;
 use ratatui::style::Style;
 use ratatui::text::{Line, Text};
@@ -62,7 +66,7 @@ impl Screen {
     /// # Errors
     /// When the terminal does not tell its size or can't be written to; print lines instead.
     pub fn open(ports: usize, manner: Manner, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
-        let mut painter = Painter { terminal: None, rows: 0, manner, away: false, kept: Vec::new() };
+        let mut painter = Painter { terminal: None, rows: 0, manner, away: false, untold: Vec::new() };
         painter.take_terminal(height(ports.max(4)))?;
         let (sender, receiver) = channel();
         let board = Board::new(clock.monotonic());
@@ -125,19 +129,20 @@ impl Drop for Screen {
 
 /// The thread that owns the terminal.
 struct Painter {
-    terminal: Option<Terminal<CrosstermBackend<Stderr>>>,
+    terminal: Option<Terminal<CrosstermBackend<BufWriter<Stderr>>>>,
     rows: usize,
     manner: Manner,
     /// Put away: a question has the terminal.
     away: bool,
-    /// Sentences that came meanwhile.
-    kept: Vec<Said>,
+    /// Sentences for the next picture.
+    untold: Vec<Said>,
 }
 
 impl Painter {
     /// An inline area of so many rows where the cursor is, or of as many as the terminal spares.
     fn take_terminal(&mut self, wanted: usize) -> std::io::Result<()> {
-        let backend = CrosstermBackend::new(stderr());
+        // Standard error itself would write every cell by itself.
+        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, stderr()));
         let rows = ratatui::backend::Backend::size(&backend).map_or(24, |size| usize::from(size.height));
         let most = rows.saturating_sub(FOR_SENTENCES).max(rows / 2).max(1);
         let wanted = wanted.min(most);
@@ -169,11 +174,13 @@ impl Painter {
                         board.apply(&progress, at);
                         ring |= calls_for_attention(&progress);
                         if let Some(said) = say(&progress) {
-                            self.put(said);
+                            self.untold.push(said);
                         }
                     }
-                    Ok(Message::Said(said)) => self.put(said),
+                    Ok(Message::Said(said)) => self.untold.push(said),
                     Ok(Message::PutAway(done)) => {
+                        // What was said before the question stands above it.
+                        self.tell();
                         self.give_terminal_back();
                         self.away = true;
                         let _ = done.send(());
@@ -195,6 +202,7 @@ impl Painter {
         }
         if self.away {
             self.come_back(0);
+            self.tell();
         }
         self.give_terminal_back();
     }
@@ -203,25 +211,25 @@ impl Painter {
         self.away = false;
         // Where that fails, sentences go on as plain lines.
         let _ = self.take_terminal(height(ports).max(self.rows));
-        for said in std::mem::take(&mut self.kept) {
-            self.put(said);
-        }
     }
 
-    /// A sentence, above the board.
-    fn put(&mut self, said: Said) {
-        if self.away {
-            self.kept.push(said);
-            return;
-        }
-        let Some(terminal) = &mut self.terminal else {
-            let _ = writeln!(stderr(), "{}", said.text);
+    /// All sentences that wait, above the board.
+    fn tell(&mut self) {
+        let untold = std::mem::take(&mut self.untold);
+        let Some(terminal) = self.terminal.as_mut().filter(|_| !untold.is_empty()) else {
+            for said in untold {
+                let _ = writeln!(stderr(), "{}", said.text);
+            }
             return;
         };
-        let style: Style = self.manner.palette.tone(said.tone);
         let width = terminal.size().map_or(80, |size| usize::from(size.width));
-        let text: Text<'_> = fold(&said.text, width).into_iter().map(|line| Line::styled(line, style)).collect();
-        let height = u16::try_from(text.lines.len()).unwrap_or(1);
+        let mut lines = Vec::new();
+        for said in untold {
+            let style: Style = self.manner.palette.tone(said.tone);
+            lines.extend(fold(&said.text, width).into_iter().map(|line| Line::styled(line, style)));
+        }
+        let height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+        let text = Text::from(lines);
         let _ = terminal.insert_before(height, |buffer| Paragraph::new(text).render(buffer.area, buffer));
     }
 
@@ -229,6 +237,13 @@ impl Painter {
         if self.away {
             return;
         }
+        let _ = execute!(stderr(), BeginSynchronizedUpdate);
+        self.tell();
+        self.draw_board(board, now);
+        let _ = execute!(stderr(), EndSynchronizedUpdate);
+    }
+
+    fn draw_board(&mut self, board: &Board, now: Duration) {
         let Some(size) = self.terminal.as_ref().and_then(|terminal| terminal.size().ok()) else { return };
         let (wanted, most) = (height(board.ports.len()), usize::from(size.height).saturating_sub(FOR_SENTENCES));
         if wanted > self.rows && most > self.rows {

@@ -281,6 +281,11 @@ impl Metadata {
         self.models.get(&aaguid)
     }
 
+    /// Every model that is listed, in no order.
+    pub fn models(&self) -> impl Iterator<Item = &Model> {
+        self.models.values()
+    }
+
     /// Number of models listed.
     pub fn len(&self) -> usize {
         self.models.len()

@@ -8,7 +8,7 @@ use crate::cli::connect::connect;
 use crate::cli::{CliError, Exit};
 use crate::config::{Auth, Settings};
 use crate::graph::methods_policy::Models;
-use crate::graph::{Account, Cancel, Graph, GraphEvent};
+use crate::graph::{Account, Cancel, ErrorKind, Graph, GraphEvent};
 use crate::model::Aaguid;
 use crate::tenant::gather::{Asking, gather_for_run};
 use crate::tenant::preflight::catalogue::find;
@@ -33,13 +33,15 @@ pub(super) fn examine(findings: &mut Findings<'_>, settings: &Settings, models: 
     let cloud = &graph.settings().cloud;
     let place = if cloud.is_loopback() { "a simulated tenant on this machine" } else { "Microsoft's cloud" };
     findings.ok("cloud", format!("{} and {}: {place}", tenant.graph_url, tenant.login_url));
+    // What `keybench login` keeps serves here too; where it takes a person and none would see it, nothing is known.
     let asks_a_person = matches!(tenant.auth, Auth::DeviceCode | Auth::Browser);
-    if asks_a_person && !findings.context.output.style().stderr_is_terminal {
-        let evidence = "signing in takes a person, and this is not a terminal";
-        return findings.unknown("sign-in", evidence, "run `keybench doctor` at a terminal.");
-    }
+    let unseen = asks_a_person && !findings.context.output.style().stderr_is_terminal;
     let account = match graph.sign_in() {
         Ok(account) => account,
+        Err(error) if unseen && error.kind() == ErrorKind::SignIn => {
+            let CliError { fact, next, .. } = error.into();
+            return findings.unknown("sign-in", fact, next);
+        }
         Err(error) => return findings.error("sign-in", &error.into()),
     };
     sign_in(findings, &account, tenant.id.as_str());

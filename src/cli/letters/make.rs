@@ -111,12 +111,20 @@ pub(super) fn run(context: &Context<'_>, args: &MakeArgs) -> Result<Exit, CliErr
         let identities = unlock(context, args)?;
         let run = RunId::new(new_run()?);
         let size = if matches!(way, Way::Printer(_)) { CHUNK } else { due.len() };
-        let job =
-            Job { context, ledger: &ledger, seen, template: &template, fonts: &fonts, by: &by, reason: &reason, run };
+        let job = Job {
+            context,
+            data: &settings.data,
+            ledger: &ledger,
+            seen,
+            template: &template,
+            fonts: &fonts,
+            by: &by,
+            reason: &reason,
+            run,
+        };
         for chunk in due.chunks(size.max(1)) {
             files.extend(job.print(&way, chunk, &identities)?);
         }
-        note_kept(&settings.data, &files)?;
     }
     let head = ledger.head()?;
     let what = match (printed, files.len()) {
@@ -327,6 +335,8 @@ fn told(context: &Context<'_>, one: &Due, state: &str, to: &str) {
 /// A print run.
 struct Job<'a> {
     context: &'a Context<'a>,
+    /// Where it is noted which files with PINs were written.
+    data: &'a Path,
     ledger: &'a SqliteLedger,
     /// What is due was found in the ledger as it was then: another print run may have begun since.
     seen: Head,
@@ -430,6 +440,10 @@ impl Job<'_> {
             Some(to) => (folder.join(format!("{name}.pdf.age")), Zeroizing::new(sealing::seal_document(to, document)?)),
             None => (folder.join(format!("{name}.pdf")), Zeroizing::new(document.to_vec())),
         };
+        // Noted first: a disk that is full at the tenth file must not hide the nine before it.
+        if to.is_none() {
+            note_kept(self.data, &path)?;
+        }
         write_atomic(&path, &bytes, Readers::OnlyMe)?;
         Ok(path.display().to_string())
     }
@@ -445,24 +459,15 @@ fn sheet(letter: &Letter) -> Result<String, CliError> {
     })
 }
 
-/// Remembers where files with PINs were written, for `doctor`.
-fn note_kept(data: &Path, files: &[String]) -> Result<(), CliError> {
-    let plain: Vec<&String> = files.iter().filter(|file| file.ends_with(".pdf")).collect();
-    if plain.is_empty() {
-        return Ok(());
+/// Remembers where a file with PINs is written, for `doctor`.
+fn note_kept(data: &Path, file: &Path) -> Result<(), CliError> {
+    if !data.is_dir() {
+        create_private_dir(data)?;
     }
-    std::fs::create_dir_all(data).map_err(|source| crate::platform::private::PrivateError::Io {
-        what: "creating",
-        path: data.to_owned(),
-        source,
-    })?;
     let path = data.join(KEPT);
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let mut list = append_private(&path)?;
-    for file in plain {
-        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.into());
-        writeln!(list, "{}\t{}", Timestamp::now(), absolute.display()).map_err(|source| {
-            crate::platform::private::PrivateError::Io { what: "writing", path: path.clone(), source }
-        })?;
-    }
+    writeln!(list, "{}\t{}", Timestamp::now(), absolute.display())
+        .map_err(|source| crate::platform::private::PrivateError::Io { what: "writing", path: path.clone(), source })?;
     Ok(())
 }

@@ -66,6 +66,21 @@ fn one_sign_in_serves_the_commands_that_follow_until_logout() {
     assert_eq!(pages(&tenant), 2);
 }
 
+/// A stolen key must not have to wait for somebody who knows of `keybench login`.
+#[test]
+fn a_lost_key_and_a_comparison_ask_for_the_sign_in_themselves() {
+    let tenant = tenant(|_| {});
+    let desk = desk(&tenant, "browser");
+    let jobs = desk.story();
+    let compared = desk.run(&["reconcile"]);
+    assert_eq!((compared.exit, pages(&tenant)), (Exit::SomeFailed, 1), "{}{}", compared.out, compared.err);
+    let leaves = desk.run(&["leaver", "sam@contoso.example", "--reason", "left", "--revoke-sessions", "--dry-run"]);
+    assert!(leaves.out.contains("no key of theirs is registered"), "{}{}", leaves.out, leaves.err);
+    assert_eq!(pages(&tenant), 1, "nothing was to be asked");
+    let lost = desk.run(&["lost", jobs[0].as_str(), "--reason", "stolen", "--yes"]);
+    assert_eq!((lost.exit, pages(&tenant)), (Exit::Done, 2), "{}{}", lost.out, lost.err);
+}
+
 /// The refresh token stands nowhere but in the keyring.
 #[test]
 fn no_token_is_printed_or_logged() {

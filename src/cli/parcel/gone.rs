@@ -4,14 +4,14 @@
 //! command can be run again, and a method that is gone already is as good as deleted. Of a held key nothing is in the tenant:
 //! its sealed registration is destroyed, so that it never can be.
 
-use std::sync::Arc;
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
 use super::{Found, acting, find, not_now, parcels, shipments};
-use crate::cli::connect::connect;
+use crate::cli::at_tenant::AtTenant;
 use crate::cli::handover::ended;
 use crate::cli::key::recognise::Recognised;
 use crate::cli::key::{self, Which};
@@ -19,7 +19,7 @@ use crate::cli::prompt::Terminal;
 use crate::cli::{CliError, Context, Exit, escrow, ledger};
 use crate::config::Settings;
 use crate::ctap2::hid::usb::UsbPorts;
-use crate::graph::{Cancel, Graph, GraphEvent};
+use crate::graph::Graph;
 use crate::handover::code::Code;
 use crate::handover::parcel::{NotNow, Parcel, Parcels, Place};
 use crate::handover::shipment::{Shipment, ShipmentState, Shipments};
@@ -217,13 +217,14 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
     };
     let parcels = parcels(&desk.ledger)?;
     let lines = desk.ledger.jobs(&JobFilter { user: Some(person.id.clone()), ..JobFilter::all() })?;
-    let mut worst = Exit::Done;
+    let (mut worst, mut taken) = (Exit::Done, 0);
     for line in &lines {
         // Parked for good: a roster that names them again is asked about by nobody, so it says `left` in the list.
         let parked = Entry::JobParked { job: line.job.clone(), code: "left".into() };
         match parcels.get(&line.job) {
             Some(parcel) if desk.method(&line.job)?.is_some() || desk.hold(&line.job)?.is_some() => {
                 worst = worst.max(desk.take_out("leaver", &line.job, parcel, Vec::new())?);
+                taken += 1;
             }
             _ => {}
         }
@@ -233,6 +234,7 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
         }
     }
     for one in shipments(&desk.ledger)?.all().iter().filter(|one| one.is_out() && one.user == person.id) {
+        taken += 1;
         match desk.take_back(one, "left") {
             Ok(exit) => worst = worst.max(exit),
             // A token is taken from its person by a command of its own; it hides nothing else.
@@ -242,6 +244,18 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
             }
             Err(error) => return Err(error),
         }
+    }
+    if taken == 0 {
+        if args.asked.revoke_sessions && !args.asked.dry_run {
+            desk.graph()?.revoke_sessions(&person.id)?;
+        }
+        let revoked = if args.asked.revoke_sessions { " They are signed out everywhere." } else { "" };
+        let done = if args.asked.dry_run { " Nothing was done." } else { revoked };
+        context.output.answer(&format!("leaver  {}: no key of theirs is registered or on its way.{done}", person.upn));
+        context.output.json(&json!({
+            "event": "leaver", "job": null, "upn": person.upn, "method": null,
+            "sessions_revoked": args.asked.revoke_sessions, "head": desk.ledger.head()?.to_string(),
+        }));
     }
     let open = lines.iter().filter(|line| line.in_flight && line.status != JobStatus::Held).count();
     if open > 0 {
@@ -390,6 +404,8 @@ fn exactly(which: &Which, serial: Option<&Serial>) -> Which {
 struct Desk<'a> {
     context: &'a Context<'a>,
     settings: Settings,
+    /// Signed in to when it is first asked: of a key that was never registered it isn't.
+    tenant: OnceCell<AtTenant<'a>>,
     ledger: SqliteLedger,
     /// The ledger as it was when the key was looked for: another desk may note the same loss.
     seen: Head,
@@ -404,7 +420,7 @@ impl<'a> Desk<'a> {
         let settings = context.settings()?;
         let ledger = ledger::to_write(&settings)?;
         let seen = ledger.head()?;
-        Ok(Self { context, settings, ledger, seen, asked, by, reason })
+        Ok(Self { context, settings, tenant: OnceCell::new(), ledger, seen, asked, by, reason })
     }
 
     /// The method that the job's last key was registered as, if it is not deleted yet.
@@ -560,10 +576,12 @@ impl<'a> Desk<'a> {
         Ok(Exit::Done)
     }
 
-    fn graph(&self) -> Result<Graph, CliError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let silent = Arc::new(|_: GraphEvent| {});
-        connect(self.context, &self.settings, &self.settings.tenant()?, &clock, silent, Cancel::new())
+    fn graph(&self) -> Result<&Graph, CliError> {
+        if let Some(tenant) = self.tenant.get() {
+            return Ok(&tenant.graph);
+        }
+        let tenant = AtTenant::sign_in(self.context)?;
+        Ok(&self.tenant.get_or_init(|| tenant).graph)
     }
 
     fn delete(&self, user: &UserId, method: &MethodId) -> Result<(), CliError> {

@@ -59,7 +59,8 @@ pub struct RunArgs {
     /// Simulated ports with simulated keys and an operator who touches them, until the queue is empty
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub sim_keys: Option<u32>,
-    /// Stop before the first key if anybody is refused
+    /// Stop before the first key (exit code 1) if anybody is refused, a check of the tenant warns or is not known, or an
+    /// address is not fit for the carrier
     #[arg(long)]
     pub strict: bool,
     /// End after so many minutes without a key
@@ -375,7 +376,7 @@ fn addresses_first(
     }
     if strict && !faults.is_empty() {
         let fact = "--strict, and there are addresses that the carrier would refuse.";
-        return Err(CliError::new(Exit::Usage, "strict", fact, "correct them, or leave --strict out."));
+        return Err(CliError::new(Exit::SomeFailed, "strict", fact, "correct them, or leave --strict out."));
     }
     Ok(())
 }

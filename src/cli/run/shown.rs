@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::cli::events::{Event, ForceChange};
@@ -33,6 +33,8 @@ pub struct Shown<'a> {
     seated: Mutex<std::collections::HashMap<String, (String, String)>>,
     waits: (Sender<GraphEvent>, Mutex<Receiver<GraphEvent>>),
     ports_named: Vec<String>,
+    /// Whom PINs are sealed to, once the run has begun.
+    custodians: OnceLock<Vec<String>>,
 }
 
 impl<'a> Shown<'a> {
@@ -57,6 +59,7 @@ impl<'a> Shown<'a> {
                 (waiting, Mutex::new(heard))
             },
             ports_named: Vec::new(),
+            custodians: OnceLock::new(),
         }
     }
 
@@ -147,7 +150,8 @@ impl<'a> Shown<'a> {
             held: summary.counts.held,
         });
         self.output.answer("");
-        for line in closing(summary) {
+        let custodians = self.custodians.get().map_or(&[][..], Vec::as_slice);
+        for line in closing(summary, custodians) {
             self.output.answer(&line);
         }
     }
@@ -342,6 +346,8 @@ impl Listener for Shown<'_> {
             start.custodians.join(", "),
             start.pin_bits,
         ));
+        // A run begins once.
+        let _ = self.custodians.set(start.custodians.clone());
         let style = self.output.style();
         if style.stderr_is_terminal && !style.json {
             let manner = Manner { palette: Palette { colour: style.color }, bell: self.bell };

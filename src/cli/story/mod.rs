@@ -19,9 +19,12 @@ pub(super) fn in_words(entry: &Entry) -> String {
             };
             format!("PINs are sealed to {groups} from here on ({by}).")
         }
-        Entry::RunStarted { run, batch, operator, account, version, .. } => format!(
-            "Run {run} of batch {batch} began: {operator} at the bench, signed in as {account}, keybench {version}."
-        ),
+        Entry::RunStarted { run, batch, source, operator, account, version, .. } => {
+            let source = source.as_ref().map_or_else(String::new, |source| format!(" ({source})"));
+            format!(
+                "Run {run} of batch {batch}{source} began: {operator} at the bench, signed in as {account}, keybench {version}."
+            )
+        }
         Entry::RunEnded { run, counts, .. } => {
             let held = if counts.held > 0 { format!(" ({} of them held)", counts.held) } else { String::new() };
             format!(

@@ -95,6 +95,12 @@ pub trait TokenSource: Send + Sync {
 
 /// How a person is shown where to sign in.
 pub trait SignInPrompt: Send + Sync {
+    /// Whether anybody would see it. Where nobody does, a flow that takes a person is refused at once, instead of waiting for somebody who
+    /// does not know.
+    fn is_seen(&self) -> bool {
+        true
+    }
+
     /// Show the code and the address.
     fn device_code(&self, prompt: &DevicePrompt);
 
@@ -246,6 +252,9 @@ impl SignIn {
 
     /// Asks for a first token by the flow.
     fn obtain(&self, claims: Option<&str>) -> Result<TokenAnswer, GraphError> {
+        if self.flow.is_interactive() && !self.prompt.is_seen() {
+            return Err(nobody_there());
+        }
         match &self.flow {
             Flow::DeviceCode => device_code::sign_in(&self.endpoint, &*self.prompt, claims),
             Flow::Browser => browser::sign_in(&self.endpoint, &*self.prompt, claims),
@@ -362,6 +371,15 @@ impl SignIn {
             .filter(|token| self.clock.monotonic() < token.until && held.claims.is_none())
             .map(Arc::clone)
     }
+}
+
+fn nobody_there() -> GraphError {
+    GraphError::new(ErrorKind::SignIn, Fixer::Operator, "Somebody has to sign in, and there is no terminal to say so on")
+        .because("No sign-in is kept for this tenant and application, or it is no longer good; nobody was waited for.")
+        .advise(
+            "Run `keybench login` at a terminal under this account: commands without one use what it keeps. Where nobody ever \
+             sits, set `auth` under [tenant] to certificate or secret.",
+        )
 }
 
 impl TokenSource for SignIn {

@@ -24,9 +24,15 @@ struct Person {
     pages: Mutex<Vec<Url>>,
     /// The path and query the browser comes back with, from the page's own query.
     comes_back: Option<fn(&Url) -> Vec<String>>,
+    /// Away from the terminal, or there is none.
+    away: bool,
 }
 
 impl SignInPrompt for Person {
+    fn is_seen(&self) -> bool {
+        !self.away
+    }
+
     fn device_code(&self, prompt: &DevicePrompt) {
         self.prompts.lock().unwrap_or_else(PoisonError::into_inner).push(prompt.clone());
     }
@@ -203,6 +209,43 @@ fn device_code_waits_slows_down_and_succeeds() {
     let error = source.bearer(&TokenNeed::Any).expect_err("ended");
     assert_eq!((error.kind(), error.code()), (ErrorKind::SignIn, Some("AADSTS700082")));
     assert_eq!(server.seen()[5].form("refresh_token").as_deref(), Some("r2"));
+}
+
+/// A sign-in that `keybench login` kept.
+struct Kept(Mutex<Option<&'static str>>);
+
+impl Keeper for Kept {
+    fn load(&self) -> Result<Option<Secret<String>>, String> {
+        Ok(self.0.lock().expect("kept").map(|text| Secret::new(text.to_owned())))
+    }
+    fn store(&self, _: &Secret<String>) -> Result<(), String> {
+        Ok(())
+    }
+    fn forget(&self) -> Result<(), String> {
+        *self.0.lock().expect("kept") = None;
+        Ok(())
+    }
+}
+
+#[test]
+fn where_nobody_sees_it_nobody_is_waited_for() {
+    let away = || Arc::new(Person { away: true, ..Person::default() });
+    for flow in [Flow::DeviceCode, Flow::Browser] {
+        let (server, clock) = (Server::answering(vec![]), Arc::new(ManualClock::new()));
+        let source = source(&server, flow, away(), Arc::clone(&clock) as _);
+        for error in [source.sign_in().expect_err("refused"), source.keep().expect_err("refused")] {
+            assert_eq!(error.kind(), ErrorKind::SignIn);
+            assert!(error.next().contains("keybench login") && error.next().contains("certificate"), "{error}");
+        }
+        assert_eq!((server.seen().len(), clock.monotonic()), (0, Duration::ZERO), "nothing was asked or waited for");
+    }
+    // What is kept needs nobody, as long as it is good.
+    let server = Server::answering(vec![Reply::json(200, token(1)), refusal(400, "invalid_grant", 700_082)]);
+    let kept = || Arc::new(Kept(Mutex::new(Some("kept"))));
+    let source = |server| source(server, Flow::DeviceCode, away(), Arc::new(ManualClock::new())).kept_by(kept());
+    source(&server).sign_in().expect("signed in by what is kept");
+    assert!(source(&server).sign_in().expect_err("spent").fact().contains("no terminal"));
+    assert_eq!(server.seen().len(), 2);
 }
 
 #[test]

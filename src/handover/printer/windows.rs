@@ -16,7 +16,7 @@ pub(super) fn print(printer: &str, name: &str, document: &[u8]) -> Result<(), Pr
     found
         .print(document, options)
         .map(drop)
-        .map_err(|error| PrinterError::Refused { printer: format!("windows:{printer}"), why: format!("{error:?}") })
+        .map_err(|error| PrinterError::Refused { printer: format!("windows:{printer}"), why: error.message })
 }
 
 #[cfg(not(windows))]

@@ -186,6 +186,9 @@ pub enum Entry {
         tenant: TenantId,
         /// SHA-256 of the roster's bytes, or of the group's member ids.
         roster: BlobHash,
+        /// The name of the roster's file, without its folder, or of the group. Not told by early versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
         /// The operating system's name for who started it.
         operator: String,
         /// Object id of the signed-in account, or the application's id.

@@ -8,7 +8,12 @@
 //! | `LEDGER.lock` | held | | held |
 //! | `LEDGER.desks` | shared | shared | held |
 //! | `LEDGER.claims` | | held while it has a job claimed | |
+//! | `LEDGER.next` | held until its transaction has begun | the same | the same |
 //! | `LEDGER.turn` | held while it writes to the mirror | the same | the same |
+//!
+//! `LEDGER.next` makes writing fair. SQLite gives its write lock to whoever happens to look when it is free, and a program
+//! that writes without a pause would nearly always be that one. Here whoever waits for the write lock holds the place behind
+//! the one who writes, so that nobody can write twice while another waits.
 //!
 //! `LEDGER.holder` says for people who has `LEDGER.lock`.
 
@@ -35,11 +40,13 @@ pub(super) enum Role {
     Alone,
 }
 
-/// How long a lock is waited for that is held for moments only, while somebody opens.
-const MOMENT: Duration = Duration::from_secs(2);
+/// How long a lock is waited for that is held for moments only, while somebody opens: a busy disk makes them long.
+const MOMENT: Duration = Duration::from_secs(10);
+/// How long a write waits until it is next.
+const IN_LINE: Duration = Duration::from_secs(30);
 /// As long as somebody looks whether a bench lives, and much more.
 const BLINK: Duration = Duration::from_millis(200);
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Who is in the way where nobody can be named.
 const A_DESK: &str = "at a desk: letters, packing, an opening or the like";
@@ -116,6 +123,11 @@ impl Lock {
         }
         Ok(())
     }
+}
+
+/// The place behind the one who writes now, for whoever is about to. `None` when it did not come free.
+pub(super) fn next(ledger: &Path) -> Result<Option<FileLock>, LedgerError> {
+    wait(ledger, ".next", IN_LINE, FileLock::take)
 }
 
 /// The right to write to the mirror: one process at a time. `None` when it did not come within `patience`.

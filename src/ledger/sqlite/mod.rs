@@ -3,12 +3,13 @@
 //! Order of a write: transaction committed and synced, then the mirror, then the answer. So the mirror is never ahead of a
 //! ledger that merely crashed, and a ledger that is behind its mirror was put back from an old copy.
 //!
-//! What several programs write is put in order by two things: a transaction takes SQLite's lock before it reads the head that
-//! it builds on, and the mirror is written in turns, each of which begins by looking where it ends. Nothing is kept in memory
+//! What several programs write is put in order by two things: a transaction takes SQLite's lock, in the order in which they
+//! asked for it, before it reads the head that it builds on, and the mirror is written in turns, each of which begins by looking where it ends. Nothing is kept in memory
 //! that another program could make untrue.
 
 mod lock;
 mod open;
+mod owed;
 mod restore;
 mod tables;
 mod trouble;
@@ -21,7 +22,7 @@ mod old_ledgers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ pub use restore::{rename_all, restore, set_aside};
 use super::claim::{self, Decision, Hold};
 use super::entry::{Attempt, BlobHash, Entry};
 use super::error::LedgerError;
-use super::jobs::{JobFilter, JobLine};
+use super::jobs::{self, JobFilter, JobLine};
 use super::mirror::Mirror;
 use super::{Append, Claim, Head, Ledger, Recorded, Resealed, Row, SealReceipt, SeenHead, rules};
 use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
@@ -54,8 +55,6 @@ const PAGE: usize = 1000;
 const MIRROR_NEEDED: Duration = Duration::from_secs(10);
 /// How long anything else of a bench does; what it misses gets there before the next seal's receipt.
 const MIRROR_LATER: Duration = Duration::from_millis(200);
-/// What a desk leaves between two of its writes, so that a bench that waits gets in: it looks every two milliseconds.
-const GAP: Duration = Duration::from_millis(10);
 /// How long the log's emptying may keep others from writing while it waits for readers.
 const SCRUB: Duration = Duration::from_millis(250);
 
@@ -82,8 +81,6 @@ struct Inner {
     lock: Option<Lock>,
     /// The jobs that this desk has claimed, and the lock that tells others that it lives.
     claimed: Option<(FileLock, BTreeSet<JobId>)>,
-    /// Something was written through this handle.
-    wrote: bool,
 }
 
 impl fmt::Debug for SqliteLedger {
@@ -168,13 +165,11 @@ impl SqliteLedger {
     ) -> Result<(T, Head), LedgerError> {
         let clock = self.clock.as_ref().ok_or(LedgerError::ReadOnly)?;
         inner.usable(&self.path)?;
-        if inner.role == Some(Role::Desk) && inner.wrote {
-            std::thread::sleep(GAP);
-        }
-        inner.wrote = true;
         let told = |trouble: Trouble| trouble.tell(&self.path);
+        let next = lock::next(&self.path)?.ok_or_else(|| LedgerError::Locked { path: self.path.clone() })?;
         let db =
             inner.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| told(error.into()))?;
+        drop(next);
         let head = tables::head(&db).map_err(told)?;
         let mut writing = Writing { db, head, now: clock.now(), bench: &self.bench, session: &self.session };
         // An error drops the transaction, which rolls back.
@@ -194,7 +189,8 @@ impl SqliteLedger {
         }
     }
 
-    /// Adds to the mirror without waiting for it. What it misses now it gets before the next seal's receipt.
+    /// Adds to the mirror without syncing it, and without waiting long for a turn. What it misses now it gets before the next
+    /// seal's receipt.
     fn mirror_later(&self, inner: &mut Inner) {
         if let Err(error) = inner.catch_up(&self.path, false) {
             tracing::warn!("{error}; {}", error.next());
@@ -269,13 +265,26 @@ impl Inner {
         }
     }
 
-    /// Takes envelopes that the ledger no longer has out of the mirror too.
-    fn take_out(&mut self, path: &Path, seqs: &BTreeSet<u64>) -> Result<(), LedgerError> {
-        self.catch_up(path, true)?;
-        match &mut self.mirror {
-            Some(mirror) => mirror.take_out(seqs),
-            None => Ok(()),
-        }
+    /// Takes sealed PINs out of the ledger by `write`, and then out of its log and its mirror. Nobody else writes meanwhile.
+    fn take_out(
+        &mut self,
+        path: &Path,
+        write: impl FnOnce(&mut Self) -> Result<Head, LedgerError>,
+    ) -> Result<Head, LedgerError> {
+        self.alone(path, |inner| {
+            if inner.mirror.is_some() {
+                owed::note(path)?;
+            }
+            let head = write(inner)?;
+            inner.scrub();
+            match inner.settle_mirror(path) {
+                Ok(()) => Ok(head),
+                Err(error) => {
+                    let mirror = inner.mirror.as_ref().map_or_else(PathBuf::new, |mirror| mirror.path().to_owned());
+                    Err(LedgerError::MirrorOwes { mirror, what: error.to_string() })
+                }
+            }
+        })
     }
 
     /// Writes what was deleted out of the write-ahead log as well. A reader that is in the middle of something may keep
@@ -285,7 +294,7 @@ impl Inner {
             .db
             .busy_timeout(SCRUB)
             .and_then(|()| self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-        let emptied = emptied.and(open::be_patient(&mut self.db, self.role));
+        let emptied = emptied.and(open::be_patient(&mut self.db));
         if let Err(error) = emptied {
             tracing::warn!("the write-ahead log could not be emptied yet: {error}");
         }
@@ -356,7 +365,7 @@ impl Ledger for SqliteLedger {
         self.write(&mut inner, |writing| {
             writing.check(claim)?;
             // Asked of the chain, not of the side table: a forgotten seal was one too.
-            if !tables::seal_entries(&writing.db, claim.job(), Some(attempt))?.is_empty() {
+            if !tables::seal_entries(&writing.db, claim.job(), attempt)?.is_empty() {
                 return Err(LedgerError::AlreadySealed { job: claim.job().clone(), attempt }.into());
             }
             writing.put(&entry)?;
@@ -386,10 +395,9 @@ impl Ledger for SqliteLedger {
 
     fn reseal(&self, set: Entry, envelopes: Vec<Resealed>) -> Result<Head, LedgerError> {
         rules::changes_custodians(&set)?;
-        self.inner().alone(&self.path, |inner| {
-            let (old, head) = self.write(inner, |writing| {
+        self.inner().take_out(&self.path, |inner| {
+            let ((), head) = self.write(inner, |writing| {
                 writing.put(&set)?;
-                let mut old = BTreeSet::new();
                 for Resealed { job, attempt, custodian, dual } in envelopes {
                     let Some((seq, before)) = tables::seal(&writing.db, &job, attempt)? else {
                         return Err(rules::no_such_seal(&job, attempt).into());
@@ -405,12 +413,9 @@ impl Ledger for SqliteLedger {
                     writing.put(&Entry::PinSealed { job: job.clone(), attempt, envelope, resume, dual })?;
                     let after = SealedPin { custodian, resume: before.resume, dual };
                     tables::put_seal(&writing.db, &job, attempt, writing.head.seq, &after)?;
-                    old.insert(seq);
                 }
-                Ok(old)
+                Ok(())
             })?;
-            inner.scrub();
-            inner.take_out(&self.path, &old)?;
             Ok(head)
         })
     }
@@ -428,21 +433,13 @@ impl Ledger for SqliteLedger {
     }
 
     fn forget(&self, user: &UserId, reason: &str) -> Result<Head, LedgerError> {
-        self.inner().alone(&self.path, |inner| {
-            let (seals, head) = self.write(inner, |writing| {
+        self.inner().take_out(&self.path, |inner| {
+            let ((), head) = self.write(inner, |writing| {
                 let filter = JobFilter { user: Some(user.clone()), ..JobFilter::default() };
-                let jobs = tables::lines(&writing.db, &filter)?;
-                rules::may_forget(&jobs)?;
-                let mut seals = BTreeSet::new();
-                for line in &jobs {
-                    seals.extend(tables::seal_entries(&writing.db, &line.job, None)?);
-                }
+                rules::may_forget(&tables::lines(&writing.db, &filter)?)?;
                 tables::forget(&writing.db, user)?;
-                writing.put(&Entry::Forgotten { user: user.clone(), reason: reason.to_owned() })?;
-                Ok(seals)
+                writing.put(&Entry::Forgotten { user: user.clone(), reason: reason.to_owned() })
             })?;
-            inner.scrub();
-            inner.take_out(&self.path, &seals)?;
             Ok(head)
         })
     }
@@ -523,6 +520,19 @@ impl Ledger for SqliteLedger {
 
     fn job(&self, job: &JobId) -> Result<Option<JobLine>, LedgerError> {
         self.read(|db| tables::line_of(db, job))
+    }
+
+    fn held_until(&self) -> Result<BTreeMap<JobId, Timestamp>, LedgerError> {
+        let mut until = BTreeMap::new();
+        for row in self.read(tables::rows_of_holds)? {
+            let recorded = tables::understand(row)?;
+            let Some(job) = recorded.entry.job() else { continue };
+            match jobs::hold_after(until.get(job).copied(), &recorded.entry) {
+                Some(expires) => until.insert(job.clone(), expires),
+                None => until.remove(job),
+            };
+        }
+        Ok(until)
     }
 
     fn verify(&self, seen: Option<SeenHead>) -> Result<Head, LedgerError> {

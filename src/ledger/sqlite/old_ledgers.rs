@@ -37,6 +37,7 @@ fn one_of_each() -> Vec<Entry> {
             batch: BatchId::new("batch"),
             tenant: TenantId::new("tenant"),
             roster: record,
+            source: Some("people.csv".into()),
             operator: "op".into(),
             account: "account".into(),
             version: "0.1.0".into(),

@@ -16,7 +16,7 @@ use super::super::openings;
 use super::super::place;
 use super::lock::{Lock, Role};
 use super::trouble::Trouble;
-use super::{Inner, SqliteLedger, tables};
+use super::{Inner, SqliteLedger, owed, tables};
 use crate::model::BenchId;
 use crate::world::{Clock, Entropy};
 
@@ -122,7 +122,7 @@ pub(super) fn open_with(opening: &Opening<'_>, role: Role, flags: OpenFlags) -> 
         return Err(LedgerError::OlderSchema { path: path.clone(), found: state.schema, known: SCHEMA });
     }
     prepare(&mut db).map_err(told)?;
-    be_patient(&mut db, Some(role)).map_err(|error| told(error.into()))?;
+    be_patient(&mut db).map_err(|error| told(error.into()))?;
     migrate(&mut db, state.schema, |db| {
         if is_new {
             tables::Pen::new(db)?.put(Head::EMPTY, opening.clock.now(), &opening.bench, &created)?;
@@ -131,14 +131,24 @@ pub(super) fn open_with(opening: &Opening<'_>, role: Role, flags: OpenFlags) -> 
     })
     .map_err(told)?;
     check_end(&db).map_err(told)?;
-    if role == Role::Bench {
+    // A mirror that has to lose something is written anew, which nobody may see half-way.
+    let owed = opening.mirror.is_some() && lock.is_alone() && owed::is(path);
+    if role == Role::Bench && !owed {
         lock.let_desks_in(path)?;
     }
     let lock = Some(lock);
-    let mut inner = Inner { db, mirror: None, broken: None, role: Some(role), lock, claimed: None, wrote: false };
+    let mut inner = Inner { db, mirror: None, broken: None, role: Some(role), lock, claimed: None };
     if let Some(mirror) = &opening.mirror {
         inner.mirror = Some(open_mirror(path, &inner.db, mirror)?);
         inner.catch_up(path, true)?;
+    }
+    if owed {
+        inner.settle_mirror(path)?;
+        if role == Role::Bench
+            && let Some(lock) = &mut inner.lock
+        {
+            lock.let_desks_in(path)?;
+        }
     }
     let session = random(opening.entropy, path)?;
     let ledger = SqliteLedger {
@@ -178,15 +188,7 @@ pub fn open_reader(path: &Path) -> Result<SqliteLedger, LedgerError> {
         bench: BenchId::new(""),
         session: String::new(),
         clock: None,
-        inner: Mutex::new(Inner {
-            db,
-            mirror: None,
-            broken: None,
-            role: None,
-            lock: None,
-            claimed: None,
-            wrote: false,
-        }),
+        inner: Mutex::new(Inner { db, mirror: None, broken: None, role: None, lock: None, claimed: None }),
     })
 }
 
@@ -229,17 +231,13 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Ledge
     Ok(db)
 }
 
-/// How long another program's transaction is waited for. A bench looks again every two milliseconds, so that it gets in between
-/// two writes of a desk, which leaves a gap; a key in a port must not fail for somebody's letters.
-pub(super) fn be_patient(db: &mut Connection, role: Option<Role>) -> rusqlite::Result<()> {
-    match role {
-        Some(Role::Bench | Role::Alone) => db.busy_handler(Some(|looks| {
-            std::thread::sleep(Duration::from_millis(2));
-            looks < 15_000
-        })),
-        Some(Role::Desk) => db.busy_timeout(Duration::from_secs(15)),
-        None => db.busy_timeout(Duration::from_secs(5)),
-    }
+/// How long another program's transaction is waited for: whoever writes is next when it waits here, so one write at most is
+/// ahead. It looks every two milliseconds, for a key in a port should not wait for somebody's letters.
+pub(super) fn be_patient(db: &mut Connection) -> rusqlite::Result<()> {
+    db.busy_handler(Some(|looks| {
+        std::thread::sleep(Duration::from_millis(2));
+        looks < 15_000
+    }))
 }
 
 /// What is in the file.

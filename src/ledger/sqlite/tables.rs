@@ -1,5 +1,7 @@
 //! Every statement that reads or writes a table, once.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 
@@ -70,6 +72,20 @@ pub(super) fn rows_of(db: &Connection, job: &JobId) -> Done<Vec<Row>> {
     let sql = format!("SELECT {ROW} FROM entries WHERE job = ?1 ORDER BY seq");
     let mut statement = db.prepare(&sql)?;
     let rows = statement.query_map([job.as_str()], row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What holds held jobs and ends their holds, in order: rows are chosen by how the entry begins, so that the others are not read.
+/// The cross join keeps SQLite from going through all entries in order to find those of a few jobs.
+pub(super) fn rows_of_holds(db: &Connection) -> Done<Vec<Row>> {
+    let sql = format!(
+        "SELECT {} FROM jobs CROSS JOIN entries ON entries.job = jobs.job
+         WHERE jobs.status = ?1 AND (entries.body GLOB ?2 OR entries.body GLOB ?3) ORDER BY entries.seq",
+        ROW.split(", ").map(|column| format!("entries.{column}")).collect::<Vec<_>>().join(", ")
+    );
+    let begins = |act: &str| format!(r#"{{"kind":"handover","act":"{act}",*"#);
+    let mut statement = db.prepare(&sql)?;
+    let rows = statement.query_map(params![status_text(JobStatus::Held), begins("held"), begins("hold-ended")], row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -259,6 +275,13 @@ pub(super) fn seal_by_entry(db: &Connection, seq: u64) -> Done<Option<SealedPin>
     Ok(found)
 }
 
+/// The entries of all envelopes that are in the ledger.
+pub(super) fn sealed_at(db: &Connection) -> Done<BTreeSet<u64>> {
+    let mut statement = db.prepare("SELECT seq FROM seals")?;
+    let all = statement.query_map([], |row| row.get(0).map(uint))?;
+    Ok(all.collect::<rusqlite::Result<_>>()?)
+}
+
 pub(super) fn put_seal(db: &Connection, job: &JobId, attempt: Attempt, seq: u64, sealed: &SealedPin) -> Done<()> {
     db.prepare(
         "INSERT INTO seals (job, attempt, seq, custodian, resume, dual) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -357,12 +380,12 @@ pub(super) fn forget(db: &Connection, user: &UserId) -> Done<()> {
 }
 
 /// The positions of every seal ever made for a job, or for one of its tries.
-pub(super) fn seal_entries(db: &Connection, job: &JobId, attempt: Option<Attempt>) -> Done<Vec<u64>> {
+pub(super) fn seal_entries(db: &Connection, job: &JobId, attempt: Attempt) -> Done<Vec<u64>> {
     let mut found = Vec::new();
     for row in rows_of(db, job)? {
         let recorded = understand(row)?;
         if let Entry::PinSealed { attempt: try_, .. } = recorded.entry
-            && attempt.is_none_or(|attempt| attempt == try_)
+            && attempt == try_
         {
             found.push(recorded.seq);
         }

@@ -355,31 +355,72 @@ fn a_mirror_set_up_later_gets_everything() {
     assert_eq!(seals, 2);
 }
 
+/// Whether any file of this place holds it, as it is or in base64.
+fn is_anywhere(place: &OnDisk, needle: &str) -> bool {
+    use base64::Engine as _;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(needle);
+    let needles = [needle.as_bytes(), encoded.trim_end_matches('=').as_bytes()];
+    fs::read_dir(place.directory.path()).expect("listed").map(|file| file.expect("a file").path()).any(|path| {
+        path.is_file() && {
+            let bytes = fs::read(path).expect("read");
+            needles.iter().any(|needle| bytes.windows(needle.len()).any(|window| window == *needle))
+        }
+    })
+}
+
+/// A person whose name and sealed PIN can be looked for.
+fn zebediah(place: &OnDisk) -> Arc<SqliteLedger> {
+    let ledger = opened(place);
+    ledger.append(Append { people: vec![person(1, "zebediah")], ..Append::entry(planned(1)) }).expect("planned");
+    let claim = ledger.claim(&job(1)).expect("claimed");
+    ledger.append(Append::entry(begun(1, 1)).under(&claim)).expect("begun");
+    ledger.append_seal(&claim, 1, &sealed("xylophone")).expect("sealed");
+    ledger.append(Append::entry(finished(1, 1)).under(&claim)).expect("finished");
+    let destroyed = Entry::ResumeKeyDestroyed { job: job(1), attempt: 1 };
+    ledger.append(Append::entry(destroyed).under(&claim)).expect("destroyed");
+    assert!(is_anywhere(place, "zebediah") && is_anywhere(place, "xylophone"), "the search finds what is there");
+    ledger
+}
+
 #[test]
 fn forgetting_reaches_every_file() {
     let place = OnDisk::new(true);
-    let ledger = opened(&place);
-    ledger.append(Append { people: vec![person(1, "zebediah")], ..Append::entry(planned(1)) }).expect("planned");
-    let claim = ledger.claim(&job(1)).expect("claimed");
-    ledger.append_seal(&claim, 1, &sealed("xylophone")).expect("sealed");
-    let anywhere = |needle: &str| {
-        let encoded = {
-            use base64::Engine as _;
-            base64::engine::general_purpose::STANDARD.encode(needle)
-        };
-        fs::read_dir(place.directory.path()).expect("listed").any(|file| {
-            let bytes = fs::read(file.expect("a file").path()).expect("read");
-            [needle.as_bytes(), encoded.trim_end_matches('=').as_bytes()]
-                .iter()
-                .any(|needle| bytes.windows(needle.len()).any(|window| window == *needle))
-        })
-    };
-    assert!(anywhere("zebediah") && anywhere("xylophone"), "the search finds what is there");
+    let ledger = zebediah(&place);
     ledger.forget(&user(1), "left").expect("forgotten");
-    assert!(!anywhere("zebediah") && !anywhere("xylophone"));
+    assert!(!is_anywhere(&place, "zebediah") && !is_anywhere(&place, "xylophone"));
     ledger.verify(None).expect("sound");
     drop(ledger);
     opened(&place).verify(None).expect("sound");
+}
+
+#[test]
+fn what_the_mirror_could_not_lose_at_once_it_loses_at_the_next_opening() {
+    let custodians = Entry::CustodiansSet { first: vec!["f".repeat(16)], second: Vec::new(), by: "Kim".into() };
+    let to_others = || Resealed { job: job(1), attempt: 1, custodian: b"dulcimer".to_vec(), dual: false };
+    type TakeOut<'a> = &'a dyn Fn(&SqliteLedger) -> Result<Head, LedgerError>;
+    let reseal: TakeOut<'_> = &|ledger| ledger.reseal(custodians.clone(), vec![to_others()]);
+    let forget: TakeOut<'_> = &|ledger| ledger.forget(&user(1), "left");
+    for (take_out, stays) in [(reseal, true), (forget, false)] {
+        let place = OnDisk::new(true);
+        let ledger = zebediah(&place);
+        // As a share that is gone, or a kill between the commit and the mirror: nothing can be written beside it.
+        let in_the_way = place::beside(&place.mirror(), ".new");
+        fs::create_dir(&in_the_way).expect("a folder");
+        let owes = take_out(&ledger).expect_err("the mirror can't follow");
+        assert!(matches!(owes, LedgerError::MirrorOwes { .. }), "{owes}");
+        assert!(owes.next().contains("the next run"), "{}", owes.next());
+        drop(ledger);
+        let mirrored = || fs::read_to_string(place.mirror()).expect("a mirror").matches("\"custodian\":\"").count();
+        assert!(is_anywhere(&place, "xylophone"), "the mirror has it yet");
+        fs::remove_dir(&in_the_way).expect("out of the way");
+        let again = opened(&place);
+        assert!(!is_anywhere(&place, "xylophone"));
+        assert_eq!(mirrored(), usize::from(stays), "what is in the ledger is in the mirror");
+        again.verify(None).expect("sound");
+        assert!(open_desk(&place.opening("us")).is_ok(), "desks are let in again");
+        drop(again);
+        assert!(!place::beside(&place.path(), ".owed").exists());
+    }
 }
 
 #[test]

@@ -24,14 +24,41 @@ const OTHERS: &[(&str, &str)] = &[
     ("DU", "Domain Users"),
 ];
 
-/// The first of the well-known groups of other people whom the list allows it; single accounts are the owner's own doing.
-/// A missing list allows everybody everything (MS-DTYP §2.5.1); an entry that only children inherit does not count.
-pub(super) fn group_that_may(sddl: &str, wish: Wish) -> Option<&'static str> {
+/// The system and its administrators, who can change anything as it is: SYSTEM, the administrators' group and account, the
+/// domain's and the forest's, and Windows' own installer.
+const TRUSTED: &[&str] = &[
+    "SY",
+    "S-1-5-18",
+    "BA",
+    "S-1-5-32-544",
+    "LA",
+    "DA",
+    "EA",
+    "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464",
+];
+
+/// Stand for the owner, who is looked at by name: the owner's rights, and the creator (in lists that children inherit).
+const OWNERS: &[&str] = &["OW", "S-1-3-4", "CO", "S-1-3-0"];
+
+/// Who the list allows it, other than `me` (a security id), the system and its administrators. Of those who may read, single
+/// accounts are the owner's own doing, so well-known groups of other people count; whoever may write counts, and the owner,
+/// who may give themselves any right. A missing list allows everybody everything (MS-DTYP §2.5.1); an entry that only children
+/// inherit does not count.
+pub(super) fn who_else_may(sddl: &str, wish: Wish, me: &str) -> Option<String> {
+    let named = |who: &str| OTHERS.iter().find(|(sid, _)| *sid == who).map(|(_, name)| (*name).to_owned());
+    let stranger =
+        |who: &str| (who != me && !TRUSTED.contains(&who)).then(|| named(who).unwrap_or(format!("account {who}")));
+    if wish == Wish::Write
+        && let Some(owner) = owner_of(sddl)
+        && let Some(stranger) = stranger(owner)
+    {
+        return Some(format!("{stranger}, its owner,"));
+    }
     let Some((_, list)) = sddl.split_once("D:") else {
-        return Some("Everyone");
+        return named("WD");
     };
     if list.starts_with("NO_ACCESS_CONTROL") {
-        return Some("Everyone");
+        return named("WD");
     }
     list.split('(').skip(1).find_map(|entry| {
         let mut fields = entry.split([';', ')']);
@@ -41,8 +68,19 @@ pub(super) fn group_that_may(sddl: &str, wish: Wish) -> Option<&'static str> {
         if !matches!(kind, "A" | "OA" | "XA") || pairs(flags).any(|flag| flag == "IO") || !allows(rights, wish) {
             return None;
         }
-        OTHERS.iter().find(|(sid, _)| *sid == who).map(|(_, name)| *name)
+        match wish {
+            Wish::Read => named(who),
+            Wish::Write if OWNERS.contains(&who) => None,
+            Wish::Write => stranger(who),
+        }
     })
+}
+
+/// `O:SID` comes first; the next part begins with its own letter and a colon.
+fn owner_of(sddl: &str) -> Option<&str> {
+    let rest = sddl.strip_prefix("O:")?;
+    let end = rest.find(':').map_or(rest.len(), |colon| colon.saturating_sub(1));
+    rest.get(..end)
 }
 
 /// Access masks: winnt.h FILE_READ_DATA; FILE_WRITE_DATA, FILE_APPEND_DATA, FILE_DELETE_CHILD, DELETE, WRITE_DAC, WRITE_OWNER;
@@ -71,33 +109,52 @@ fn pairs(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
+    const ME: &str = "S-1-5-21-1-2-3-1001";
+
+    #[track_caller]
+    fn told(sddl: &str, reads: Option<&str>, writes: Option<&str>) {
+        assert_eq!(who_else_may(sddl, Wish::Read, ME).as_deref(), reads, "reading {sddl}");
+        assert_eq!(who_else_may(sddl, Wish::Write, ME).as_deref(), writes, "writing {sddl}");
+    }
+
     #[test]
     fn lists_as_windows_writes_them() {
         // A file in a user's profile.
-        let own =
-            "O:S-1-5-21-1-2-3-1001G:S-1-5-21-1-2-3-513D:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;FA;;;S-1-5-21-1-2-3-1001)";
-        assert_eq!(group_that_may(own, Wish::Read), None);
-        assert_eq!(group_that_may(own, Wish::Write), None);
+        told(
+            "O:S-1-5-21-1-2-3-1001G:S-1-5-21-1-2-3-513D:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;FA;;;S-1-5-21-1-2-3-1001)",
+            None,
+            None,
+        );
         // A new file under ProgramData: users may read and execute.
-        let shared = "O:BAG:SYD:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)";
-        assert_eq!(group_that_may(shared, Wish::Read), Some("Users"));
-        assert_eq!(group_that_may(shared, Wish::Write), None);
+        told("O:BAG:SYD:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)", Some("Users"), None);
         // A directory at a drive's root: authenticated users may change it.
         let root = "O:BAG:SYD:PAI(A;OICI;FA;;;BA)(A;OICIIO;FA;;;WD)(A;;0x1301bf;;;AU)S:AI(AU;FA;FA;;;WD)";
-        assert_eq!(group_that_may(root, Wish::Write), Some("Authenticated Users"));
+        told(root, Some("Authenticated Users"), Some("Authenticated Users"));
         // Only for children: not for the thing itself. Denials don't allow.
-        assert_eq!(group_that_may("D:(A;OICIIO;FA;;;WD)(D;;FA;;;BU)", Wish::Write), None);
+        told("D:(A;OICIIO;FA;;;WD)(D;;FA;;;BU)", None, None);
         // No list at all lets everybody in; an empty one nobody.
-        assert_eq!(group_that_may("O:BAG:SY", Wish::Read), Some("Everyone"));
-        assert_eq!(group_that_may("O:BAG:SYD:", Wish::Read), None);
-        assert_eq!(group_that_may("D:(A;;FW;;;WD)", Wish::Read), None);
-        assert_eq!(group_that_may("D:(A;;FRFW;;;WD)", Wish::Write), Some("Everyone"));
+        told("O:BAG:SY", Some("Everyone"), Some("Everyone"));
+        told("O:BAG:SYD:", None, None);
+        told("D:(A;;FW;;;WD)", None, Some("Everyone"));
+        told("D:(A;;FRFW;;;WD)", Some("Everyone"), Some("Everyone"));
+    }
+
+    #[test]
+    fn another_account_s_file_is_not_believed() {
+        // Made by a plain user in a folder that users may add files to: theirs, with all rights.
+        let planted =
+            "O:S-1-5-21-1-2-3-1002G:S-1-5-21-1-2-3-513D:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;FA;;;S-1-5-21-1-2-3-1002)";
+        told(planted, None, Some("account S-1-5-21-1-2-3-1002, its owner,"));
+        // Given to the administrators meanwhile, but still theirs to change.
+        let kept = planted.replace("O:S-1-5-21-1-2-3-1002", "O:BA");
+        told(&kept, None, Some("account S-1-5-21-1-2-3-1002"));
+        told("O:BAG:SYD:(A;;FA;;;OW)(A;;FA;;;DA)", None, None);
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_read_without_panic(text in "(D:)?[(;);A-Zé0-9x]{0,80}") {
-            let _ = group_that_may(&text, Wish::Write);
+        fn any_text_is_read_without_panic(text in "(O:)?[A-ZS0-9-]{0,12}(D:)?[(;);A-Zé0-9x:]{0,80}") {
+            let _ = who_else_may(&text, Wish::Write, ME);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{PrivateError, sddl};
@@ -70,27 +70,34 @@ fn list_of(path: &Path) -> Result<String, PrivateError> {
 }
 
 pub(super) fn check_private(path: &Path) -> Result<(), PrivateError> {
-    fs::metadata(path).map_err(|error| PrivateError::io("looking at", path, error))?;
-    match sddl::group_that_may(&list_of(path)?, sddl::Wish::Read) {
-        None => Ok(()),
-        Some(who) => Err(PrivateError::Exposed {
-            path: path.to_owned(),
-            detail: format!("{who} may read it"),
-            remedy: format!("icacls \"{}\" /inheritance:r /grant:r \"%USERNAME%:F\"", path.display()),
-        }),
-    }
+    let (path, Some((detail, remedy))) = look(path, sddl::Wish::Read)? else { return Ok(()) };
+    Err(PrivateError::Exposed { path, detail: format!("{detail} may read it"), remedy })
 }
 
 pub(super) fn check_not_writable_by_others(path: &Path) -> Result<(), PrivateError> {
-    fs::metadata(path).map_err(|error| PrivateError::io("looking at", path, error))?;
-    match sddl::group_that_may(&list_of(path)?, sddl::Wish::Write) {
-        None => Ok(()),
-        Some(who) => Err(PrivateError::WritableByOthers {
-            path: path.to_owned(),
-            detail: format!("{who} may change it"),
-            remedy: format!("icacls \"{}\" /inheritance:r /grant:r \"%USERNAME%:F\"", path.display()),
-        }),
-    }
+    let (path, Some((detail, remedy))) = look(path, sddl::Wish::Write)? else { return Ok(()) };
+    Err(PrivateError::WritableByOthers { path, detail: format!("{detail} may change it"), remedy })
+}
+
+/// Who else may, and the command that ends it: the lists that [`restrict`] gives, and the administrators as owner. Ids, because
+/// names are translated and variables are written differently in each shell.
+fn look(path: &Path, wish: sddl::Wish) -> Result<(PathBuf, Option<(String, String)>), PrivateError> {
+    let is_dir = fs::metadata(path).map_err(|error| PrivateError::io("looking at", path, error))?.is_dir();
+    let me = own_sid().map_err(|error| PrivateError::io("looking at", path, error))?;
+    let found = sddl::who_else_may(&list_of(path)?, wish, &me).map(|who| {
+        let rights = if is_dir { "(OI)(CI)F" } else { "F" };
+        let mut grants = format!(" \"*{me}:{rights}\"");
+        for who in [SYSTEM, ADMINISTRATORS] {
+            grants.push_str(&format!(" \"{who}:{rights}\""));
+        }
+        let owner = if who.ends_with("its owner,") {
+            format!("takeown /A /F \"{}\", then ", path.display())
+        } else {
+            String::new()
+        };
+        (who, format!("{owner}icacls \"{}\" /inheritance:r /grant:r{grants}", path.display()))
+    });
+    Ok((path.to_owned(), found))
 }
 
 pub(super) fn sync_dir(_: &Path) -> io::Result<()> {

@@ -89,24 +89,7 @@ impl System {
         let api = self.api.lock().unwrap_or_else(PoisonError::into_inner);
         match api.open_path(&path) {
             Ok(device) => Ok(Box::new(Opened(device))),
-            Err(error) => {
-                let error = error.to_string().to_ascii_lowercase();
-                // hidapi has text alone. Windows: "Access is denied."; macOS: kIOReturnNotPermitted, exclusive access.
-                if error.contains("access is denied") || error.contains("not permitted") || error.contains("0xe00002e2")
-                {
-                    Err(DeviceError::NoRight { node: seen.node.clone() })
-                } else if error.contains("exclusive") || error.contains("0xe00002c5") || error.contains("being used by")
-                {
-                    Err(DeviceError::InUse { node: seen.node.clone() })
-                } else if error.contains("cannot find")
-                    || error.contains("not found")
-                    || error.contains("not connected")
-                {
-                    Err(DeviceError::Gone)
-                } else {
-                    Err(DeviceError::Io(error))
-                }
-            }
+            Err(error) => Err(refusal(&error, &seen.node)),
         }
     }
 
@@ -162,6 +145,40 @@ impl Wake for Unpark {
     }
 }
 
+/// Why a key did not open. Windows gives a number (its words are in the system's language), macOS words alone.
+fn refusal(error: &HidError, node: &str) -> DeviceError {
+    if cfg!(windows)
+        && let HidError::IoError { error } = error
+        && let Some(number) = error.raw_os_error()
+    {
+        return match number {
+            ERROR_ACCESS_DENIED => DeviceError::NoRight { node: node.to_owned() },
+            ERROR_SHARING_VIOLATION => DeviceError::InUse { node: node.to_owned() },
+            ERROR_FILE_NOT_FOUND | ERROR_PATH_NOT_FOUND | ERROR_DEVICE_NOT_CONNECTED => DeviceError::Gone,
+            _ => DeviceError::Io(error.to_string()),
+        };
+    }
+    let text = error.to_string().to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    // IOReturn.h: kIOReturnNotPermitted, kIOReturnExclusiveAccess.
+    if says(&["not permitted", "0xe00002e2"]) {
+        DeviceError::NoRight { node: node.to_owned() }
+    } else if says(&["exclusive", "0xe00002c5"]) {
+        DeviceError::InUse { node: node.to_owned() }
+    } else if says(&["not found", "not connected"]) {
+        DeviceError::Gone
+    } else {
+        DeviceError::Io(text)
+    }
+}
+
+/// winerror.h.
+const ERROR_FILE_NOT_FOUND: i32 = 2;
+const ERROR_PATH_NOT_FOUND: i32 = 3;
+const ERROR_ACCESS_DENIED: i32 = 5;
+const ERROR_SHARING_VIOLATION: i32 = 32;
+const ERROR_DEVICE_NOT_CONNECTED: i32 = 1167;
+
 /// One opened key. One thread a key: it can be sent to it, not shared.
 struct Opened(HidDevice);
 
@@ -195,4 +212,18 @@ fn usb_devices() -> Result<Vec<nusb::DeviceInfo>, PortsError> {
 fn usb_path(device: &nusb::DeviceInfo) -> PortName {
     let ports: Vec<String> = device.port_chain().iter().map(u8::to_string).collect();
     PortName::new(format!("{}-{}", device.bus_id(), ports.join(".")))
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_known_by_its_number_in_any_language() {
+        let told = |number| refusal(&HidError::IoError { error: std::io::Error::from_raw_os_error(number) }, "node");
+        assert!(matches!(told(ERROR_ACCESS_DENIED), DeviceError::NoRight { .. }));
+        assert!(matches!(told(ERROR_SHARING_VIOLATION), DeviceError::InUse { .. }));
+        assert!(matches!(told(ERROR_DEVICE_NOT_CONNECTED), DeviceError::Gone));
+        assert!(matches!(told(31), DeviceError::Io(_)));
+    }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use keybench::graph::{Cancel, Cloud, DevicePrompt, Flow, Graph, GraphSettings, SignIn, SignInPrompt, SignInSettings};
 use keybench::ledger::{Opening, open_writer};
-use keybench::model::{BenchId, JobId, Secret, TenantId};
+use keybench::model::{BenchId, JobId, ReleaseRule, Secret, TenantId};
 use keybench::pin::{DirResumeStore, PinPolicy, Recipients, keygen};
 use keybench::pipeline::bench::Ports;
 use keybench::pipeline::progress::Progress;
@@ -164,6 +164,9 @@ fn measure(ports: usize, latency_ms: u64, keys: usize) -> Result<String, Failed>
         roster: Some(Roster::read("benchmark.csv", roster.as_bytes()).map_err(|error| error.lines().join("\n"))?),
         group: None,
         source: "benchmark.csv".to_owned(),
+        batch: None,
+        release: ReleaseRule::OnReceipt,
+        release_asked: None,
         allow_privileged: Vec::new(),
         give_up: Vec::new(),
         ports: Ports::All,

@@ -3,71 +3,27 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use keybench::handover::code::{Code, CodeKind};
 use keybench::model::JobId;
-use keybench::sim::tenant::{PersonSpec, RunningTenant, TenantSpec, start};
+use keybench::sim::tenant::{PersonSpec, TenantSpec, start};
 use serde_json::Value;
+
+#[path = "support/desk.rs"]
+#[allow(dead_code, reason = "each walk uses a part of it")]
+mod desk;
+
+use desk::Desk;
 
 const FIRST: usize = 4;
 const MORE: usize = 60;
 
-struct Desk {
-    dir: tempfile::TempDir,
-}
-
-impl Desk {
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keybench"));
-        command
-            .args(["--config", "desk.toml"])
-            .args(arguments)
-            .current_dir(self.dir.path())
-            .env_clear()
-            .env("HOME", self.dir.path())
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command
-    }
-
-    fn keybench(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("the program starts")
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::write(self.path(name), text).expect("written");
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).expect("a mode");
-    }
-
-    fn code_of(&self, arguments: &[&str]) -> (i32, String) {
-        let output = self.keybench(arguments);
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (output.status.code().unwrap_or(-1), said)
-    }
-}
-
-fn desk(tenant: &RunningTenant) -> Desk {
-    let desk = Desk { dir: tempfile::tempdir().expect("a folder") };
-    desk.write("secret", &tenant.client_secret);
-    desk.write("desk.toml", "");
-    let made = desk.keybench(&["escrow", "keygen", "--out", "custodian.txt"]);
-    let recipient = String::from_utf8(made.stdout).expect("text").trim().to_owned();
-    desk.write(
-        "desk.toml",
-        &format!(
-            "[tenant]\nid = \"{}\"\nclient_id = \"{}\"\nauth = \"secret\"\nclient_secret_file = \"secret\"\ngraph_url = \"{}\"\nlogin_url = \"{}\"\n\
-             [escrow]\nrecipients = [\"{recipient}\"]\n[ledger]\nurl = \"sqlite:ledger.db\"\nmirror = \"mirror\"\n",
-            tenant.tenant_id, tenant.client_id, tenant.graph_url, tenant.login_url
-        ),
-    );
-    desk
+fn code_of(desk: &Desk, arguments: &[&str]) -> (i32, String) {
+    let output = desk.keybench(arguments);
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap_or(-1), said)
 }
 
 /// A bench that is at work on its own people.
@@ -114,14 +70,14 @@ fn letters_packing_receipts_and_losses_work_beside_a_running_bench() {
     let mut spec = TenantSpec { people, ..TenantSpec::default() };
     spec.latency_ms = 150;
     let tenant = start(spec, "127.0.0.1:0".parse().expect("an address")).expect("a tenant");
-    let desk = desk(&tenant);
+    let desk = Desk::new(&tenant, |_| String::new());
     let named: Vec<&String> = tenant.upns.iter().filter(|upn| upn.starts_with("person")).collect();
     let (first, more) = named.split_at(FIRST);
     let rows: String = first.iter().map(|upn| format!("{upn},\"1 Main St, Town\",NL\n")).collect();
     desk.write("people.csv", &format!("upn,address,country\n{rows}"));
     let more: Vec<&str> = more.iter().map(|upn| upn.as_str()).collect();
     desk.write("more.csv", &format!("upn\n{}\n", more.join("\n")));
-    let (exit, said) = desk.code_of(&["run", "people.csv", "--sim-keys", "4"]);
+    let (exit, said) = code_of(&desk, &["run", "people.csv", "--sim-keys", "4"]);
     assert_eq!(exit, 0, "{said}");
     let status = desk.keybench(&["status", "--json"]);
     let jobs: Vec<String> = String::from_utf8(status.stdout)
@@ -135,7 +91,7 @@ fn letters_packing_receipts_and_losses_work_beside_a_running_bench() {
 
     let mut bench = Bench::start(&desk);
     let mut beside = |arguments: &[&str], wanted: i32| {
-        let (exit, said) = desk.code_of(arguments);
+        let (exit, said) = code_of(&desk, arguments);
         assert_eq!(exit, wanted, "{arguments:?}: {said}");
         assert!(bench.is_at_work(), "{arguments:?} was beside a running bench");
         said
@@ -164,7 +120,7 @@ fn letters_packing_receipts_and_losses_work_beside_a_running_bench() {
     assert!(alone.contains("in use"), "{alone}");
 
     assert_eq!(bench.interrupt(), Some(130), "the bench noticed nothing of it");
-    let (exit, said) = desk.code_of(&["audit", "verify"]);
+    let (exit, said) = code_of(&desk, &["audit", "verify"]);
     assert_eq!(exit, 0, "{said}");
     let entries: usize = said
         .split(" entries")
@@ -174,7 +130,7 @@ fn letters_packing_receipts_and_losses_work_beside_a_running_bench() {
         .expect("a count");
     let mirrored = fs::read_to_string(desk.path("mirror")).expect("the mirror").lines().count();
     assert_eq!(mirrored, entries, "the mirror has what both wrote");
-    let (_, story) = desk.code_of(&["show", a]);
+    let (_, story) = code_of(&desk, &["show", a]);
     for what in ["was opened by Kim", "Robin Roe", "Sam Roe"] {
         assert!(story.contains(what), "{what}: {story}");
     }

@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::error::sentence;
-use super::{CliError, Context, Exit, ledger};
+use super::{CliError, Context, Exit, batch, ledger};
 use crate::handover::carrier::CarrierMap;
-use crate::ledger::{Append, BlobHash, Entry, HandoverEntry, JobFilter, Ledger};
-use crate::model::{BatchId, Person, UserId};
+use crate::ledger::{Append, BlobHash, Entry, HandoverEntry, Ledger};
+use crate::model::{Person, UserId};
 use crate::platform::who;
 use crate::roster::Roster;
 
@@ -96,11 +96,13 @@ fn roster(path: &Path) -> Result<(Roster, Vec<u8>), CliError> {
     Ok((Roster::read(&path.display().to_string(), &bytes)?, bytes))
 }
 
-fn people_of(ledger: &dyn Ledger, batch: Option<&str>) -> Result<Vec<Person>, CliError> {
+fn people_of(ledger: &dyn Ledger, of_batch: Option<&str>) -> Result<Vec<Person>, CliError> {
     let people = ledger.people()?;
-    let Some(batch) = batch else { return Ok(people) };
+    if of_batch.is_none() {
+        return Ok(people);
+    }
     let of_batch: std::collections::HashSet<UserId> =
-        ledger.jobs(&JobFilter::batch(BatchId::new(batch)))?.into_iter().map(|line| line.user).collect();
+        ledger.jobs(&batch::jobs_of(ledger, of_batch)?)?.into_iter().map(|line| line.user).collect();
     Ok(people.into_iter().filter(|person| of_batch.contains(&person.id)).collect())
 }
 

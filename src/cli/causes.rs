@@ -245,6 +245,10 @@ impl From<ProvisionError> for CliError {
             }
             ProvisionError::Metadata { next, .. } => usage("mds", text, &step(&next)),
             ProvisionError::KeyName(_) => usage("key-name", text, "correct bench.key_name in the settings."),
+            ProvisionError::LooserBatch(_) => {
+                let next = "leave --release out; people whose PINs may leave earlier belong in a batch of their own (--batch).";
+                usage("batch-rule", text, next).because("What a batch asks was settled with its first run.")
+            }
             ProvisionError::NotBegun { .. } => {
                 usage("not-begun", text, "take the job's id from `keybench status`, or leave --give-up out.")
             }

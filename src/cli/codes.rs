@@ -185,6 +185,7 @@ const OURS: &[Code] = &[
     code(About::Command, "hold-over", "The held key's sealed registration is destroyed, or another desk's.", "`keybench replace`; the next run makes a new key."),
     code(About::Command, "activated-elsewhere", "The tenant shows a held key's passkey that this ledger never sent.", "Find out who used the activation key; then `keybench lost`."),
     code(About::Command, "not-the-record", "What was opened is not the registration that the bench sealed.", "Send nothing; `keybench ledger verify`, and find out who changed it."),
+    code(About::Command, "batch-rule", "The batch keeps its PINs back until receipt, and `--release` asks for less. Nothing was started.", "Leave `--release` out; people whose PINs may leave earlier belong in a batch of their own."),
     code(About::Command, "activation-keys", "The settings name other activation keys than those in force.", "Put them back, or change them with `keybench custodian activation`."),
     code(About::Command, "short-challenge", "The tenant gives no challenge that lives as long as held activation needs.", "Register at the bench: `[handover] activate = \"at-bench\"`."),
     code(About::Command, "released-already", "The PIN was released before.", "`keybench show` tells when; a PIN that never came needs another key."),
@@ -245,7 +246,7 @@ const OURS: &[Code] = &[
     code(About::Command, "no-entropy", "The operating system gave no random bytes.", "Nothing secret was made. Restart the machine; if it stays so, don't use it."),
     code(About::Command, "sim-outside-loopback", "Simulated keys may register with a simulated tenant on this machine only.", "Point graph_url and login_url at `keybench sim tenant`."),
     code(About::Command, "no-pin", "No PIN was given for a key that needs one.", "Type it at a terminal."),
-    code(About::Command, "no-such-batch", "The ledger knows no batch of this name.", "`keybench status --json` names the batches."),
+    code(About::Command, "no-such-batch", "The ledger knows no batch of this name.", "`keybench status` names the batches."),
     code(About::Command, "no-keyring", "There is no system keyring to keep a sign-in in, or it is locked.", "Unlock or install one, or go without: each command signs in when it needs to."),
     code(About::Command, "interrupted", "Ctrl-C. What was in flight is finished or parked.", "Run the same command again."),
 

@@ -218,7 +218,10 @@ fn list(context: &Context<'_>, settings: &Settings) -> Result<Exit, CliError> {
     let ledger = ledger::to_read(settings)?;
     let Some(custody) = custody(&ledger)? else {
         context.output.answer("No PIN was sealed yet; the first run takes the custodians of the settings.");
-        context.output.json(&json!({ "event": "custodians", "first": [], "second": [], "sealed": 0 }));
+        context.output.json(&json!({
+            "event": "custodians", "first": [], "second": [], "by": null, "since": null, "sealed": 0, "sealed_to_earlier": 0,
+            "activation_keys": [], "held": 0,
+        }));
         return Ok(Exit::Done);
     };
     let named = recipients(settings).ok();

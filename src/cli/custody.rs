@@ -12,11 +12,10 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::causes::told;
-use super::{CliError, Context, Exit, heads, ledger};
+use super::{CliError, Context, Exit, batch, heads, ledger};
 use crate::config::Settings;
 use crate::handover::custody::{self, Content, FileError, Kind, SigningKey, TakeError};
 use crate::ledger::{Append, BlobHash, Entry, HandoverEntry, Ledger};
-use crate::model::BatchId;
 use crate::platform::private::{PrivateError, Readers, check_private, create_private_dir, write_atomic};
 use crate::platform::who;
 use crate::world::{Clock as _, SystemClock};
@@ -98,17 +97,18 @@ pub(super) fn run(context: &Context<'_>, command: &CustodyCommand) -> Result<Exi
 fn give(context: &Context<'_>, settings: &Settings, args: &FileArgs, kind: Kind) -> Result<Exit, CliError> {
     let ledger = ledger::to_write(settings)?;
     let key = signing_key(settings)?;
-    let (batch, now) = (args.batch.as_deref().map(BatchId::new), SystemClock::new().now());
+    let (of_batch, now) = (batch::jobs_of(&ledger, args.batch.as_deref())?.batch, SystemClock::new().now());
     let content: Content = match kind {
-        Kind::Bundle => custody::bundle(&ledger, batch.as_ref(), now),
-        Kind::Log => custody::log(&ledger, batch.as_ref(), now),
+        Kind::Bundle => custody::bundle(&ledger, of_batch.as_ref(), now),
+        Kind::Log => custody::log(&ledger, of_batch.as_ref(), now),
     }?;
-    if content.jobs.is_empty() {
+    if content.jobs.is_empty() && content.parcels.is_empty() {
         let (fact, next) = match kind {
             Kind::Bundle => ("There is no job to hand over.", "`keybench status` lists the jobs and their batches."),
-            Kind::Log => {
-                ("Nothing was done here to a job that came in a bundle.", "there is nothing to take home yet.")
-            }
+            Kind::Log => (
+                "Nothing was done here to a job that came in a bundle, and no blank key was packed.",
+                "there is nothing to take home yet.",
+            ),
         };
         return Err(CliError::new(Exit::Usage, "nothing-to-hand-over", fact, next).because("No file was written."));
     }
@@ -116,6 +116,7 @@ fn give(context: &Context<'_>, settings: &Settings, args: &FileArgs, kind: Kind)
     write_atomic(&args.out, &file, Readers::OnlyMe)?;
     let (hash, jobs, seals) =
         (BlobHash::of(&file), content.jobs.len(), content.jobs.iter().map(|part| part.seals.len()).sum::<usize>());
+    let parcels = content.parcels.len();
     let given = HandoverEntry::CustodyGiven { file: hash, jobs: jobs as u64, by: who::operator() };
     let head = ledger.append(Append::entry(Entry::Handover(given)))?;
     let print = key.fingerprint();
@@ -124,13 +125,16 @@ fn give(context: &Context<'_>, settings: &Settings, args: &FileArgs, kind: Kind)
         Kind::Bundle => format!("{path} holds {jobs} jobs with {seals} sealed PINs."),
         Kind::Log => format!("{path} holds what was done to {jobs} jobs."),
     });
+    if parcels > 0 {
+        context.output.answer(&format!("And {parcels} acts on parcels for people who register their keys themselves."));
+    }
     context
         .output
         .answer(&format!("Its fingerprint is {print}: tell it to the other desk by another way than the file."));
     context.output.answer(&format!("The ledger's head is {head}, {} entries.", head.seq));
     heads::announce(context.output, settings, &head, "custody export");
     context.output.json(&json!({
-        "event": "custody-given", "kind": kind, "file": path.to_string(), "jobs": jobs, "sealed": seals,
+        "event": "custody-given", "kind": kind, "file": path.to_string(), "jobs": jobs, "sealed": seals, "parcel_acts": parcels,
         "fingerprint": print, "sha256": hash.to_string(), "head": head.to_string(),
     }));
     if kind == Kind::Bundle {
@@ -159,7 +163,6 @@ fn import(context: &Context<'_>, settings: &Settings, args: &ImportArgs) -> Resu
         }));
         return Ok(Exit::Done);
     }
-    // A bundle may be the beginning of a mail room's ledger; a log is about a ledger that is there.
     // A bundle may be the beginning of a mail room's ledger; a log is about a ledger that is there. Nobody writes meanwhile:
     // what comes may replace sealed PINs.
     let ledger = match content.kind {

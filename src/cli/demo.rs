@@ -169,6 +169,8 @@ pub(super) fn roster_only(roster: PathBuf) -> RunArgs {
         group: None,
         ports: Vec::new(),
         sim_keys: None,
+        batch: None,
+        release: None,
         strict: false,
         idle: None,
         allow_privileged: Vec::new(),

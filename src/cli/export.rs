@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::audit::{self, Format};
-use super::{CliError, Context, Exit, ledger};
+use super::{CliError, Context, Exit, batch, ledger};
 use crate::ledger::{Entry, ForcedChange, HandoverEntry, JobFilter, Ledger, LedgerError};
 use crate::model::{JobId, KeyRef, Person, UserId};
 use crate::platform::private::{Readers, write_atomic};
@@ -90,8 +90,7 @@ pub(super) fn run(context: &Context<'_>, command: &ExportCommand) -> Result<Exit
     let (content, lines, out) = match command {
         ExportCommand::Carrier(args) => return parcels::run(context, &settings, &ledger, args),
         ExportCommand::Manifest(args) => {
-            let batch = args.batch.as_ref().map(crate::model::BatchId::new);
-            let (content, keys) = manifest(&ledger, &JobFilter { batch, ..JobFilter::all() })?;
+            let (content, keys) = manifest(&ledger, &batch::jobs_of(&ledger, args.batch.as_deref())?)?;
             (content, keys, &args.out)
         }
         ExportCommand::Audit(_) => return Ok(Exit::Done),

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::at_tenant::AtTenant;
 use super::interrupt::interrupted;
-use super::parcel::{acting, shipments};
+use super::parcel::{acting, settle, shipments};
 use super::{CliError, Context, Exit, escrow, ledger, tap};
 use crate::graph::{ErrorKind, Fido2Method};
 use crate::handover::shipment::{Finding, Shipment, ShipmentState};
@@ -145,20 +145,22 @@ fn list(context: &Context<'_>, args: &ListArgs) -> Result<Exit, CliError> {
 
 fn end(context: &Context<'_>, args: &EndArgs) -> Result<Exit, CliError> {
     let (by, reason) = (acting(args.by.as_deref())?, escrow::line("--reason", &args.reason)?.to_owned());
-    let ledger = ledger::to_write(&context.settings()?)?;
-    let shipments = shipments(&ledger)?;
-    let one = shipments.named(&args.what).ok_or_else(|| unknown(&args.what))?;
-    if one.method().is_some() {
-        let fact = format!("{} is registered: it opens its person's account.", one.for_people());
-        let next = "`keybench return` or `keybench lost` takes it out of the tenant first.";
-        return Err(CliError::new(Exit::SomeFailed, "registered-already", fact, next).because("Nothing was noted."));
-    }
     let code = match (args.returned, args.not_wiped) {
         (true, _) => "returned",
         (_, true) => "not-wiped",
         _ => "not-wanted",
     };
-    let head = ledger.append(Append::entry(ended(one, None, code, &reason, &by)))?;
+    let ledger = ledger::to_write(&context.settings()?)?;
+    let (head, one) = settle(&ledger, || {
+        let shipments = shipments(&ledger)?;
+        let one = shipments.named(&args.what).ok_or_else(|| unknown(&args.what))?;
+        if one.method().is_some() {
+            let fact = format!("{} is registered: it opens its person's account.", one.for_people());
+            let next = "`keybench return` or `keybench lost` takes it out of the tenant first.";
+            return Err(CliError::new(Exit::SomeFailed, "registered-already", fact, next).because("Nothing was noted."));
+        }
+        Ok((Some(Append::entry(ended(one, None, code, &reason, &by))), one.clone()))
+    })?;
     context.output.answer(&format!("{code}  {}: {}. The ledger's head is {head}.", one.parcel, one.for_people()));
     context
         .output
@@ -211,6 +213,9 @@ fn watch(context: &Context<'_>, args: &WatchArgs) -> Result<Exit, CliError> {
             "event": "watched", "bound": bound, "waiting": waiting, "unclear": unclear, "swept": swept, "failed": failed,
             "dry_run": args.dry_run,
         }));
+        if bound > 0 && !args.dry_run {
+            context.output.progress("`keybench notify` tells people that their key was registered, and how to object.");
+        }
         if args.once || args.dry_run || waiting == 0 {
             return Ok(if unclear + failed == 0 { Exit::Done } else { Exit::SomeFailed });
         }
@@ -305,7 +310,7 @@ impl Watcher<'_> {
                 self.sweep(user, look)?;
                 let (parcel, user, method) = (one.parcel.clone(), user.clone(), method.clone());
                 let act = HandoverEntry::SelfActivated { parcel, user, method, by: self.by.clone() };
-                ledger::to_write(&self.at.settings)?.append(Append::entry(Entry::Handover(act)))?;
+                self.note(&ledger::to_write(&self.at.settings)?, one, act)?;
             }
             look.bound += 1;
             self.told(reader, one, "activated", None)?;
@@ -343,10 +348,6 @@ impl Watcher<'_> {
 
     fn bind(&self, one: &Shipment, method: &Fido2Method, named: bool) -> Result<(), CliError> {
         let ledger = ledger::to_write(&self.at.settings)?;
-        // Read again: another watch may have been quicker.
-        if shipments(&ledger)?.named(&one.parcel).and_then(Shipment::method).is_some() {
-            return Ok(());
-        }
         let act = HandoverEntry::SelfRegistered {
             parcel: one.parcel.clone(),
             user: one.user.clone(),
@@ -356,7 +357,15 @@ impl Watcher<'_> {
             named,
             by: self.by.clone(),
         };
-        ledger.append(Append::entry(Entry::Handover(act)))?;
+        self.note(&ledger, one, act)
+    }
+
+    /// Read again: another watch may have been quicker.
+    fn note(&self, ledger: &dyn Ledger, one: &Shipment, act: HandoverEntry) -> Result<(), CliError> {
+        settle(ledger, || {
+            let waits = shipments(ledger)?.named(&one.parcel).is_some_and(|now| now.method().is_none());
+            Ok((waits.then(|| Append::entry(Entry::Handover(act.clone()))), ()))
+        })?;
         Ok(())
     }
 

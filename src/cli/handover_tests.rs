@@ -21,11 +21,15 @@ fn packed(serial: &str) -> Entry {
         model: Some("YubiKey 5 NFC".into()),
         port: PortName::new("1-1"),
     };
+    sent_to_kim(serial, SelfParcel::Key { key, label: None })
+}
+
+fn sent_to_kim(serial: &str, what: SelfParcel) -> Entry {
     Entry::Handover(HandoverEntry::SelfPacked {
         parcel: format!("P{serial}"),
         tenant: TenantId::new("t"),
         user: UserId::new(ID),
-        what: SelfParcel::Key { key, label: None },
+        what,
         seen_by: "serial".into(),
         tracking: Some(format!("JD{serial}")),
         by: "Robin".into(),
@@ -33,7 +37,13 @@ fn packed(serial: &str) -> Entry {
 }
 
 /// Keys are packed for Kim; then, in the tenant, so many passkeys are made and a pass is given.
-fn sent(serials: &[&str], passkeys: u32) -> (RunningTenant, Desk) {
+pub(in crate::cli) fn sent(serials: &[&str], passkeys: u32) -> (RunningTenant, Desk) {
+    let entries = serials.iter().map(|serial| packed(serial)).collect();
+    let kim = PersonSpec { id: Some(ID.into()), passkeys, ..PersonSpec::new(KIM) };
+    sent_in(TenantSpec { people: vec![kim], ..TenantSpec::default() }, entries)
+}
+
+fn sent_in(spec: TenantSpec, entries: Vec<Entry>) -> (RunningTenant, Desk) {
     let desk = Desk::new(1);
     let kim = Person {
         id: UserId::new(ID),
@@ -46,10 +56,7 @@ fn sent(serials: &[&str], passkeys: u32) -> (RunningTenant, Desk) {
         serial: None,
         language: None,
     };
-    let entries = serials.iter().map(|serial| packed(serial)).collect();
     desk.ledger().append(Append { entries, people: vec![kim], ..Append::default() }).expect("packed");
-    let kim = PersonSpec { id: Some(ID.into()), passkeys, ..PersonSpec::new(KIM) };
-    let spec = TenantSpec { people: vec![kim], ..TenantSpec::default() };
     let tenant = start(spec, ([127, 0, 0, 1], 0).into()).expect("a tenant");
     desk.point_at(&tenant);
     let issue = ["tap", "issue", KIM, "--by", "call", "--identified", "called back", "--to-stdout"];
@@ -57,7 +64,7 @@ fn sent(serials: &[&str], passkeys: u32) -> (RunningTenant, Desk) {
     (tenant, desk)
 }
 
-fn passkeys(tenant: &RunningTenant) -> usize {
+pub(in crate::cli) fn passkeys(tenant: &RunningTenant) -> usize {
     tenant.state()["people"][0]["methods"].as_array().expect("methods").len()
 }
 
@@ -85,6 +92,10 @@ fn a_shipped_key_is_bound_to_its_new_method_and_the_pass_is_swept() {
     assert!(story.contains("The key of parcel P777 was registered on"), "{story}");
     let ended = desk.run(&["handover", "end", "777", "--returned", "--reason", "moved"]);
     assert!(ended.exit == Exit::SomeFailed && ended.err.contains("it opens its person's account"), "{}", ended.err);
+
+    // Ledger and tenant agree on people who have no other key, too.
+    let agreed = desk.run(&["reconcile"]);
+    assert!(agreed.exit == Exit::Done && agreed.out.contains("agree on 1 people"), "{}{}", agreed.out, agreed.err);
 
     // Lost: its method goes first.
     assert_eq!(passkeys(&tenant), 1);
@@ -135,4 +146,97 @@ fn what_was_not_registered_is_waited_for_or_ended() {
     assert!(stock.contains("1  blank") && stock.contains("1  lost"), "{stock}");
     let none = desk.run(&["lost", "--label", "12", "--reason", "stolen"]);
     assert!(none.exit == Exit::Usage && none.err.contains("--label 12 is none"), "{}", none.err);
+}
+
+#[test]
+fn a_shipped_token_is_waited_for_until_it_works_and_the_pass_is_swept_then() {
+    let kim = PersonSpec { id: Some(ID.into()), ..PersonSpec::new(KIM) };
+    let mut spec = TenantSpec { people: vec![kim], ..TenantSpec::default() };
+    let method = json!({ "state": "enabled", "includeTargets": [{ "id": "all_users", "targetType": "group" }] });
+    spec.policies.methods.insert("HardwareOath".into(), method.as_object().cloned().expect("an object"));
+    let token = SelfParcel::Token { serial: "1001".into() };
+    let (_tenant, desk) = sent_in(spec, vec![sent_to_kim("1001", token)]);
+    desk.write(
+        "tokens.csv",
+        "upn,serial number,secret key,time interval,manufacturer,model\n,1001,JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP,30,Contoso,C200\n",
+    );
+    let done = |line: &[&str], says: &str| {
+        let ran = desk.run(line);
+        assert!(ran.exit == Exit::Done && ran.out.contains(says), "{line:?}: {}{}", ran.out, ran.err);
+    };
+    done(&["oath", "import", &desk.path("tokens.csv").display().to_string()], "1 added");
+    let watch = ["handover", "watch", "--once", "--as", "Robin"];
+    done(&watch, "0 bound, 1 waited for");
+    // Given to its person, and not shown to work yet.
+    done(&["oath", "assign", "1001", KIM], "is given to kim");
+    done(&watch, "0 bound, 1 waited for");
+    assert!(has_pass(&desk), "its person may still need it");
+    let identity = desk.path("custodian-0.txt").display().to_string();
+    done(&["oath", "activate", "1001", KIM, "--identity", &identity], "1001 works for kim");
+    done(&["handover", "watch", "--dry-run"], "1 bound, 0 waited for");
+    assert!(has_pass(&desk), "a look changes nothing");
+    done(&watch, "1 bound, 0 waited for, 0 unclear; 1 passes deleted");
+    assert!(!has_pass(&desk));
+    done(&watch, "0 bound, 0 waited for");
+    done(&["handover", "list", "--all"], "activated   P1001");
+    done(&["show", KIM], "The token of parcel P1001 works");
+
+    // A token that works is taken from its person by its own command, and that settles it here.
+    let lost = desk.run(&["lost", "--tracking", "JD1001", "--reason", "stolen", "--yes"]);
+    assert!(lost.exit == Exit::SomeFailed && lost.err.contains("keybench oath remove 1001"), "{}", lost.err);
+    done(&["oath", "remove", "1001", "--reason", "stolen"], "out of the inventory");
+    done(&["handover", "list", "--all"], "removed     P1001");
+    done(&["ledger", "verify"], "");
+}
+
+#[test]
+fn who_registered_a_shipped_key_is_told_of_it_once() {
+    let (tenant, desk) = sent(&["777"], 1);
+    desk.more_settings(&format!("[handover]\nmail_from = \"{KIM}\"\n"));
+    let mails = || tenant.state()["mails"].as_array().expect("mails").clone();
+    let notify = |more: &[&str]| desk.run(&[&["notify", "--phone", "+49 30 1234567"], more].concat());
+    let early = notify(&["P777"]);
+    assert!(early.exit == Exit::Usage && early.err.contains("nobody has registered it"), "{}", early.err);
+    assert!(notify(&[]).out.contains("0 told, 0 not; 0 were told before"));
+    let watched = desk.run(&["handover", "watch", "--once"]);
+    assert!(watched.err.contains("keybench notify"), "{}", watched.err);
+    let told = notify(&[]);
+    assert!(told.exit == Exit::Done && told.out.contains("of parcel P777"), "{}{}", told.out, told.err);
+    let text = mails()[0]["content"].as_str().expect("a text").to_owned();
+    for part in ["P777", "YubiKey 5 NFC", "+49 30 1234567"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(notify(&[]).out.contains("0 told, 0 not; 1 were told before"));
+    assert!(notify(&["777", "--again", "--reason", "bounced"]).out.contains("1 told"));
+    assert_eq!(mails().len(), 2);
+    let story = desk.run(&["show", KIM]).out;
+    assert!(story.contains("was told of the key of parcel P777, by mail") && story.contains("bounced"), "{story}");
+    // A mail whose answer is lost is in doubt, and is not sent again by itself.
+    let fault = json!({ "on": "sendMail", "times": 1, "then": "lose" });
+    tenant.add_fault(serde_json::from_value(fault).expect("a rule")).expect("added");
+    assert_eq!(notify(&["777", "--again", "--reason", "asked"]).exit, Exit::SomeFailed);
+    let doubt = notify(&[]);
+    assert!(doubt.err.contains("the notice of P777 left") && mails().len() == 3, "{}", doubt.err);
+    // What is out of the tenant is nothing to tell of.
+    assert_eq!(desk.run(&["lost", "--serial", "777", "--reason", "train", "--yes"]).exit, Exit::Done);
+    assert!(notify(&[]).out.contains("0 told, 0 not; 0 were told before"));
+}
+
+#[test]
+fn a_shipped_key_whose_passkey_is_gone_is_a_difference_with_a_command() {
+    let (_tenant, desk) = sent(&["777"], 1);
+    assert_eq!(desk.run(&["handover", "watch", "--once"]).exit, Exit::Done);
+    let shown = desk.run(&["handover", "list", "--all", "--json"]).lines();
+    let method = shown[0]["method"].as_str().expect("a method").to_owned();
+    // Behind the ledger's back, as an administrator might.
+    let other = Desk::new(1);
+    other.write("client-secret", &std::fs::read_to_string(desk.path("client-secret")).expect("a secret"));
+    let settings = std::fs::read_to_string(desk.path("config.toml")).expect("settings");
+    other.write("config.toml", &settings);
+    let removed = other.run(&["methods", "remove", KIM, &method, "--reason", "tidied", "--yes"]);
+    assert_eq!(removed.exit, Exit::Done, "{}", removed.err);
+    let told = desk.run(&["reconcile"]);
+    assert!(told.exit == Exit::SomeFailed && told.out.contains("keybench lost P777"), "{}{}", told.out, told.err);
+    assert_eq!(desk.run(&["lost", "P777", "--reason", "reconciled", "--yes"]).exit, Exit::Done);
+    assert_eq!(desk.run(&["reconcile"]).exit, Exit::Done);
 }

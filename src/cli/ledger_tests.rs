@@ -33,7 +33,7 @@ fn status_counts_everybody_and_says_what_to_do() {
     assert_eq!(lines[4]["event"].as_str(), Some("status"));
     assert_eq!((lines[4]["jobs"].as_u64(), lines[4]["failed"].as_u64()), (Some(4), Some(1)));
     assert!(people.out.contains(lines[4]["head"].as_str().expect("a head")));
-    assert_eq!(desk.run(&["status", "--json", "--batch", "another"]).lines()[0]["jobs"].as_u64(), Some(0));
+    assert_eq!(desk.run(&["status", "--json", "--batch", "another"]).exit, Exit::Usage);
 }
 
 #[test]
@@ -451,4 +451,36 @@ fn a_pin_is_released_after_receipt_and_not_by_the_packer() {
         story.out
     );
     assert!(desk.run(&["receipt", "list", "--only", "done"]).out.contains("kim@contoso.example"));
+}
+
+#[test]
+fn a_batch_keeps_its_own_rule_whatever_the_settings_become() {
+    use crate::ledger::{Append, HandoverEntry, Ledger as _};
+    use crate::model::{BatchId, ReleaseRule};
+    let desk = Desk::new(1);
+    let kim = desk.story()[0].clone();
+    let append = |entry| desk.ledger().append(Append::entry(Entry::Handover(entry))).expect("written");
+    let listed = format!("[escrow]\nrecipients = [\"{}\"]\n", desk.custodians[0].recipient());
+    let settings = |rule: &str| desk.settings(&format!("{listed}[handover]\nrelease = \"{rule}\"\n"));
+    let ruled =
+        |release| append(HandoverEntry::BatchRuled { batch: BatchId::new("batch-1"), release, by: "op".into() });
+    let release = || {
+        let ran = desk.run(&["release", "kim@contoso.example", "--as", "Kim", "--dry-run"]);
+        (ran.exit, format!("{}{}", ran.out, ran.err))
+    };
+    append(HandoverEntry::LetterConfirmed { job: kim, sheet: "1".into(), good: true });
+    settings("any-time");
+    assert_eq!(release().0, Exit::Done, "{}", release().1);
+    ruled(ReleaseRule::OnReceipt);
+    let (exit, said) = release();
+    assert!(exit == Exit::SomeFailed && said.contains("was not packed"), "{said}");
+    let other = BatchId::new("batch-2");
+    append(HandoverEntry::BatchRuled { batch: other, release: ReleaseRule::AnyTime, by: "op".into() });
+    assert_eq!(release().0, Exit::SomeFailed, "what another batch asks is not this one's");
+    // And the other way round: settings that became stricter are for new batches.
+    ruled(ReleaseRule::AnyTime);
+    settings("on-receipt");
+    assert_eq!(release().0, Exit::Done, "{}", release().1);
+    let listed = desk.run(&["receipt", "list", "--json"]).lines();
+    assert_eq!(listed[0]["release_rule"], "any-time", "{listed:?}");
 }

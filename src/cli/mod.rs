@@ -5,6 +5,7 @@ pub mod addresses;
 mod answers_tests;
 mod at_tenant;
 pub mod audit;
+mod batch;
 mod causes;
 pub mod codes;
 pub mod completions;

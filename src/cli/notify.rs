@@ -12,15 +12,16 @@ use jiff::{Timestamp, Zoned};
 use serde_json::json;
 
 use super::at_tenant::AtTenant;
-use super::parcel::{acting, find, parcels};
-use super::{CliError, Context, Exit, escrow, ledger, letters};
+use super::parcel::{acting, find, parcels, settle, shipments, shipped_by};
+use super::{CliError, Context, Exit, batch, escrow, ledger, letters};
 use crate::config::Settings;
 use crate::graph::{ErrorKind, Mail, Sender};
+use crate::handover::code::key_reference;
 use crate::handover::letter::Template;
 use crate::handover::letter::mail::{About, Notice};
-use crate::handover::notice::{Bound, NoticeState, Notices};
-use crate::ledger::{Append, Entry, HandoverEntry, JobFilter, Ledger};
-use crate::model::{BatchId, JobId, Person, Secret, UserId};
+use crate::handover::notice::{NoticeState, Notices};
+use crate::ledger::{Append, Attempt, Entry, HandoverEntry, Head, Ledger, LedgerError};
+use crate::model::{JobId, KeyRef, Person, Secret, UserId};
 
 /// `keybench notify`
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ use crate::model::{BatchId, JobId, Person, Secret, UserId};
 The text is the letter template's (`notice`), in the person's language. A person's mail leaves from
 their own mailbox; signed in as the application it leaves from [handover] mail_from.")]
 pub struct NotifyArgs {
-    /// Persons, jobs, serial numbers or codes [else everybody who was not told yet]
+    /// Persons, jobs, parcels, serial numbers or codes [else everybody who was not told yet]
     #[arg(value_name = "WHAT", conflicts_with = "batch")]
     pub what: Vec<String>,
     /// Only this batch's people
@@ -66,10 +67,36 @@ pub struct NotifyArgs {
     pub dry_run: bool,
 }
 
+/// Which key a notice is about.
+enum Of {
+    /// One that the bench made.
+    Job { job: JobId, attempt: Attempt },
+    /// One that went out blank, and that its person registered.
+    Parcel { parcel: String, user: UserId },
+}
+
+impl Of {
+    fn name(&self) -> &str {
+        match self {
+            Self::Job { job, .. } => job.as_str(),
+            Self::Parcel { parcel, .. } => parcel,
+        }
+    }
+
+    /// For people.
+    fn in_words(&self) -> String {
+        match self {
+            Self::Job { job, .. } => format!("job {job}"),
+            Self::Parcel { parcel, .. } => format!("parcel {parcel}"),
+        }
+    }
+}
+
 /// A notice that is to leave.
 struct Due {
-    job: JobId,
-    bound: Bound,
+    of: Of,
+    /// How far it was when it was looked at.
+    state: NoticeState,
     person: Person,
     language: String,
     notice: Notice,
@@ -88,7 +115,7 @@ impl Due {
 struct Looked {
     due: Vec<Due>,
     told: u64,
-    unknown: Vec<(JobId, Timestamp)>,
+    unknown: Vec<(String, Timestamp)>,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &NotifyArgs) -> Result<Exit, CliError> {
@@ -104,30 +131,36 @@ pub(super) fn run(context: &Context<'_>, args: &NotifyArgs) -> Result<Exit, CliE
         return Err(CliError::new(Exit::Usage, "usage", fact, "choose another, or add its texts to a template."));
     }
     let ledger = if args.dry_run { ledger::to_read(&settings)? } else { ledger::to_write(&settings)? };
+    let seen = ledger.head()?;
     let looked = look(&ledger, &template, args)?;
     if template.phone.is_empty() && !looked.due.is_empty() {
         context.output.warning(
             "the notice names no phone number to object at. Set help.phone in a template (`keybench letters template`), or --phone.",
         );
     }
-    for (job, since) in &looked.unknown {
+    for (name, since) in &looked.unknown {
         context.output.warning(&format!(
-            "nobody knows whether the notice of job {job} left on {since}. Ask the person; \
-             `keybench notify {job} --again --reason …` sends another."
+            "nobody knows whether the notice of {name} left on {since}. Ask the person; \
+             `keybench notify {name} --again --reason …` sends another."
         ));
-        context.output.json(&json!({ "event": "notice", "job": job, "state": "unknown", "since": since }));
+        context.output.json(&json!({ "event": "notice", "of": name, "state": "unknown", "since": since }));
     }
     let (mut sent, mut failed) = (0u64, 0u64);
     if args.dry_run {
         for one in &looked.due {
-            context.output.answer(&format!("would tell {} of job {} ({})", one.person.upn, one.job, one.language));
+            context.output.answer(&format!(
+                "would tell {} of {} ({})",
+                one.person.upn,
+                one.of.in_words(),
+                one.language
+            ));
             if args.text {
                 context.output.answer(&one.in_words());
             }
             shown(context, one, "due", args, args.text.then_some(&one.notice));
         }
     } else if !looked.due.is_empty() {
-        let post = Post { context, ledger: &ledger, by: &by, reason };
+        let post = Post { context, ledger: &ledger, seen, by: &by, reason };
         (sent, failed) =
             if args.text { post.print(&looked.due, args)? } else { post.mail(&settings, &looked.due, args)? };
     }
@@ -153,86 +186,177 @@ fn look(ledger: &dyn Ledger, template: &Template, args: &NotifyArgs) -> Result<L
     })?;
     let people: HashMap<UserId, Person> =
         ledger.people()?.into_iter().map(|person| (person.id.clone(), person)).collect();
-    let named = args.what.iter().map(|what| named(ledger, what)).collect::<Result<Vec<JobId>, CliError>>()?;
-    let filter = JobFilter { batch: args.batch.as_deref().map(BatchId::new), ..JobFilter::all() };
-    let mut looked = Looked::default();
-    for line in ledger.jobs(&filter)? {
-        let is_named = named.contains(&line.job);
-        if !named.is_empty() && !is_named {
-            continue;
-        }
+    let named = named(ledger, &args.what)?;
+    let is_named = |name: &str| named.iter().any(|one| one == name);
+    let all = args.what.is_empty();
+    let mut looking = Looking { template, args, people, looked: Looked::default() };
+    let filter = batch::jobs_of(ledger, args.batch.as_deref())?;
+    for line in ledger.jobs(&filter)?.into_iter().filter(|line| all || is_named(line.job.as_str())) {
         let bound = notices.get(&line.job).and_then(|bound| bound.since().map(|since| (bound, since)));
-        let Some((bound, registered)) = bound else {
-            if is_named {
-                let fact = format!("Job {} has no key in the tenant that its person is to know of.", line.job);
-                let next = format!("`keybench show {}` tells how far it is.", line.job);
-                return Err(CliError::new(Exit::Usage, "nothing-to-tell", fact, next));
+        let of = |attempt| Of::Job { job: line.job.clone(), attempt };
+        match bound {
+            Some((bound, registered)) => {
+                let reference = key_reference(&line.job, bound.attempt);
+                let key = (&bound.key, reference, bound.pin_minimum, registered);
+                looking.at(of(bound.attempt), &line.user, key, bound.state);
             }
-            continue;
-        };
-        match bound.state {
-            NoticeState::Told(_) if !args.again => {
-                looked.told += 1;
-                continue;
+            None if all => {}
+            None => return Err(nothing_to_tell(&of(0))),
+        }
+    }
+    // They belong to no batch.
+    let sent = notices.sent().filter(|(parcel, _)| args.batch.is_none() && (all || is_named(parcel)));
+    for (parcel, bound) in sent {
+        let of = Of::Parcel { parcel: parcel.clone(), user: bound.user.clone() };
+        match bound.registered {
+            // What a key that its person made asks of a PIN, nobody here has seen.
+            Some(at) => looking.at(of, &bound.user, (&bound.key, parcel.clone(), LEAST, at), bound.state),
+            None if all => {}
+            None => return Err(nothing_to_tell(&of)),
+        }
+    }
+    Ok(looking.looked)
+}
+
+/// The fewest characters that any key asks of a PIN.
+const LEAST: u32 = 4;
+
+fn nothing_to_tell(of: &Of) -> CliError {
+    let fact = match of {
+        Of::Job { job, .. } => format!("Job {job} has no key in the tenant that its person is to know of."),
+        Of::Parcel { parcel, .. } => {
+            format!("The key of parcel {parcel} is not in the tenant: nobody has registered it.")
+        }
+    };
+    let next = match of {
+        Of::Job { job, .. } => format!("`keybench show {job}` tells how far it is."),
+        Of::Parcel { .. } => "`keybench handover watch` looks whether it is.".to_owned(),
+    };
+    CliError::new(Exit::Usage, "nothing-to-tell", fact, next)
+}
+
+struct Looking<'a> {
+    template: &'a Template,
+    args: &'a NotifyArgs,
+    people: HashMap<UserId, Person>,
+    looked: Looked,
+}
+
+impl Looking<'_> {
+    /// One key that is in the tenant: itself, its reference, its fewest characters, and since when.
+    fn at(
+        &mut self,
+        of: Of,
+        user: &UserId,
+        (key, reference, pin_minimum, registered): (&KeyRef, String, u32, Timestamp),
+        state: NoticeState,
+    ) {
+        match state {
+            NoticeState::Told(_) if !self.args.again => {
+                self.looked.told += 1;
+                return;
             }
-            NoticeState::Unknown(since) if !args.again => {
-                looked.unknown.push((line.job, since));
-                continue;
+            NoticeState::Unknown(since) if !self.args.again => {
+                self.looked.unknown.push((of.name().to_owned(), since));
+                return;
             }
             _ => {}
         }
         // Who was forgotten can't be told.
-        let Some(person) = people.get(&line.user) else { continue };
-        let own = person.language.as_deref().filter(|language| template.texts(language).is_some());
-        let language = own.unwrap_or(&args.lang).to_owned();
-        let about = About {
-            job: &line.job,
-            attempt: bound.attempt,
-            name: &person.display_name,
-            key: &bound.key,
-            pin_minimum: bound.pin_minimum,
-            registered,
-            today: Zoned::now().date(),
-        };
-        let Some(notice) = about.notice(template, &language) else { continue };
-        looked.due.push(Due { job: line.job, bound: bound.clone(), person: person.clone(), language, notice });
+        let Some(person) = self.people.get(user) else { return };
+        let own = person.language.as_deref().filter(|language| self.template.texts(language).is_some());
+        let language = own.unwrap_or(&self.args.lang).to_owned();
+        let name = &person.display_name;
+        let about = About { reference, name, key, pin_minimum, registered, today: Zoned::now().date() };
+        let Some(notice) = about.notice(self.template, &language) else { return };
+        self.looked.due.push(Due { of, state, person: person.clone(), language, notice });
     }
-    Ok(looked)
 }
 
-fn named(ledger: &dyn Ledger, what: &str) -> Result<JobId, CliError> {
-    let parcels = parcels(ledger)?;
-    Ok(find(ledger, &parcels, what)?.job)
+/// Jobs and parcels by the names that were given: a person's shipped key counts where they have no other.
+fn named(ledger: &dyn Ledger, what: &[String]) -> Result<Vec<String>, CliError> {
+    let (parcels, shipped) = (parcels(ledger)?, shipments(ledger)?);
+    let mut names = Vec::with_capacity(what.len());
+    for text in what {
+        names.push(match shipped_by(ledger, &parcels, &shipped, text)? {
+            Some(one) => one.parcel.clone(),
+            None => find(ledger, &parcels, text)?.job.to_string(),
+        });
+    }
+    Ok(names)
 }
 
 struct Post<'a> {
     context: &'a Context<'a>,
     ledger: &'a dyn Ledger,
+    /// Who is due was found in the ledger as it was then: another desk may have told them since.
+    seen: Head,
     by: &'a str,
     reason: &'a str,
 }
 
 impl Post<'_> {
     fn intended(&self, one: &Due, channel: &str) -> Entry {
-        Entry::Handover(HandoverEntry::NoticeIntended {
-            job: one.job.clone(),
-            attempt: one.bound.attempt,
-            channel: channel.to_owned(),
-            reason: self.reason.to_owned(),
-            by: self.by.to_owned(),
+        let (channel, reason, by) = (channel.to_owned(), self.reason.to_owned(), self.by.to_owned());
+        Entry::Handover(match &one.of {
+            Of::Job { job, attempt } => {
+                HandoverEntry::NoticeIntended { job: job.clone(), attempt: *attempt, channel, reason, by }
+            }
+            Of::Parcel { parcel, user } => {
+                let (parcel, user) = (parcel.clone(), user.clone());
+                HandoverEntry::SelfNoticeIntended { parcel, user, channel, reason, by }
+            }
         })
     }
 
     fn sent(&self, one: &Due, channel: &str, request: Option<String>) -> Entry {
-        let (job, attempt, channel) = (one.job.clone(), one.bound.attempt, channel.to_owned());
-        Entry::Handover(HandoverEntry::NoticeSent { job, attempt, channel, request })
+        let channel = channel.to_owned();
+        Entry::Handover(match &one.of {
+            Of::Job { job, attempt } => {
+                HandoverEntry::NoticeSent { job: job.clone(), attempt: *attempt, channel, request }
+            }
+            Of::Parcel { parcel, user } => {
+                HandoverEntry::SelfNoticeSent { parcel: parcel.clone(), user: user.clone(), channel, request }
+            }
+        })
+    }
+
+    fn failed(&self, one: &Due, code: &str) -> Entry {
+        let code = code.to_owned();
+        Entry::Handover(match &one.of {
+            Of::Job { job, attempt } => HandoverEntry::NoticeFailed { job: job.clone(), attempt: *attempt, code },
+            Of::Parcel { parcel, user } => {
+                HandoverEntry::SelfNoticeFailed { parcel: parcel.clone(), user: user.clone(), code }
+            }
+        })
+    }
+
+    /// Notes what is about to happen, unless another desk was quicker.
+    fn begin(&self, one: &Due, entries: Vec<Entry>) -> Result<(), CliError> {
+        let Of::Parcel { parcel, .. } = &one.of else {
+            self.ledger.append(Append::entries(entries).as_of(self.seen))?;
+            return Ok(());
+        };
+        // About no job, as the notices before it: what stands there now is looked at.
+        settle(self.ledger, || {
+            let mut notices = Notices::default();
+            self.ledger.visit_jobless(&mut |recorded| {
+                notices.add(&recorded);
+                ControlFlow::Continue(())
+            })?;
+            if notices.sent().any(|(other, now)| other == parcel && now.state != one.state) {
+                return Err(LedgerError::Overtaken { job: String::new() }.into());
+            }
+            Ok((Some(Append::entries(entries.clone())), ()))
+        })?;
+        Ok(())
     }
 
     /// Gives the texts out: whoever asked for them sends them.
     fn print(&self, due: &[Due], args: &NotifyArgs) -> Result<(u64, u64), CliError> {
         let mut sent = 0;
         for one in due {
-            self.ledger.append(Append::entries([self.intended(one, "text"), self.sent(one, "text", None)]))?;
+            self.begin(one, vec![self.intended(one, "text"), self.sent(one, "text", None)])?;
             self.context.output.answer(&one.in_words());
             shown(self.context, one, "told", args, Some(&one.notice));
             sent += 1;
@@ -251,12 +375,13 @@ impl Post<'_> {
             at.go_on()?;
             let Some(to) = user.and_then(|user| user.mail) else {
                 let fact = format!("The tenant knows no mail address of {}.", one.person.upn);
-                let next = format!("`keybench notify {} --text` prints the notice to send it another way.", one.job);
+                let next =
+                    format!("`keybench notify {} --text` prints the notice to send it another way.", one.of.name());
                 self.context.output.error(&CliError::new(Exit::SomeFailed, "no-mail-address", fact, next));
                 failed += 1;
                 continue;
             };
-            self.ledger.append(Append::entry(self.intended(one, "mail")))?;
+            self.begin(one, vec![self.intended(one, "mail")])?;
             let mail = Mail {
                 to,
                 subject: one.notice.subject.clone(),
@@ -266,18 +391,15 @@ impl Post<'_> {
             match at.graph.send_mail(&from, &mail) {
                 Ok(request) => {
                     self.ledger.append(Append::entry(self.sent(one, "mail", Some(request))))?;
-                    self.context
-                        .output
-                        .answer(&format!("told  {} of job {} ({})", one.person.upn, one.job, one.language));
+                    let (who, what) = (&one.person.upn, one.of.in_words());
+                    self.context.output.answer(&format!("told  {who} of {what} ({})", one.language));
                     shown(self.context, one, "told", args, None);
                     sent += 1;
                 }
                 Err(error) => {
                     let lost = error.kind() == ErrorKind::Unknown;
                     if !lost {
-                        let (job, attempt, code) = (one.job.clone(), one.bound.attempt, error.kind().word().to_owned());
-                        let failed = HandoverEntry::NoticeFailed { job, attempt, code };
-                        self.ledger.append(Append::entry(Entry::Handover(failed)))?;
+                        self.ledger.append(Append::entry(self.failed(one, error.kind().word())))?;
                     }
                     // What would meet the next mail as well is no reason to try it.
                     if error.kind().pauses_bench() || error.kind() == ErrorKind::NotFound {
@@ -307,9 +429,13 @@ pub(super) fn sender(at: &AtTenant<'_>, settings: &Settings) -> Result<Sender, C
 }
 
 fn shown(context: &Context<'_>, one: &Due, state: &str, args: &NotifyArgs, notice: Option<&Notice>) {
+    let (job, attempt, parcel) = match &one.of {
+        Of::Job { job, attempt } => (Some(job), Some(attempt), None),
+        Of::Parcel { parcel, .. } => (None, None, Some(parcel)),
+    };
     context.output.json(&json!({
-        "event": "notice", "job": one.job, "attempt": one.bound.attempt, "upn": one.person.upn, "language": one.language,
-        "state": state, "channel": if args.text { "text" } else { "mail" },
+        "event": "notice", "job": job, "attempt": attempt, "parcel": parcel, "upn": one.person.upn,
+        "language": one.language, "state": state, "channel": if args.text { "text" } else { "mail" },
         "subject": notice.map(|notice| &notice.subject), "text": notice.map(|notice| &notice.text),
     }));
 }

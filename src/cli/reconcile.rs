@@ -1,6 +1,6 @@
 //! `keybench reconcile`: ledger and tenant side by side. Reads only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use serde_json::json;
@@ -8,12 +8,13 @@ use serde_json::json;
 use super::at_tenant::AtTenant;
 use super::key::{self, look::Look, recognise::Recognised};
 use super::parcel::shipments;
-use super::{CliError, Context, Exit, ledger};
+use super::{CliError, Context, Exit, batch, ledger};
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::graph::{ErrorKind, Fido2Method};
 use crate::handover::reconcile::{Account, Difference, InTenant, Job, Shown, compare};
-use crate::ledger::{JobFilter, Ledger};
-use crate::model::{BatchId, UserId};
+use crate::handover::shipment::{Shipment, ShipmentState, Shipments};
+use crate::ledger::Ledger;
+use crate::model::{KeyRef, MethodId, UserId};
 use crate::world::{KeyPorts, SystemEntropy};
 
 /// `keybench reconcile`
@@ -37,7 +38,7 @@ pub struct ReconcileArgs {
 pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, CliError> {
     let settings = context.settings()?;
     let ledger = ledger::to_read(&settings)?;
-    let filter = args.batch.as_deref().map_or_else(JobFilter::all, |batch| JobFilter::batch(BatchId::new(batch)));
+    let filter = batch::jobs_of(&ledger, args.batch.as_deref())?;
     let mut jobs = Vec::new();
     for line in ledger.jobs(&filter)? {
         let mut account = Account::default();
@@ -49,7 +50,13 @@ pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, C
             jobs.push(Job { job: line.job, user: line.user, upn, status, in_flight, account });
         }
     }
-    if jobs.is_empty() {
+    let shipped = shipments(&ledger)?;
+    // They belong to no batch.
+    let registered: Vec<(&Shipment, &MethodId)> = match args.batch {
+        Some(_) => Vec::new(),
+        None => shipped.all().iter().filter_map(registered).collect(),
+    };
+    if jobs.is_empty() && registered.is_empty() {
         context.output.answer("No key was begun: there is nothing to compare.");
         let head = ledger.head()?.to_string();
         context
@@ -59,9 +66,10 @@ pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, C
     }
     let at = AtTenant::sign_in(context)?;
     let graph = &at.graph;
-    let shipped = shipments(&ledger)?;
     let mut tenant: BTreeMap<UserId, InTenant> = BTreeMap::new();
+    let mut there: BTreeSet<MethodId> = BTreeSet::new();
     let mut users: Vec<&UserId> = jobs.iter().map(|job| &job.user).collect();
+    users.extend(registered.iter().map(|(one, _)| &one.user));
     users.sort_unstable();
     users.dedup();
     let (all, mut unreadable) = (users.len(), 0_usize);
@@ -74,6 +82,9 @@ pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, C
             Ok(methods) => InTenant::Passkeys(
                 methods
                     .into_iter()
+                    .inspect(|method| {
+                        there.insert(method.id.clone());
+                    })
                     // A shipped key that its person registered is ours, and no job's.
                     .filter(|method| !shipped.all().iter().any(|one| one.method() == Some(&method.id)))
                     .map(|method| shown(method, jobs.iter().filter(|job| job.user == *user)))
@@ -97,8 +108,14 @@ pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, C
     for difference in &differences {
         tell(context, &jobs, difference);
     }
-    let on_keys = if args.plug { at_ports(context, &ledger, &UsbPorts::new()?)? } else { 0 };
-    let count = differences.len().saturating_add(on_keys);
+    // Of people whom nobody may look at, nothing is known.
+    let is_gone = |(one, method): &(&Shipment, &MethodId)| tenant.contains_key(&one.user) && !there.contains(*method);
+    let gone: Vec<&Shipment> = registered.iter().filter(|pair| is_gone(pair)).map(|(one, _)| *one).collect();
+    for one in &gone {
+        tell_shipped(context, &ledger, one)?;
+    }
+    let on_keys = if args.plug { at_ports(context, &ledger, &shipped, &UsbPorts::new()?)? } else { 0 };
+    let count = differences.len().saturating_add(gone.len()).saturating_add(on_keys);
     let head = ledger.head()?;
     let compared = all.saturating_sub(unreadable);
     context.output.answer(&match count {
@@ -111,8 +128,38 @@ pub(super) fn run(context: &Context<'_>, args: &ReconcileArgs) -> Result<Exit, C
     Ok(if count == 0 && unreadable == 0 { Exit::Done } else { Exit::SomeFailed })
 }
 
+/// A key that went out blank, and the method that its person made of it.
+fn registered(one: &Shipment) -> Option<(&Shipment, &MethodId)> {
+    match &one.state {
+        ShipmentState::Registered { method, .. } => Some((one, method)),
+        _ => None,
+    }
+}
+
+fn tell_shipped(context: &Context<'_>, ledger: &dyn Ledger, one: &Shipment) -> Result<(), CliError> {
+    let upn = ledger.person(&one.user)?.map(|person| person.upn);
+    let who = upn.as_ref().map_or_else(|| one.user.to_string(), ToString::to_string);
+    let fact =
+        format!("the tenant does not have {} (parcel {}) any more: it opens nothing", one.for_people(), one.parcel);
+    let next = format!(
+        "`keybench lost {0} --reason …` if the key is gone, or `keybench return --what {0}` with the key in a port.",
+        one.parcel
+    );
+    context.output.answer(&format!("{who}: {fact}.\n  Next: {next}"));
+    context.output.json(&json!({
+        "event": "difference", "code": "shipped-not-in-tenant", "job": null, "parcel": one.parcel, "upn": upn, "fact": fact,
+        "next": next,
+    }));
+    Ok(())
+}
+
 /// The keys in the ports against the ledger; how many are not as it says. Nothing on them changes.
-fn at_ports(context: &Context<'_>, ledger: &dyn Ledger, ports: &dyn KeyPorts) -> Result<usize, CliError> {
+fn at_ports(
+    context: &Context<'_>,
+    ledger: &dyn Ledger,
+    shipped: &Shipments,
+    ports: &dyn KeyPorts,
+) -> Result<usize, CliError> {
     let mut differences = 0;
     for plugged in ports.list()? {
         let port = plugged.port.as_str();
@@ -125,6 +172,12 @@ fn at_ports(context: &Context<'_>, ledger: &dyn Ledger, ports: &dyn KeyPorts) ->
             ),
             Ok(Recognised::Job { job, key, .. }) => {
                 (None, format!("{} is the key of job {job}, with a PIN", key.for_people()), String::new())
+            }
+            Ok(Recognised::Nobodys { key, blank }) if sent(shipped, &key).is_some() => {
+                let parcel = sent(shipped, &key).map(|one| one.parcel.clone()).unwrap_or_default();
+                let state = if blank { "and is blank" } else { "with a PIN" };
+                let fact = format!("{} is that of parcel {parcel}, {state}", key.for_people());
+                (None, fact, format!("`keybench return --port {port}` takes it back."))
             }
             Ok(Recognised::Nobodys { key, blank: true }) => {
                 (None, format!("{} is blank, and nobody's", key.for_people()), String::new())
@@ -143,6 +196,11 @@ fn at_ports(context: &Context<'_>, ledger: &dyn Ledger, ports: &dyn KeyPorts) ->
         context.output.json(&json!({ "event": "key-in-port", "port": port, "code": code, "fact": fact, "next": next }));
     }
     Ok(differences)
+}
+
+/// The parcel that a key went out in, for somebody who registers it.
+fn sent<'s>(shipped: &'s Shipments, key: &KeyRef) -> Option<&'s Shipment> {
+    key.serial.as_ref().and_then(|serial| shipped.named(serial.as_str()))
 }
 
 /// Entra writes one id in several ways: what is of our credential is known by the id that we keep.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::at_tenant::{AtTenant, name_of};
 use super::output::aside;
-use super::{CliError, Context, Exit, ledger};
+use super::{CliError, Context, Exit, batch, ledger};
 use crate::config::Settings;
 use crate::graph::report_pace::ReportPace;
 use crate::graph::sign_ins::{KeyUse, Outcome, SignInStory, fold, is_unlicensed};
@@ -54,15 +54,11 @@ pub(super) struct Somebody {
 }
 
 /// The people of a batch, each once. Those who were forgotten have an object id for a name.
-pub(super) fn people_of_batch(settings: &Settings, batch: &str) -> Result<Vec<Somebody>, CliError> {
+pub(super) fn people_of_batch(settings: &Settings, name: &str) -> Result<Vec<Somebody>, CliError> {
     let ledger = ledger::to_read(settings)?;
     let names: HashMap<UserId, String> =
         ledger.people()?.into_iter().map(|person| (person.id, person.upn.to_string())).collect();
-    let lines = ledger.jobs(&JobFilter::batch(BatchId::new(batch)))?;
-    if lines.is_empty() {
-        let fact = format!("The ledger knows no batch {batch}.");
-        return Err(CliError::new(Exit::Usage, "no-such-batch", fact, "`keybench status --json` names the batches."));
-    }
+    let lines = ledger.jobs(&batch::jobs_of(&ledger, Some(name))?)?;
     let ids: BTreeSet<UserId> = lines.into_iter().map(|line| line.user).collect();
     Ok(ids
         .into_iter()

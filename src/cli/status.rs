@@ -7,9 +7,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::parcel::{days_left, left_of};
-use super::{CliError, Context, Exit, codes, ledger};
-use crate::ledger::{JobFilter, JobLine, Ledger};
-use crate::model::{BatchId, JobStatus, Upn, UserId};
+use super::{CliError, Context, Exit, batch, codes, ledger};
+use crate::ledger::{JobLine, Ledger};
+use crate::model::{JobStatus, Upn, UserId};
 use crate::tenant::doors::open_doors;
 
 /// `keybench status`
@@ -80,8 +80,7 @@ pub(super) fn run(context: &Context<'_>, args: &StatusArgs) -> Result<Exit, CliE
 }
 
 fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result<Exit, CliError> {
-    let batch = args.batch.as_ref().map(BatchId::new);
-    let lines = ledger.jobs(&JobFilter { batch, ..JobFilter::all() })?;
+    let lines = ledger.jobs(&batch::jobs_of(ledger, args.batch.as_deref())?)?;
     let names: HashMap<UserId, Upn> = ledger.people()?.into_iter().map(|person| (person.id, person.upn)).collect();
     let only = args.only.map(JobStatus::from);
     let mut counts: HashMap<JobStatus, u64> = HashMap::new();
@@ -152,6 +151,9 @@ fn show(context: &Context<'_>, args: &StatusArgs, ledger: &dyn Ledger) -> Result
         output.answer("Nobody is planned yet.");
     } else {
         output.answer(&format!("{} {}: {}", total, if total == 1 { "job" } else { "jobs" }, parts.join(", ")));
+        let batches: Vec<String> =
+            batch::counts(&lines).iter().map(|(batch, count)| format!("{batch} ({count})")).collect();
+        output.answer(&format!("{}: {}", if batches.len() == 1 { "Batch" } else { "Batches" }, batches.join(", ")));
     }
     if let Some(first) = first {
         output.answer(&format!("Of the held keys the first runs out next: {}.", left_of(first, now)));

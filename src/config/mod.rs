@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use crate::model::{Serial, TenantId};
+use crate::model::{ReleaseRule, Serial, TenantId};
 use crate::platform::places::Places;
 
 pub use crate::pin::{Alphabet, ForceChange};
@@ -206,8 +206,8 @@ pub struct BenchSettings {
 /// `[handover]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandoverSettings {
-    /// A PIN leaves only after receipt. Default: yes.
-    pub after_receipt: bool,
+    /// When the PINs of new batches may leave. Default: on receipt.
+    pub release: ReleaseRule,
     /// The organisation's country, ISO 3166-1 alpha-2: letters to others are letters abroad.
     pub country: Option<String>,
     /// Days that a PIN letter lives. Default: 21.

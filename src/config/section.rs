@@ -11,7 +11,7 @@ use super::{
     ActivationSettings, Alphabet, ApiVersion, Auth, BenchSettings, EscrowSettings, FirstDevicePolicy, ForceChange,
     HandoverSettings, KEY_NAME, LedgerSettings, PinSettings, TenantSettings,
 };
-use crate::model::{Serial, TenantId, Upn};
+use crate::model::{ReleaseRule, Serial, TenantId, Upn};
 use crate::pin::PinPolicy;
 
 /// The cloud pairs, Graph and sign-in; see <https://learn.microsoft.com/graph/deployments>.
@@ -296,7 +296,7 @@ pub(super) fn bench(reader: &mut Reader<'_>, file: &Path) -> BenchSettings {
 }
 
 pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings {
-    let release = reader.choice("handover", "release", &[("on-receipt", true), ("any-time", false)]);
+    let release = reader.choice("handover", "release", &ReleaseRule::ALL.map(|rule| (rule.word(), rule)));
     let country = reader.text("handover", "country").and_then(|found| {
         let text = found.value.trim().to_ascii_uppercase();
         if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
@@ -328,7 +328,7 @@ pub(super) fn handover(reader: &mut Reader<'_>, file: &Path) -> HandoverSettings
         printer: text(reader, "printer"),
         label_printer: text(reader, "label_printer"),
         carrier: path(reader, file, "handover", "carrier"),
-        after_receipt: release.is_none_or(|found| found.value),
+        release: release.map_or(ReleaseRule::OnReceipt, |found| found.value),
         country,
         letter_days,
         letter_days_abroad,

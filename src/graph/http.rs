@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
 use reqwest::{Method, redirect};
+use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
@@ -81,10 +82,23 @@ impl Request {
         Self { method: Method::POST, body: Some(body), repeat: Repeat::OnlyIfNotCarriedOut, ..Self::get(url, doing) }
     }
 
-    /// As [`Self::post`], with JSON that holds a secret.
-    pub fn post_secret(url: Url, body: Secret<Vec<u8>>, doing: impl Into<String>) -> Self {
-        let repeat = Repeat::OnlyIfNotCarriedOut;
-        Self { method: Method::POST, secret_body: Some(Arc::new(body)), repeat, ..Self::get(url, doing) }
+    /// As [`Self::post`], with JSON that holds a secret and is wiped. `room`: more bytes than it takes, escapes included, because
+    /// growing would leave copies behind.
+    ///
+    /// # Errors
+    /// When it can't be written as JSON.
+    pub fn post_secret(
+        url: Url,
+        body: &impl Serialize,
+        room: usize,
+        doing: impl Into<String>,
+    ) -> Result<Self, GraphError> {
+        let (doing, repeat) = (doing.into(), Repeat::OnlyIfNotCarriedOut);
+        let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(room));
+        serde_json::to_writer(&mut *bytes, body)
+            .map_err(|error| GraphError::malformed(&doing, format!("The request can't be written: {error}.")))?;
+        let body = Arc::new(Secret::new(std::mem::take(&mut *bytes)));
+        Ok(Self { method: Method::POST, secret_body: Some(body), repeat, ..Self::get(url, doing) })
     }
 
     /// A change of members: what is not sent keeps its value and a list is replaced whole, so twice is as good as once.

@@ -191,14 +191,9 @@ impl Graph {
         let doing = format!("make the user {}", user.user_principal_name);
         let profile =
             PasswordProfile { force_change_password_next_sign_in: false, password: password.expose().as_str() };
-        // One allocation of more than the full size: growing would leave copies behind.
-        let mut body = zeroize::Zeroizing::new(Vec::with_capacity(8192));
-        serde_json::to_writer(&mut *body, &WithPassword { user: *user, profile })
-            .map_err(|error| GraphError::malformed(&doing, format!("The request can't be written: {error}.")))?;
-        let body = Secret::new(std::mem::take(&mut *body));
-        let answer = self
-            .call(&Request::post_secret(self.url(ApiVersion::V1, "users")?, body, &doing))
-            .map_err(|failure| CREATE.explain(failure.into()))?;
+        let body = WithPassword { user: *user, profile };
+        let request = Request::post_secret(self.url(ApiVersion::V1, "users")?, &body, 8192, &doing)?;
+        let answer = self.call(&request).map_err(|failure| CREATE.explain(failure.into()))?;
         let json = answer.object(&doing).map_err(GraphError::outcome_unknown)?;
         let made = DirectoryUser::from_json(&json)
             .ok_or_else(|| GraphError::malformed(&doing, "The new user has no id.").outcome_unknown())?;

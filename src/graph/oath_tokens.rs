@@ -93,6 +93,12 @@ pub struct NewToken<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Code<'a> {
+    verification_code: &'a str,
+}
+
+#[derive(Serialize)]
 struct Bulk<'a> {
     #[serde(rename = "@context")]
     context: &'static str,
@@ -161,13 +167,9 @@ impl Graph {
             time_interval_in_seconds: token.interval,
             hash_function: token.hash,
         });
-        // More than the full size, escapes included: growing would leave copies behind.
-        let mut body =
-            zeroize::Zeroizing::new(Vec::with_capacity(tokens.len().saturating_mul(2048).saturating_add(256)));
-        serde_json::to_writer(&mut *body, &Bulk { context: "#$delta", value: value.collect() })
-            .map_err(|error| GraphError::malformed(&doing, format!("The request can't be written: {error}.")))?;
-        let body = Secret::new(std::mem::take(&mut *body));
-        let mut request = Request::post_secret(self.url(ApiVersion::Beta, DEVICES)?, body, &doing);
+        let bulk = Bulk { context: "#$delta", value: value.collect() };
+        let room = tokens.len().saturating_mul(2048).saturating_add(256);
+        let mut request = Request::post_secret(self.url(ApiVersion::Beta, DEVICES)?, &bulk, room, &doing)?;
         request.method = reqwest::Method::PATCH;
         let answer = self.call(&request).map_err(|failure| INVENTORY.explain(failure.into()))?;
         let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -224,9 +226,9 @@ impl Graph {
     /// [`super::ErrorKind::Refused`] for a wrong code.
     pub fn activate_oath_token(&self, user: &UserId, method: &MethodId, code: &str) -> Result<String, GraphError> {
         let path = format!("{}/{}/activate", oath_path(user), escape(method.as_str()));
-        let body = Secret::new(format!("{{\"verificationCode\":\"{code}\"}}").into_bytes());
         let doing = format!("activate the hardware token of {user}");
-        self.write(&Request::post_secret(self.url(ApiVersion::Beta, &path)?, body, doing), &ASSIGN)
+        let body = Code { verification_code: code };
+        self.write(&Request::post_secret(self.url(ApiVersion::Beta, &path)?, &body, 256, doing)?, &ASSIGN)
     }
 
     /// Takes a token from a person, back into the inventory (beta).

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::ledger::{Attempt, Entry, ForcedChange, HandoverEntry, Recorded};
-use crate::model::{JobId, KeyRef};
+use crate::ledger::{Attempt, Entry, ForcedChange, HandoverEntry, Recorded, SelfParcel, TenantEntry};
+use crate::model::{JobId, KeyRef, MethodId, UserId};
 
 /// How far a key's notice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,10 +47,25 @@ impl Bound {
     }
 }
 
-/// Every job's last key.
+/// A key that was sent blank and that its person registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelfBound {
+    /// Whose.
+    pub user: UserId,
+    /// The key.
+    pub key: KeyRef,
+    /// When it was registered, by the tenant's word; `None` until then, and again once it is out of the tenant.
+    pub registered: Option<Timestamp>,
+    /// Its notice.
+    pub state: NoticeState,
+    method: Option<MethodId>,
+}
+
+/// Every job's last key, and every key that went out blank.
 #[derive(Debug, Clone, Default)]
 pub struct Notices {
     all: BTreeMap<JobId, Bound>,
+    sent: BTreeMap<String, SelfBound>,
 }
 
 impl Notices {
@@ -97,6 +112,40 @@ impl Notices {
             Entry::Handover(HandoverEntry::NoticeFailed { job, attempt, .. }) => {
                 self.of(job, *attempt, |bound| bound.state = NoticeState::Due);
             }
+            Entry::Handover(act) if act.is_of_self_parcel() => self.of_parcel(act, at),
+            Entry::Tenant(TenantEntry::MethodRemoved { method, .. }) => {
+                for bound in self.sent.values_mut().filter(|bound| bound.method.as_ref() == Some(method)) {
+                    bound.registered = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn of_parcel(&mut self, act: &HandoverEntry, at: Timestamp) {
+        let mut change = |parcel: &str, change: &dyn Fn(&mut SelfBound)| {
+            if let Some(bound) = self.sent.get_mut(parcel) {
+                change(bound);
+            }
+        };
+        match act {
+            HandoverEntry::SelfPacked { parcel, user, what: SelfParcel::Key { key, .. }, .. } => {
+                let (user, key) = (user.clone(), key.clone());
+                let fresh = SelfBound { user, key, registered: None, state: NoticeState::Due, method: None };
+                self.sent.insert(parcel.clone(), fresh);
+            }
+            HandoverEntry::SelfRegistered { parcel, method, created, .. } => change(parcel, &|bound| {
+                bound.registered = Some(*created);
+                bound.method = Some(method.clone());
+            }),
+            HandoverEntry::SelfEnded { parcel, .. } => change(parcel, &|bound| bound.registered = None),
+            HandoverEntry::SelfNoticeIntended { parcel, .. } => {
+                change(parcel, &|bound| bound.state = NoticeState::Unknown(at));
+            }
+            HandoverEntry::SelfNoticeSent { parcel, .. } => {
+                change(parcel, &|bound| bound.state = NoticeState::Told(at));
+            }
+            HandoverEntry::SelfNoticeFailed { parcel, .. } => change(parcel, &|bound| bound.state = NoticeState::Due),
             _ => {}
         }
     }
@@ -113,6 +162,11 @@ impl Notices {
     /// A job's last key.
     pub fn get(&self, job: &JobId) -> Option<&Bound> {
         self.all.get(job)
+    }
+
+    /// Keys that went out blank, by parcel.
+    pub fn sent(&self) -> impl Iterator<Item = (&String, &SelfBound)> {
+        self.sent.iter()
     }
 
     /// All of them, by job.
@@ -188,5 +242,61 @@ mod tests {
         // The next key is another: its person is told again.
         let next = [all(vec![intended(), sent()]), vec![begun(2)], registered(2).to_vec()].concat();
         assert_eq!(stands(next), (true, NoticeState::Due));
+    }
+
+    #[test]
+    fn who_registers_a_shipped_key_is_told_of_it_too() {
+        let (parcel, user) = ("P1".to_owned(), UserId::new("kim"));
+        let key = match begun(1) {
+            Entry::AttemptStarted { key, .. } => key,
+            other => panic!("{other:?}"),
+        };
+        let packed = HandoverEntry::SelfPacked {
+            parcel: parcel.clone(),
+            tenant: crate::model::TenantId::new("t"),
+            user: user.clone(),
+            what: SelfParcel::Key { key, label: None },
+            seen_by: "serial".into(),
+            tracking: None,
+            by: "op".into(),
+        };
+        let created = Timestamp::from_second(7).expect("a time");
+        let registered = HandoverEntry::SelfRegistered {
+            parcel: parcel.clone(),
+            user: user.clone(),
+            method: MethodId::new("m"),
+            created,
+            named: false,
+            by: "op".into(),
+        };
+        let intended = HandoverEntry::SelfNoticeIntended {
+            parcel: parcel.clone(),
+            user: user.clone(),
+            channel: "mail".into(),
+            reason: String::new(),
+            by: "op".into(),
+        };
+        let ended = HandoverEntry::SelfEnded {
+            parcel,
+            user,
+            method: None,
+            code: "lost".into(),
+            reason: "r".into(),
+            by: "op".into(),
+        };
+        let stands = |acts: &[&HandoverEntry]| {
+            let mut notices = Notices::default();
+            for (seq, act) in (1u64..).zip(acts) {
+                let (at, entry) = (Timestamp::UNIX_EPOCH, Entry::Handover((*act).clone()));
+                notices.add(&Recorded { seq, at, bench: BenchId::new("b"), entry, hash: [0; 32] });
+            }
+            let (_, bound) = notices.sent().next().expect("a key");
+            (bound.registered, bound.state)
+        };
+        assert_eq!(stands(&[&packed]), (None, NoticeState::Due));
+        assert_eq!(stands(&[&packed, &registered]), (Some(created), NoticeState::Due));
+        let doubt = NoticeState::Unknown(Timestamp::UNIX_EPOCH);
+        assert_eq!(stands(&[&packed, &registered, &intended]), (Some(created), doubt));
+        assert_eq!(stands(&[&packed, &registered, &ended]), (None, NoticeState::Due));
     }
 }

@@ -192,6 +192,13 @@ impl Shipments {
         self.all.iter().find(|one| one.is_out() && one.is(text))
     }
 
+    /// The last that is named by this text and still out, or back and not wiped yet.
+    pub fn to_wipe(&self, text: &str) -> Option<&Shipment> {
+        let not_wiped = |one: &Shipment| matches!(&one.state, ShipmentState::Ended { code } if code == "not-wiped");
+        let last = self.all.iter().rev().find(|one| one.is(text));
+        self.named(text).or(last.filter(|one| not_wiped(one)))
+    }
+
     /// People whom something is waited for of.
     pub fn waiting_for(&self) -> BTreeSet<&UserId> {
         self.waiting().map(|one| &one.user).collect()

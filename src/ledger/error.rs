@@ -216,9 +216,9 @@ pub enum LedgerError {
         job: JobId,
     },
     /// What was decided rests on what is no longer so.
-    #[error("another keybench wrote about job {job} meanwhile: nothing was written here")]
+    #[error("another keybench wrote about {} meanwhile: nothing was written here", if job.is_empty() { "the same".to_owned() } else { format!("job {job}") })]
     Overtaken {
-        /// The job.
+        /// The job; empty where it is about none.
         job: String,
     },
     /// A try has one PIN for good.

@@ -79,10 +79,12 @@ pub struct Recorded {
 impl Recorded {
     /// When it was done: what came home in another desk's log was done before it came.
     pub fn done_at(&self) -> Timestamp {
-        match &self.entry {
-            Entry::Handover(HandoverEntry::Elsewhere { at, .. }) => *at,
-            _ => self.at,
+        let (mut at, mut entry) = (self.at, &self.entry);
+        // It may have come by way of a third desk.
+        while let Entry::Handover(HandoverEntry::Elsewhere { at: there, done, .. }) = entry {
+            (at, entry) = (*there, done);
         }
+        at
     }
 }
 
@@ -101,7 +103,8 @@ pub struct Append {
     /// single job: runs, plans.
     pub claim: Option<Claim>,
     /// The position up to which the writer has read: when an entry about one of these jobs was appended after it, by anybody,
-    /// nothing is written. For desks, which decide by what they have read and claim no job.
+    /// nothing is written; where an entry here is about no job, the same goes for others about none. For desks, which decide by
+    /// what they have read and claim no job.
     pub as_of: Option<u64>,
 }
 
@@ -123,16 +126,16 @@ impl Append {
         self
     }
 
-    /// Only if nothing about these jobs was written after this head, which was asked for before they were looked at.
+    /// Only if nothing about these jobs, or about none, was written after this head, which was asked for before they were looked at.
     #[must_use]
     pub fn as_of(mut self, seen: Head) -> Self {
         self.as_of = Some(seen.seq);
         self
     }
 
-    /// Whether an entry here is about this job.
+    /// Whether an entry here is about this job, or about none as that one.
     fn is_about(&self, job: Option<&JobId>) -> bool {
-        job.is_some() && self.entries.iter().any(|entry| entry.job() == job)
+        self.entries.iter().any(|entry| entry.job() == job)
     }
 
     /// With this document: a registration record, a policy as it was.

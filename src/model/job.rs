@@ -1,4 +1,4 @@
-//! How far a job got, as people and reports see it. The exact state is `pipeline::state`'s.
+//! How far a job got, as people and reports see it (the exact state is `pipeline::state`'s), and what its batch asks of the hand-over.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,4 +20,32 @@ pub enum JobStatus {
     Refused,
     /// Set aside: left the roster, or the run ended before it.
     Parked,
+}
+
+/// When the PINs of a batch may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseRule {
+    /// After the parcel arrived and somebody made sure who holds the key.
+    OnReceipt,
+    /// When it suits.
+    AnyTime,
+}
+
+impl ReleaseRule {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::OnReceipt, Self::AnyTime];
+
+    /// In settings, in options and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::OnReceipt => "on-receipt",
+            Self::AnyTime => "any-time",
+        }
+    }
+
+    /// Lets a PIN leave that `other` keeps back.
+    pub fn is_looser_than(self, other: Self) -> bool {
+        (self, other) == (Self::AnyTime, Self::OnReceipt)
+    }
 }

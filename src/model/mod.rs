@@ -11,7 +11,7 @@ pub mod security_key;
 mod text;
 
 pub use ids::{BatchId, BenchId, ChangeId, CredentialId, JobId, MethodId, RunId, TenantId, UserId};
-pub use job::JobStatus;
+pub use job::{JobStatus, ReleaseRule};
 pub use person::{AddressParts, FirstDevice, KeyKind, Person, PostalAddress, Upn};
 pub use pin::{Pin, SealedPin};
 pub use secret::Secret;

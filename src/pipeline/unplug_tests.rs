@@ -18,8 +18,8 @@ fn keys(model: &str, faults: impl Fn(u64) -> Vec<Fault>, count: u64) -> (Vec<Sim
     (keys, probes)
 }
 
-/// Everybody is finished, each with one key, and no key holds anything else.
-fn assert_all(stage: &Stage, ledger: &dyn crate::ledger::Ledger, probes: &[Probe], case: &str) {
+/// Everybody is finished, or held, each with one key, and no key holds anything else.
+fn assert_all(stage: &Stage, ledger: &dyn crate::ledger::Ledger, probes: &[Probe], (held, case): (bool, &str)) {
     let by_credential: std::collections::HashMap<_, _> = probes
         .iter()
         .flat_map(|probe| probe.residents().into_iter().map(|held| (held.credential_id, probe.clone())))
@@ -30,41 +30,63 @@ fn assert_all(stage: &Stage, ledger: &dyn crate::ledger::Ledger, probes: &[Probe
         let state = stage.state_of(ledger, &stage.job_of(person));
         let made = state.made().unwrap_or_else(|| panic!("{case}: {state:?}"));
         let probe = by_credential.get(&made.credential).expect("a key holds it");
-        stage.assert_finished(ledger, index, std::slice::from_ref(probe), &format!("{case}, {}", person.upn));
+        let (key, case) = (std::slice::from_ref(probe), format!("{case}, {}", person.upn));
+        if held {
+            stage.assert_held(ledger, index, key, &case);
+        } else {
+            stage.assert_finished(ledger, index, key, &case);
+        }
     }
     ledger.verify(None).expect("an unbroken chain");
 }
 
 /// `most`: more reports than a journey has.
-fn pulled_at_every(model: &str, most: u64, fault: impl Fn(u64) -> Fault) {
+fn pulled_at_every(model: &str, most: u64, held: bool, fault: impl Fn(u64) -> Fault) {
     let stage = Stage::new(usize::try_from(most).expect("small"), 6, |_| {});
     let ledger = stage.open_ledger();
     stage.plan(&ledger);
     let (keys, probes) = keys(model, |n| vec![fault(n)], most);
-    let (outcome, day) = stage.run(&ledger, Play::of(keys.into_iter().map(BoxedKey::from).collect()));
+    let play = Play { hold: held, ..Play::of(keys.into_iter().map(BoxedKey::from).collect()) };
+    let (outcome, day) = stage.run(&ledger, play);
     let summary = outcome.expect("a run").summary;
     assert_eq!(summary.counts.finished, most, "{:?}", summary);
-    assert_eq!(summary.counts.keys_refused, 0);
-    assert_all(&stage, &ledger, &probes, model);
+    assert_eq!((summary.counts.keys_refused, summary.counts.held), (0, if held { most } else { 0 }));
+    assert_all(&stage, &ledger, &probes, (held, model));
     // Fewer pulls than keys: the last faults lay behind the journey's end, so none of its reports was left out.
     assert!(day.early_pulls > 30 && day.early_pulls < most, "{} pulls", day.early_pulls);
     let alarms = stage.events().iter().filter(|event| matches!(event, Progress::PulledEarly { .. })).count();
     assert!(alarms > 20, "only {alarms} alarms");
+    if held {
+        // Whatever was pulled when: what was sealed registers the passkey that is on the key.
+        let job = stage.job_of(&stage.people()[0]);
+        stage.activate(&ledger, &job, std::time::Duration::from_secs(5)).expect("activated");
+        assert_eq!(stage.passkeys_of(&stage.people()[0]), 1);
+    }
 }
 
 #[test]
 fn pulled_at_every_report_of_the_host() {
-    pulled_at_every("yubikey-5-nfc", 50, |packet| Fault::UnplugAtPacket { packet });
+    pulled_at_every("yubikey-5-nfc", 50, false, |packet| Fault::UnplugAtPacket { packet });
+}
+
+#[test]
+fn pulled_at_every_report_of_the_host_before_a_hold() {
+    pulled_at_every("yubikey-5-nfc", 50, true, |packet| Fault::UnplugAtPacket { packet });
+}
+
+#[test]
+fn pulled_at_every_report_of_the_key_before_a_hold() {
+    pulled_at_every("yubikey-5-nfc", 105, true, |packet| Fault::UnplugAtAnswer { packet });
 }
 
 #[test]
 fn pulled_at_every_report_of_the_key() {
-    pulled_at_every("yubikey-5-nfc", 105, |packet| Fault::UnplugAtAnswer { packet });
+    pulled_at_every("yubikey-5-nfc", 105, false, |packet| Fault::UnplugAtAnswer { packet });
 }
 
 #[test]
 fn pulled_at_every_report_without_serial_number_or_new_commands() {
-    pulled_at_every("feitian-epass", 90, |packet| Fault::UnplugAtAnswer { packet });
+    pulled_at_every("feitian-epass", 90, false, |packet| Fault::UnplugAtAnswer { packet });
 }
 
 #[test]
@@ -83,7 +105,7 @@ fn pulled_again_while_settling() {
     let (outcome, day) = stage.run(&ledger, Play::of(keys.into_iter().map(BoxedKey::from).collect()));
     assert_eq!(outcome.expect("a run").summary.counts.finished, 60);
     assert!(day.early_pulls > 60, "{} pulls", day.early_pulls);
-    assert_all(&stage, &ledger, &probes, "pulled twice");
+    assert_all(&stage, &ledger, &probes, (false, "pulled twice"));
 }
 
 #[test]
@@ -105,5 +127,5 @@ fn pulled_and_put_back_in_the_next_run_in_another_port() {
     let (outcome, _) = stage.run(&ledger, Play::of(back));
     let counts = outcome.expect("a run").summary.counts;
     assert_eq!(counts.finished + counts.already, 40, "{counts:?}");
-    assert_all(&stage, &ledger, &probes, "next run");
+    assert_all(&stage, &ledger, &probes, (false, "next run"));
 }

@@ -7,6 +7,7 @@
 //! Promise: everything that can be known before the first touch is known before it, nobody is dropped without being named,
 //! and what is planned stands in the ledger before a key is asked for. Nothing here prints: it tells a [`Listener`].
 
+mod batch_rule;
 pub mod custodians;
 mod directory;
 pub(crate) mod give_up;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 
 use crate::graph::GraphError;
 use crate::ledger::LedgerError;
-use crate::model::JobId;
+use crate::model::{BatchId, JobId};
 use crate::pin::{ResumeError, SealError};
 use crate::pipeline::bench::BenchError;
 use crate::pipeline::progress::{Progress, Summary};
@@ -159,6 +160,9 @@ pub enum ProvisionError {
     /// The settings' name for keys.
     #[error("[bench] key_name: {0}")]
     KeyName(String),
+    /// `--release` asks for less than the batch does.
+    #[error("the batch {0} keeps its PINs back until receipt, and no run loosens that")]
+    LooserBatch(BatchId),
     /// `--give-up` names a job that can't be given up.
     #[error("job {job} can't be given up: {why}")]
     NotBegun {

@@ -9,18 +9,20 @@ use jiff::SignedDuration;
 
 use super::metadata::{self, MetadataFiles};
 use super::whom::{self, Served};
-use super::{Listener, ProvisionError, Report, Start, custodians, directory, give_up, held, plan, policy, ready};
+use super::{
+    Listener, ProvisionError, Report, Start, batch_rule, custodians, directory, give_up, held, plan, policy, ready,
+};
 use crate::graph::Graph;
 use crate::graph::display_name::NameTemplate;
 use crate::ledger::{Append, Entry, Ledger, RunEnd};
-use crate::model::{JobId, RunId, TenantId, Upn};
+use crate::model::{BatchId, JobId, ReleaseRule, RunId, TenantId, Upn};
 use crate::pin::{PinPolicy, Recipients, ResumeStore, escrow};
 use crate::pipeline::bench::{Bench, Holding, Outside, Ports, RunSettings};
 use crate::pipeline::progress::{Progress, Summary};
 use crate::pipeline::watch::settle_before_run;
 use crate::roster::Roster;
 use crate::roster::check::{Rules, check};
-use crate::roster::plan::batch_of;
+use crate::roster::plan::{KnownJob, Plan, batch_of};
 use crate::webauthn::trust::Anchors;
 use crate::world::{Clock, Entropy, KeyPorts, Operator};
 
@@ -98,8 +100,14 @@ pub struct Request<'a> {
     pub roster: Option<Roster>,
     /// `--group`.
     pub group: Option<&'a str>,
-    /// What names the batch: the roster's full path, else the group.
+    /// What names the batch where it is not named: the roster's full path, else the group.
     pub source: String,
+    /// `--batch`.
+    pub batch: Option<BatchId>,
+    /// `[handover] release`: when PINs of new batches may leave.
+    pub release: ReleaseRule,
+    /// `--release`: when this batch's may.
+    pub release_asked: Option<ReleaseRule>,
     /// `--allow-privileged`.
     pub allow_privileged: Vec<Upn>,
     /// `--give-up`: jobs whose key is dead or lost.
@@ -198,7 +206,9 @@ pub fn provision(
     };
     let mut checked = check(&roster.rows, &people.facts, &rules);
     whom::refuse_by_policy(&mut checked, &fido2, &people.groups);
-    let batch = batch_of(&tenant, &request.source);
+    let batch = request.batch.unwrap_or_else(|| batch_of(&tenant, &request.source));
+    let ruled =
+        batch_rule::decide(&batch, batch_rule::in_force(ledger, &batch)?, request.release, request.release_asked)?;
     let todo = whom::plan_confirmed(&mut checked, (&tenant, &batch), &known, machine.operator);
     let served = whom::count_what_is_served(&mut checked, &tenant, &known);
 
@@ -221,14 +231,20 @@ pub fn provision(
             holding.minutes / (24 * 60)
         ));
     }
+    if let Some(other) = other_batch(&todo, &known, &batch) {
+        listener.note(&format!(
+            "These people were planned by batch {other}; their keys stay in it. `--batch {other}` goes on with that batch."
+        ));
+    }
     let run = new_run(&*machine.entropy)?;
+    let operator = request.operator_name;
     begin_with.push(Entry::RunStarted {
         run: run.clone(),
         batch: batch.clone(),
         tenant: tenant.clone(),
         roster: crate::ledger::BlobHash(roster.hash),
         source: Some(if of_a_file { file_name(&roster.source) } else { roster.source.clone() }),
-        operator: request.operator_name,
+        operator: operator.clone(),
         account: account
             .object_id
             .as_ref()
@@ -237,7 +253,12 @@ pub fn provision(
             .unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     });
+    begin_with.extend(ruled.entry(&batch, &operator));
     plan::write(ledger, &tenant, &batch, &checked, &todo, &known, begin_with)?;
+    if ruled.release != request.release {
+        let when = ruled.release.word();
+        listener.note(&format!("PINs of this batch are released {when}, whatever the settings say of others."));
+    }
     let (first, second) = request.recipients.fingerprints();
     let refused: u64 = checked.refused.iter().map(|refusal| u64::from(refusal.keys)).sum();
     listener.started(&Start {
@@ -312,6 +333,14 @@ pub fn provision(
         stopped_by: outcome.paused.filter(|_| summary.end == RunEnd::Stopped).map(|pause| (pause.code, pause.detail)),
         summary,
     })
+}
+
+/// The batch that the people were planned by, where that is one and another than this run's.
+fn other_batch<'k>(todo: &Plan, known: &'k [KnownJob], batch: &BatchId) -> Option<&'k BatchId> {
+    let wanted: BTreeSet<&JobId> = todo.jobs.iter().map(|job| &job.job).collect();
+    let of: BTreeSet<&BatchId> = known.iter().filter(|job| wanted.contains(&job.job)).map(|job| &job.batch).collect();
+    let mut of = of.into_iter();
+    of.next().filter(|first| of.next().is_none() && *first != batch)
 }
 
 fn what_ended(ended: &held::Ended) -> String {

@@ -28,12 +28,18 @@ pub fn spellings(secret: &str) -> Vec<Vec<u8>> {
     all
 }
 
-/// Whether the secret is there in any spelling. Bytes are taken for Latin-1, in which every content is a text and the library's search
-/// for texts works.
+/// Whether the secret is there in any spelling.
 pub fn holds(content: &[u8], secret: &str) -> bool {
+    holds_any(content, std::slice::from_ref(&secret))
+}
+
+/// Whether one of the secrets is there in any spelling. Bytes are taken for Latin-1, in which every content is a text and the library's
+/// search for texts works.
+pub fn holds_any(content: &[u8], secrets: &[impl AsRef<str>]) -> bool {
     let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
     let content = text(content);
-    spellings(secret).iter().any(|spelling| content.contains(&text(spelling)))
+    let spellings = secrets.iter().flat_map(|secret| spellings(secret.as_ref()));
+    spellings.into_iter().any(|spelling| content.contains(&text(&spelling)))
 }
 
 pub fn files_below(dir: &Path, into: &mut Vec<PathBuf>) {

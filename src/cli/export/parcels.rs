@@ -81,7 +81,7 @@ pub(super) fn run(
     let left = if held == 0 { String::new() } else { format!(", {held} left out") };
     context.output.answer(&format!("{}: {parcels}{left}; the ledger's head is {head}.", args.out.display()));
     context.output.json(&json!({
-        "event": "exported", "file": args.out.display().to_string(), "lines": lines, "held": held,
+        "event": "carrier-exported", "file": args.out.display().to_string(), "lines": lines, "held": held,
         "head": head.to_string(),
     }));
     Ok(if held == 0 { Exit::Done } else { Exit::SomeFailed })

@@ -19,7 +19,7 @@ use crate::ctap2::Limits;
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::ctap2::session::Tools;
 use crate::platform::unseen;
-use crate::world::{KeyPorts, PluggedKey, SystemClock, SystemEntropy};
+use crate::world::{KeyPorts, Operator, PluggedKey, SystemClock, SystemEntropy};
 
 /// `keybench key …`
 #[derive(Debug, Subcommand)]
@@ -123,7 +123,7 @@ pub(super) fn run(context: &Context<'_>, command: &KeyCommand) -> Result<Exit, C
         KeyCommand::Info(args) => info(context, &ports, &args.which),
         KeyCommand::Reset(args) => {
             let settings = context.settings()?;
-            reset(context, &settings, &ports, &args.which)
+            reset(context, &settings, &ports, &Terminal::new(context.output), &args.which)
         }
     }
 }
@@ -133,10 +133,10 @@ pub(super) fn reset(
     context: &Context<'_>,
     settings: &crate::config::Settings,
     ports: &dyn KeyPorts,
+    operator: &dyn Operator,
     which: &Which,
 ) -> Result<Exit, CliError> {
-    let terminal = Terminal::new(context.output);
-    reset::run(context, settings, ports, &terminal, &tools(), which, &interrupted())
+    reset::run(context, settings, ports, operator, &tools(), which, &interrupted())
 }
 
 /// What talking to a key takes.

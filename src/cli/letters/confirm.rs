@@ -127,7 +127,7 @@ fn write(context: &Context<'_>, ledger: &dyn Ledger, told: &[(&LetterState, bool
     let would = if dry { " (nothing was written)" } else { "" };
     let destroy = if spoiled > 0 { " Destroy the spoiled ones: their PINs are the keys'." } else { "" };
     context.output.answer(&format!("Letters confirmed: {good} good, {spoiled} spoiled{would}.{destroy}"));
-    context.output.json(&json!({ "event": "confirmed", "good": good, "spoiled": spoiled, "dry_run": dry }));
+    context.output.json(&json!({ "event": "letters-confirmed", "good": good, "spoiled": spoiled, "dry_run": dry }));
     Ok(())
 }
 

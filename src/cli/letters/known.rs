@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
+use crate::cli::{CliError, batch};
 use crate::handover::letter::Letters;
-use crate::ledger::{Attempt, Entry, ForcedChange, HandoverEntry, JobFilter, JobLine, Ledger, LedgerError};
-use crate::model::{BatchId, JobId, JobStatus, KeyRef, Person, UserId};
+use crate::ledger::{Attempt, Entry, ForcedChange, HandoverEntry, JobLine, Ledger, LedgerError};
+use crate::model::{JobId, JobStatus, KeyRef, Person, UserId};
 
 /// One try's key.
 #[derive(Debug, Clone)]
@@ -107,13 +108,12 @@ pub(in crate::cli) struct Finished {
 /// Finished and held keys that are not gone.
 pub(in crate::cli) fn finished(
     ledger: &dyn Ledger,
-    batch: Option<&str>,
+    of_batch: Option<&str>,
     known: &Known,
-) -> Result<Vec<Finished>, LedgerError> {
+) -> Result<Vec<Finished>, CliError> {
     let people: HashMap<UserId, Person> =
         ledger.people()?.into_iter().map(|person| (person.id.clone(), person)).collect();
-    let filter = JobFilter { batch: batch.map(BatchId::new), ..JobFilter::all() };
-    let lines = ledger.jobs(&filter)?;
+    let lines = ledger.jobs(&batch::jobs_of(ledger, of_batch)?)?;
     let mut of: HashMap<UserId, u32> = HashMap::new();
     for line in lines.iter().filter(|line| !matches!(line.status, JobStatus::Parked | JobStatus::Refused)) {
         let most = of.entry(line.user.clone()).or_default();

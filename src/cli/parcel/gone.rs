@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::{Found, acting, find, not_now, parcels, shipments};
+use super::{Found, acting, find, not_now, parcels, shipments, shipped_by};
 use crate::cli::at_tenant::AtTenant;
 use crate::cli::handover::ended;
 use crate::cli::key::recognise::Recognised;
@@ -21,13 +21,16 @@ use crate::config::Settings;
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::graph::Graph;
 use crate::handover::code::Code;
-use crate::handover::parcel::{NotNow, Parcel, Parcels, Place};
-use crate::handover::shipment::{Shipment, ShipmentState, Shipments};
+use crate::handover::parcel::{NotNow, Parcel, Place};
+use crate::handover::shipment::{Shipment, ShipmentState};
 use crate::ledger::{
     Act, Append, Attempt, BlobHash, Entry, HandoverEntry, Head, JobFilter, JobLine, Ledger, SelfParcel, SqliteLedger,
 };
 use crate::model::{CredentialId, JobId, JobStatus, MethodId, Serial, Upn, UserId};
-use crate::world::{Clock, KeyPorts, Operator as _, SystemClock, SystemEntropy};
+use crate::world::{Clock, KeyPorts, Operator, SystemClock, SystemEntropy};
+
+#[cfg(all(test, unix, feature = "sim"))]
+mod tests;
 
 /// How often and how long the tenant is asked whether a deleted method is gone.
 const LOOKS: [u64; 6] = [0, 1, 2, 4, 8, 15];
@@ -252,10 +255,13 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
         let revoked = if args.asked.revoke_sessions { " They are signed out everywhere." } else { "" };
         let done = if args.asked.dry_run { " Nothing was done." } else { revoked };
         context.output.answer(&format!("leaver  {}: no key of theirs is registered or on its way.{done}", person.upn));
-        context.output.json(&json!({
-            "event": "leaver", "job": null, "upn": person.upn, "method": null,
-            "sessions_revoked": args.asked.revoke_sessions, "head": desk.ledger.head()?.to_string(),
-        }));
+        context.output.json(&match args.asked.dry_run {
+            true => json!({ "event": "leaver", "job": null, "upn": person.upn, "method": null, "dry_run": true }),
+            false => json!({
+                "event": "leaver", "job": null, "upn": person.upn, "method": null,
+                "sessions_revoked": args.asked.revoke_sessions, "dry_run": false, "head": desk.ledger.head()?.to_string(),
+            }),
+        });
     }
     let open = lines.iter().filter(|line| line.in_flight && line.status != JobStatus::Held).count();
     if open > 0 {
@@ -267,13 +273,23 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
 }
 
 pub(in crate::cli) fn return_(context: &Context<'_>, args: &ReturnArgs) -> Result<Exit, CliError> {
+    let usb = if args.not_wiped { None } else { Some(UsbPorts::new()?) };
+    let terminal = Terminal::new(context.output);
+    returned(context, args, usb.as_ref().map(|usb| (usb as &dyn KeyPorts, &terminal as &dyn Operator)))
+}
+
+/// `at`: the ports that the key is in one of, and who takes it out, puts it back and touches it; none where it is not wiped.
+fn returned(
+    context: &Context<'_>,
+    args: &ReturnArgs,
+    at: Option<(&dyn KeyPorts, &dyn Operator)>,
+) -> Result<Exit, CliError> {
     let desk = Desk::open(context, &args.asked)?;
     let parcels = parcels(&desk.ledger)?;
-    let ports = if args.not_wiped { None } else { Some(UsbPorts::new()?) };
     // The key is let go again before it is wiped.
-    let seen = match &ports {
-        Some(ports) => {
-            let (plugged, mut look) = key::choose(ports as &dyn KeyPorts, &args.which, &key::tools())?;
+    let seen = match at {
+        Some((ports, _)) => {
+            let (plugged, mut look) = key::choose(ports, &args.which, &key::tools())?;
             Some(key::recognise::recognise(&desk.ledger, &SystemEntropy, &plugged, &mut look)?)
         }
         None => None,
@@ -285,17 +301,20 @@ pub(in crate::cli) fn return_(context: &Context<'_>, args: &ReturnArgs) -> Resul
     };
     let by_itself = whose.as_ref().map(JobId::as_str).or(serial.as_ref().map(Serial::as_str));
     let shipped = shipments(&desk.ledger)?;
-    if let Some(one) = args.what.as_deref().or(serial.as_ref().map(Serial::as_str)).and_then(|text| shipped.named(text))
-    {
-        let exit = desk.take_back(one, "not-wiped")?;
-        if args.asked.dry_run || exit != Exit::Done {
-            return Ok(exit);
+    // A key that was shipped once may have become a job's since: then that is what it is.
+    let has_it = |parcel: &Parcel| !matches!(parcel.place(), Place::Lost | Place::Returned);
+    let is_a_jobs = whose.as_ref().and_then(|job| parcels.get(job)).is_some_and(has_it);
+    let text = args.what.as_deref().or(serial.as_ref().map(Serial::as_str)).filter(|_| !is_a_jobs);
+    if let Some(one) = text.and_then(|text| shipped.to_wipe(text)).filter(|one| one.is_out() || at.is_some()) {
+        let sent = one.key().and_then(|key| key.serial.as_ref());
+        if let (Some(found), Some(sent)) = (&serial, sent)
+            && found != sent
+        {
+            let fact = format!("The key in the port has serial number {found}; in parcel {} was {sent}.", one.parcel);
+            return Err(CliError::new(Exit::Usage, "which-key", fact, "put that key in, or name the right parcel.")
+                .because("Nothing was done."));
         }
-        let Some(ports) = &ports else { return Ok(exit) };
-        key::reset(context, &desk.settings, ports as &dyn KeyPorts, &exactly(&args.which, serial.as_ref()))?;
-        desk.ledger.append(Append::entry(ended(one, None, "returned", &desk.reason, &desk.by)))?;
-        context.output.answer(&format!("returned  {}: wiped and blank: back to stock.", one.parcel));
-        return Ok(Exit::Done);
+        return desk.back_from_parcel(one, at, &exactly(&args.which, serial.as_ref()));
     }
     let Some(named) = args.what.as_deref().or(by_itself) else {
         let fact = "This key tells no serial number, and signs for no key that the ledger knows.";
@@ -312,17 +331,18 @@ pub(in crate::cli) fn return_(context: &Context<'_>, args: &ReturnArgs) -> Resul
         return Err(CliError::new(Exit::Usage, "which-key", fact, "put that key in, or name the right job.")
             .because("Nothing was done."));
     }
-    if parcel.place() == Place::Returned {
+    // What was noted as not wiped may be wiped now.
+    if parcel.place() == Place::Returned && (parcel.wiped || at.is_none()) {
         return Err(not_now("is noted already", &job, &NotNow::Returned));
     }
     let exit = desk.take_out("returned", &job, parcel, Vec::new())?;
     if args.asked.dry_run || exit != Exit::Done {
         return Ok(exit);
     }
-    let blank = match &ports {
-        Some(ports) => {
+    let blank = match at {
+        Some((ports, operator)) => {
             let which = exactly(&args.which, serial.as_ref());
-            key::reset(context, &desk.settings, ports as &dyn KeyPorts, &which)?;
+            key::reset(context, &desk.settings, ports, operator, &which)?;
             true
         }
         None => false,
@@ -361,35 +381,6 @@ impl Held {
         let code = if word == "leaver" { "left" } else { word }.to_owned();
         entries.push(Entry::Handover(HandoverEntry::HoldEnded { job: job.clone(), attempt, sealed, code }));
         entries
-    }
-}
-
-/// What was sent to somebody who registers themselves: by its own name, or by its person where they have nothing else.
-fn shipped_by<'s>(
-    ledger: &dyn Ledger,
-    parcels: &Parcels,
-    shipped: &'s Shipments,
-    text: &str,
-) -> Result<Option<&'s Shipment>, CliError> {
-    if let Some(one) = shipped.named(text) {
-        return Ok(Some(one));
-    }
-    let upn = Upn::parse(text);
-    let person = ledger.people()?.into_iter().find(|person| Some(&person.upn) == upn.as_ref());
-    let Some(person) = person else { return Ok(None) };
-    let jobs = ledger.jobs(&JobFilter { user: Some(person.id.clone()), ..JobFilter::all() })?;
-    if jobs.iter().any(|line| parcels.get(&line.job).is_some()) {
-        return Ok(None);
-    }
-    let theirs: Vec<&Shipment> = shipped.all().iter().filter(|one| one.is_out() && one.user == person.id).collect();
-    match theirs.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some(one)),
-        several => {
-            let named: Vec<&str> = several.iter().map(|one| one.parcel.as_str()).collect();
-            let fact = format!("{} was sent several keys: parcels {}.", person.upn, named.join(", "));
-            Err(CliError::new(Exit::Usage, "which-key", fact, "name one of them by its parcel or serial number."))
-        }
     }
 }
 
@@ -491,6 +482,7 @@ impl<'a> Desk<'a> {
         };
         if self.asked.dry_run {
             output.answer(&format!("{word}  {job}: {what}. Nothing was done."));
+            output.json(&json!({ "event": word, "job": job, "upn": person, "method": method, "dry_run": true }));
             return Ok(Exit::Done);
         }
         if (method.is_some() || hold.is_some()) && !self.asked.yes {
@@ -526,7 +518,7 @@ impl<'a> Desk<'a> {
         output.answer(&format!("{word}  {job}: {what}. The ledger's head is {head}."));
         output.json(&json!({
             "event": word, "job": job, "upn": person, "method": method, "sessions_revoked": self.asked.revoke_sessions,
-            "head": head.to_string(),
+            "dry_run": false, "head": head.to_string(),
         }));
         if parcel.letter.is_some() && parcel.released.is_none() {
             output.progress("Its PIN letter is void: destroy it.");
@@ -553,6 +545,9 @@ impl<'a> Desk<'a> {
         };
         if self.asked.dry_run {
             output.answer(&format!("{code}  {}: {done}. Nothing was done.", one.parcel));
+            output.json(&json!({
+                "event": "shipment-ended", "parcel": one.parcel, "upn": person, "code": code, "method": method, "dry_run": true,
+            }));
             return Ok(Exit::Done);
         }
         if method.is_some() && !self.asked.yes {
@@ -571,7 +566,31 @@ impl<'a> Desk<'a> {
         output.answer(&format!("{code}  {}: {done}. The ledger's head is {head}.", one.parcel));
         output.json(&json!({
             "event": "shipment-ended", "parcel": one.parcel, "upn": person, "code": code, "method": method,
-            "sessions_revoked": self.asked.revoke_sessions, "head": head.to_string(),
+            "sessions_revoked": self.asked.revoke_sessions, "dry_run": false, "head": head.to_string(),
+        }));
+        Ok(Exit::Done)
+    }
+
+    /// A key that was shipped blank is back: out of the tenant, wiped where it is in a port, and back to stock.
+    fn back_from_parcel(
+        &self,
+        one: &Shipment,
+        at: Option<(&dyn KeyPorts, &dyn Operator)>,
+        which: &Which,
+    ) -> Result<Exit, CliError> {
+        // One that is back already was stopped before it was wiped.
+        let exit = if one.is_out() { self.take_back(one, "not-wiped")? } else { Exit::Done };
+        if self.asked.dry_run || exit != Exit::Done {
+            return Ok(exit);
+        }
+        let Some((ports, operator)) = at else { return Ok(exit) };
+        key::reset(self.context, &self.settings, ports, operator, which)?;
+        let head = self.ledger.append(Append::entry(ended(one, None, "returned", &self.reason, &self.by)))?;
+        let output = self.context.output;
+        output
+            .answer(&format!("returned  {}: wiped and blank: back to stock. The ledger's head is {head}.", one.parcel));
+        output.json(&json!({
+            "event": "shipment-ended", "parcel": one.parcel, "code": "returned", "dry_run": false, "head": head.to_string(),
         }));
         Ok(Exit::Done)
     }

@@ -12,6 +12,7 @@ use crate::cli::notify::sender;
 use crate::cli::{CliError, Context, Exit, letters};
 use crate::config::Settings;
 use crate::graph::{DirectoryUser, GraphError, Mail, Sender};
+use crate::handover::code::key_reference;
 use crate::handover::letter::Template;
 use crate::handover::letter::mail::About;
 use crate::handover::notice::{Bound, Notices};
@@ -115,8 +116,7 @@ impl<'a> ManagerDesk<'a> {
     pub(super) fn send(&self, delivery: &Delivery, job: &JobId, pin: &Pin) -> Result<(), GraphError> {
         let manager = delivery.manager.display_name.clone().unwrap_or_else(|| name_of(&delivery.manager));
         let about = About {
-            job,
-            attempt: delivery.bound.attempt,
+            reference: key_reference(job, delivery.bound.attempt),
             name: &delivery.person.display_name,
             key: &delivery.bound.key,
             pin_minimum: delivery.bound.pin_minimum,

@@ -12,12 +12,12 @@ pub mod release;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 
-pub(in crate::cli) use self::pack_self::shipments;
+pub(in crate::cli) use self::pack_self::{shipments, shipped_by};
 
 use super::{CliError, Exit, Output};
 use crate::handover::code::Code;
 use crate::handover::parcel::{NotNow, Parcel, Parcels};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Append, Head, Ledger, LedgerError};
 use crate::model::{JobId, Serial, Upn};
 use crate::platform::who;
 use jiff::Timestamp;
@@ -30,6 +30,27 @@ pub(in crate::cli) fn parcels(ledger: &dyn Ledger) -> Result<Parcels, LedgerErro
         ControlFlow::Continue(())
     })?;
     Ok(parcels)
+}
+
+/// How often a decision is made again because another desk wrote about the same parcel meanwhile.
+const AGAIN: usize = 8;
+
+/// Decides by what the ledger says now and writes what was decided, or neither: where another desk wrote about the same in between, it
+/// is decided anew. `None` decides that nothing is to be written.
+pub(in crate::cli) fn settle<T>(
+    ledger: &dyn Ledger,
+    mut decide: impl FnMut() -> Result<(Option<Append>, T), CliError>,
+) -> Result<(Head, T), CliError> {
+    let mut left = AGAIN;
+    loop {
+        let seen = ledger.head()?;
+        let (append, told) = decide()?;
+        let Some(append) = append else { return Ok((seen, told)) };
+        match ledger.append(append.as_of(seen)) {
+            Err(LedgerError::Overtaken { .. }) if left > 0 => left -= 1,
+            written => return Ok((written?, told)),
+        }
+    }
 }
 
 /// Who acts: as they say, else as the system says.
@@ -173,7 +194,7 @@ pub(in crate::cli) fn not_now(what: &str, job: &JobId, why: &NotNow) -> CliError
                 .to_owned(),
         ),
         NotNow::NoLetter => ("no-letter", "`keybench letters make` prints it.".to_owned()),
-        NotNow::LetterExpired { .. } => {
+        NotNow::LetterExpired { .. } | NotNow::LetterOver(_) => {
             ("letter-expired", "destroy it and print a new one, or replace the key: `keybench replace`.".to_owned())
         }
         NotNow::Lost | NotNow::Returned => ("key-gone", format!("`keybench show {job}` tells what happened to it.")),

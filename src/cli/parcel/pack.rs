@@ -9,14 +9,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::ears::{Ears, Heard};
-use super::{Found, acting, alarm, find, not_now, pack_self, parcels};
+use super::{Found, acting, alarm, find, not_now, pack_self, parcels, settle};
 use crate::cli::key::{self, look::Look, recognise::Recognised};
 use crate::cli::output::Output;
 use crate::cli::{CliError, Context, Exit, ledger};
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::handover::code::{Code, CodeKind};
 use crate::handover::parcel::{Asks, Scanned, Table, Verdict, may_pack};
-use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
+use crate::ledger::{Append, Attempt, Entry, HandoverEntry, Ledger};
 use crate::model::JobId;
 use crate::world::{KeyPorts, PluggedKey, SystemEntropy};
 
@@ -71,6 +71,14 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &PackArgs) -> Result<Exit
         "event": "pack-summary", "packed": packed, "stopped": stopped, "head": head.to_string(), "dry_run": args.dry_run,
     }));
     Ok(if stopped == 0 { Exit::Done } else { Exit::SomeFailed })
+}
+
+/// What came of a pair that belongs together.
+enum Noted {
+    /// Packed: whose try's key.
+    Attempt(Attempt),
+    /// The carrier's number is on this job's parcel.
+    NumberOf(JobId),
 }
 
 struct Desk<'a> {
@@ -189,25 +197,16 @@ impl Desk<'_> {
     }
 
     fn packed(&mut self, job: &JobId, seen_by: &str, tracking: Option<String>) -> Result<(), CliError> {
-        // Read again: another hand at this ledger may have been quicker.
-        let parcels = parcels(self.ledger)?;
-        let Some(parcel) = parcels.get(job) else { return Ok(()) };
-        may_pack(parcel).map_err(|why| not_now("can't be packed", job, &why))?;
-        let attempt = parcel.attempt;
-        if let Some(other) = tracking.as_ref().and_then(|number| parcels.by_tracking(number)) {
-            let what = format!("This carrier's number is on the parcel of job {other} already.");
-            return self.stop(
-                job,
-                "number-twice",
-                &what,
-                "scan the number of this parcel; begin again with the key's label.",
-            );
-        }
-        if !self.dry_run {
-            let (by, seen_by, tracking) = (self.by.clone(), seen_by.to_owned(), tracking.clone());
-            let packed = HandoverEntry::Packed { job: job.clone(), attempt, seen_by, tracking, by };
-            self.ledger.append(Append::entry(Entry::Handover(packed)))?;
-        }
+        // Read again: another hand at this ledger may have been quicker, and may be quicker still before it is written.
+        let (_, noted) = settle(self.ledger, || self.may_be_packed(job, seen_by, tracking.as_ref()))?;
+        let attempt = match noted {
+            Noted::Attempt(attempt) => attempt,
+            Noted::NumberOf(other) => {
+                let what = format!("This carrier's number is on the parcel of job {other} already.");
+                let next = "scan the number of this parcel; begin again with the key's label.";
+                return self.stop(job, "number-twice", &what, next);
+            }
+        };
         self.packed += 1;
         let number = tracking.as_ref().map_or(String::new(), |number| format!(", {number}"));
         self.output.answer(&format!("packed  {job}{number}"));
@@ -215,6 +214,25 @@ impl Desk<'_> {
             "event": "packed", "job": job, "attempt": attempt, "seen_by": seen_by, "tracking": tracking, "by": self.by,
         }));
         Ok(())
+    }
+
+    /// What is written of a key that was compared with its parcel, by what the ledger says now.
+    fn may_be_packed(
+        &self,
+        job: &JobId,
+        seen_by: &str,
+        tracking: Option<&String>,
+    ) -> Result<(Option<Append>, Noted), CliError> {
+        let parcels = parcels(self.ledger)?;
+        let Found { parcel, .. } = find(self.ledger, &parcels, job.as_str())?;
+        may_pack(parcel).map_err(|why| not_now("can't be packed", job, &why))?;
+        if let Some(other) = tracking.and_then(|number| parcels.by_tracking(number)) {
+            return Ok((None, Noted::NumberOf(other.clone())));
+        }
+        let (attempt, by, seen_by) = (parcel.attempt, self.by.clone(), seen_by.to_owned());
+        let packed = HandoverEntry::Packed { job: job.clone(), attempt, seen_by, tracking: tracking.cloned(), by };
+        let append = (!self.dry_run).then(|| Append::entry(Entry::Handover(packed)));
+        Ok((append, Noted::Attempt(attempt)))
     }
 
     /// Loud, written down, and in the way until somebody reads it.
@@ -301,6 +319,46 @@ mod tests {
         assert_eq!((found.place(), found.tracking.as_deref()), (Place::OnTheWay, Some("JD0146")));
         let (packed, stopped, _, err) = pack(&ledger, &format!("{key}\n"));
         assert!((packed, stopped) == (0, 1) && err.contains("was packed on"), "{err}");
+    }
+
+    #[test]
+    fn of_two_who_pack_one_key_at_the_same_moment_one_is_told() {
+        let bench = Bench::new(1);
+        let [kim, ..] = bench.story();
+        let opening = crate::ledger::Opening {
+            path: bench.path("ledger.db"),
+            mirror: Some(bench.path("mirror")),
+            bench: crate::model::BenchId::new("bench-1"),
+            clock: Arc::new(crate::world::SystemClock::new()),
+            entropy: &SystemEntropy,
+        };
+        let [ours, theirs] = [(), ()].map(|()| crate::ledger::open_desk(&opening).expect("a desk"));
+        let (output, _, _) = output(false);
+        let desk = |ledger, by: &str| Desk {
+            ledger,
+            output: &output,
+            by: by.to_owned(),
+            dry_run: false,
+            ports: None,
+            packed: 0,
+            stopped: 0,
+        };
+        let (robin, mut lee) = (desk(&ours, "Robin"), desk(&theirs, "Lee"));
+        let mut looks = 0;
+        let outcome = settle(&ours, || {
+            let decided = robin.may_be_packed(&kim, "label", None);
+            looks += 1;
+            // Between Robin's look and Robin's word.
+            if looks == 1 {
+                lee.packed(&kim, "label", None).expect("packed");
+            }
+            decided
+        });
+        let refused = outcome.err().expect("Lee was quicker");
+        assert!(refused.to_string().contains("by Lee") && looks == 2, "{refused} {looks}");
+        let packed = |entry: &Entry| matches!(entry, Entry::Handover(HandoverEntry::Packed { .. }));
+        let story = ours.entries_of(&kim).expect("read");
+        assert_eq!(story.iter().filter(|recorded| packed(&recorded.entry)).count(), 1);
     }
 
     #[cfg(feature = "sim")]

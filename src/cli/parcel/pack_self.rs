@@ -7,14 +7,15 @@ use serde_json::json;
 
 use super::ears::{Ears, Heard};
 use super::pack::PackArgs;
-use super::{find, parcels};
+use super::{find, parcels, settle};
 use crate::cli::at_tenant::AtTenant;
 use crate::cli::key::{self, look::Look};
 use crate::cli::stock::stock;
 use crate::cli::{CliError, Context, Exit, ledger};
 use crate::config::Settings;
 use crate::handover::code::{Code, CodeKind};
-use crate::handover::shipment::{Shipments, for_people};
+use crate::handover::parcel::Parcels;
+use crate::handover::shipment::{Shipment, Shipments, for_people};
 use crate::handover::stock::{KeyState, Stocked};
 use crate::ledger::{Append, BlobHash, Entry, HandoverEntry, JobFilter, Ledger, SelfParcel};
 use crate::model::{Aaguid, KeyRef, Person, PortName, Serial, TenantId, Upn};
@@ -57,25 +58,27 @@ pub(super) fn run(
             return Ok(if refused { Exit::SomeFailed } else { Exit::Done });
         }
     };
-    let shipments = shipments(&ledger)?;
-    free_of(&shipments, &chosen.what)?;
-    let tracking = if args.no_tracking { None } else { desk.number(ears, &shipments)? };
+    let shipped = shipments(&ledger)?;
+    free_of(&shipped, &chosen.what)?;
+    let tracking = if args.no_tracking { None } else { desk.number(ears, &shipped)? };
     let parcel = number_of(&ledger, &person, &chosen.what)?;
     let what = for_people(&chosen.what);
-    let act = HandoverEntry::SelfPacked {
+    let act = Entry::Handover(HandoverEntry::SelfPacked {
         parcel: parcel.clone(),
         tenant,
         user: person.id.clone(),
-        what: chosen.what,
+        what: chosen.what.clone(),
         seen_by: chosen.seen_by.to_owned(),
         tracking: tracking.clone(),
         by: by.to_owned(),
-    };
-    if !args.dry_run {
+    });
+    let (head, ()) = settle(&ledger, || {
+        // Read again: another desk may have packed the very key while the number was scanned.
+        free_of(&shipments(&ledger)?, &chosen.what)?;
         let people = if is_new { vec![person.clone()] } else { Vec::new() };
-        ledger.append(Append { people, ..Append::entry(Entry::Handover(act)) })?;
-    }
-    let head = ledger.head()?;
+        let append = (!args.dry_run).then(|| Append { people, ..Append::entry(act.clone()) });
+        Ok((append, ()))
+    })?;
     output.answer(&match args.dry_run {
         true => format!("{what} could go to {shown}. Nothing was written."),
         false => format!(
@@ -98,6 +101,35 @@ pub(in crate::cli) fn shipments(ledger: &dyn Ledger) -> Result<Shipments, CliErr
         std::ops::ControlFlow::Continue(())
     })?;
     Ok(shipments)
+}
+
+/// What was sent to somebody who registers themselves: by its own name, or by its person where they have nothing else.
+pub(in crate::cli) fn shipped_by<'s>(
+    ledger: &dyn Ledger,
+    parcels: &Parcels,
+    shipped: &'s Shipments,
+    text: &str,
+) -> Result<Option<&'s Shipment>, CliError> {
+    if let Some(one) = shipped.named(text) {
+        return Ok(Some(one));
+    }
+    let upn = Upn::parse(text);
+    let person = ledger.people()?.into_iter().find(|person| Some(&person.upn) == upn.as_ref());
+    let Some(person) = person else { return Ok(None) };
+    let jobs = ledger.jobs(&JobFilter { user: Some(person.id.clone()), ..JobFilter::all() })?;
+    if jobs.iter().any(|line| parcels.get(&line.job).is_some()) {
+        return Ok(None);
+    }
+    let theirs: Vec<&Shipment> = shipped.all().iter().filter(|one| one.is_out() && one.user == person.id).collect();
+    match theirs.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        several => {
+            let named: Vec<&str> = several.iter().map(|one| one.parcel.as_str()).collect();
+            let fact = format!("{} was sent several keys: parcels {}.", person.upn, named.join(", "));
+            Err(CliError::new(Exit::Usage, "which-key", fact, "name one of them by its parcel or serial number."))
+        }
+    }
 }
 
 /// Who gets it: as the ledger knows them, else as the directory does. `true`: they are new to the ledger.

@@ -9,12 +9,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Found, acting, days_left, find, left_of, not_now, parcels};
+use super::{Found, acting, days_left, find, left_of, not_now, parcels, settle};
 use crate::cli::{CliError, Context, Exit, ledger};
 use crate::config::Settings;
 use crate::handover::code::{Code, CodeKind};
-use crate::handover::parcel::{Hold, Parcel, Place, deliveries, may_be_delivered, may_be_verified};
+use crate::handover::parcel::{Hold, Parcel, Parcels, Place, deliveries, may_be_delivered, may_be_verified};
 use crate::ledger::{Append, Entry, HandoverEntry, Ledger};
+use crate::model::{JobId, ReleaseRule};
 use crate::world::{Clock as _, SystemClock};
 
 /// `keybench receipt …`
@@ -154,7 +155,7 @@ fn list(context: &Context<'_>, settings: &Settings, args: &ListArgs) -> Result<E
     let parcels = parcels(&ledger)?;
     let mut counts = [0u64; PLACES.len()];
     let now = SystemClock::new().now();
-    let mut all: Vec<(&crate::model::JobId, &Parcel)> = parcels.all().collect();
+    let mut all: Vec<(&JobId, &Parcel)> = parcels.all().collect();
     // What runs out comes first, overdue before the rest.
     all.sort_by_key(|(_, parcel)| runs_out(parcel).unwrap_or(Timestamp::MAX));
     for (job, parcel) in all {
@@ -177,7 +178,7 @@ fn list(context: &Context<'_>, settings: &Settings, args: &ListArgs) -> Result<E
             "event": "parcel", "job": job, "attempt": parcel.attempt, "where": place.word(), "upn": person,
             "serial": parcel.serial, "tracking": parcel.tracking, "packed": parcel.packed.as_ref().map(|(at, _)| at),
             "delivered": parcel.delivered, "verified": parcel.verified.as_ref().map(|(at, _)| at),
-            "released": parcel.released, "letter": parcel.letter, "hold": parcel.hold.map(Hold::word),
+            "released": parcel.released, "release_rule": parcels.release_rule(job).map(ReleaseRule::word), "letter": parcel.letter, "hold": parcel.hold.map(Hold::word),
             "hold_expires": runs_out(parcel), "hold_days_left": runs_out(parcel).map(|expires| days_left(expires, now)),
         }));
     }
@@ -216,34 +217,18 @@ fn carrier(context: &Context<'_>, settings: &Settings, args: &CarrierArgs) -> Re
     let now = SystemClock::new().now();
     let rows = deliveries::read(&bytes, &columns, now).map_err(|error| wrong_file(args, &error.to_string()))?;
     let ledger = ledger::to_write(settings)?;
-    let parcels = parcels(&ledger)?;
     let by = acting(None)?;
-    let (mut entries, mut unknown, mut known) = (Vec::new(), 0u64, 0u64);
-    for row in rows {
-        let Some((job, parcel)) =
-            parcels.by_tracking(&row.number).and_then(|job| parcels.get(job).map(|one| (job, one)))
-        else {
-            unknown += 1;
-            continue;
-        };
-        if parcel.delivered.is_some() {
-            known += 1;
-            continue;
-        }
-        may_be_delivered(parcel).map_err(|why| not_now("can't have arrived", job, &why))?;
-        let (attempt, by, evidence) = (parcel.attempt, by.clone(), "carrier".to_owned());
-        let delivered = HandoverEntry::Delivered { job: job.clone(), attempt, evidence, when: row.when, by };
-        let entry = Entry::Handover(delivered);
-        if !entries.contains(&entry) {
-            context.output.answer(&format!("delivered  {job}  {}", row.number));
-            context.output.json(&json!({ "event": "delivered", "job": job, "tracking": row.number, "when": row.when }));
-            entries.push(entry);
-        }
+    let (_, found) = settle(&ledger, || {
+        let found = arrived(&parcels(&ledger)?, &rows, &by)?;
+        let entries: Vec<Entry> = found.new.iter().map(|one| Entry::Handover(one.entry.clone())).collect();
+        let append = (!entries.is_empty() && !args.dry_run).then(|| Append::entries(entries));
+        Ok((append, found))
+    })?;
+    for Arrived { job, number, when, .. } in &found.new {
+        context.output.answer(&format!("delivered  {job}  {number}"));
+        context.output.json(&json!({ "event": "delivered", "job": job, "tracking": number, "when": when }));
     }
-    let new = entries.len();
-    if new > 0 && !args.dry_run {
-        ledger.append(Append::entries(entries))?;
-    }
+    let (new, known, unknown) = (found.new.len(), found.known, found.unknown);
     context
         .output
         .answer(&format!("{new} new deliveries, {known} known already, {unknown} of parcels that are not ours."));
@@ -251,6 +236,46 @@ fn carrier(context: &Context<'_>, settings: &Settings, args: &CarrierArgs) -> Re
         "event": "deliveries", "new": new, "known": known, "unknown": unknown, "dry_run": args.dry_run,
     }));
     Ok(Exit::Done)
+}
+
+/// A delivery that nobody has noted yet.
+struct Arrived {
+    job: JobId,
+    number: String,
+    when: Timestamp,
+    entry: HandoverEntry,
+}
+
+/// What a carrier's list tells.
+#[derive(Default)]
+struct Deliveries {
+    new: Vec<Arrived>,
+    known: u64,
+    /// Of parcels that are not ours.
+    unknown: u64,
+}
+
+/// Compares a carrier's list with what the ledger knows.
+fn arrived(parcels: &Parcels, rows: &[deliveries::Delivery], by: &str) -> Result<Deliveries, CliError> {
+    let mut found = Deliveries::default();
+    for row in rows {
+        let Some((job, parcel)) =
+            parcels.by_tracking(&row.number).and_then(|job| parcels.get(job).map(|one| (job, one)))
+        else {
+            found.unknown += 1;
+            continue;
+        };
+        // A carrier's list may name a parcel twice.
+        if parcel.delivered.is_some() || found.new.iter().any(|one| one.job == *job) {
+            found.known += 1;
+            continue;
+        }
+        may_be_delivered(parcel).map_err(|why| not_now("can't have arrived", job, &why))?;
+        let (attempt, by, evidence) = (parcel.attempt, by.to_owned(), "carrier".to_owned());
+        let entry = HandoverEntry::Delivered { job: job.clone(), attempt, evidence, when: row.when, by };
+        found.new.push(Arrived { job: job.clone(), number: row.number.clone(), when: row.when, entry });
+    }
+    Ok(found)
 }
 
 fn wrong_file(args: &CarrierArgs, why: &str) -> CliError {
@@ -272,15 +297,16 @@ fn card(context: &Context<'_>, settings: &Settings, args: &CardArgs) -> Result<E
         }
     }
     let ledger = ledger::to_write(settings)?;
-    let parcels = parcels(&ledger)?;
-    let Found { job, parcel } = find(&ledger, &parcels, &args.code)?;
-    may_be_delivered(parcel).map_err(|why| not_now("can't have arrived", &job, &why))?;
-    let when: Timestamp = SystemClock::new().now();
-    if parcel.delivered.is_none() {
-        let (attempt, evidence, by) = (parcel.attempt, "card".to_owned(), acting(None)?);
+    let (when, by) = (SystemClock::new().now(), acting(None)?);
+    let (_, job) = settle(&ledger, || {
+        let parcels = parcels(&ledger)?;
+        let Found { job, parcel } = find(&ledger, &parcels, &args.code)?;
+        may_be_delivered(parcel).map_err(|why| not_now("can't have arrived", &job, &why))?;
+        let (attempt, evidence, by) = (parcel.attempt, "card".to_owned(), by.clone());
         let delivered = HandoverEntry::Delivered { job: job.clone(), attempt, evidence, when, by };
-        ledger.append(Append::entry(Entry::Handover(delivered)))?;
-    }
+        let append = parcel.delivered.is_none().then(|| Append::entry(Entry::Handover(delivered)));
+        Ok((append, job))
+    })?;
     context.output.answer(&format!(
         "The parcel of job {job} arrived. Now make sure who holds it (a call-back, the manager), and note it with\n  \
          keybench receipt verify {job} --how call-back --as \"your name\""
@@ -292,14 +318,17 @@ fn card(context: &Context<'_>, settings: &Settings, args: &CardArgs) -> Result<E
 fn verify(context: &Context<'_>, settings: &Settings, args: &VerifyArgs) -> Result<Exit, CliError> {
     let by = acting(Some(&args.by))?;
     let ledger = ledger::to_write(settings)?;
-    let parcels = parcels(&ledger)?;
-    let Found { job, parcel } = find(&ledger, &parcels, &args.what)?;
-    may_be_verified(parcel).map_err(|why| not_now("can't be verified", &job, &why))?;
     let how = args.how.word().to_owned();
-    let verified =
-        HandoverEntry::ReceiptVerified { job: job.clone(), attempt: parcel.attempt, how: how.clone(), by: by.clone() };
-    let head = ledger.append(Append::entry(Entry::Handover(verified)))?;
-    let next = match parcel.waits_for_activation() {
+    let (head, (job, is_held)) = settle(&ledger, || {
+        let parcels = parcels(&ledger)?;
+        let Found { job, parcel } = find(&ledger, &parcels, &args.what)?;
+        may_be_verified(parcel).map_err(|why| not_now("can't be verified", &job, &why))?;
+        let (attempt, how, by) = (parcel.attempt, how.clone(), by.clone());
+        let verified = HandoverEntry::ReceiptVerified { job: job.clone(), attempt, how, by };
+        let is_held = parcel.waits_for_activation();
+        Ok((Some(Append::entry(Entry::Handover(verified))), (job, is_held)))
+    })?;
+    let next = match is_held {
         true => format!("Its key may be activated now: keybench activate {job} --identity FILE --as NAME"),
         false => "Its PIN may be released now.".to_owned(),
     };

@@ -1,6 +1,6 @@
 //! `keybench release`: the PIN goes to its person.
 //!
-//! Promise: not before receipt, where the settings ask for it; not by whoever packed the key; not a letter that lay too long;
+//! Promise: not before receipt, where the batch asks for it; not by whoever packed the key; not a letter that lay too long;
 //! and what was released stands in the ledger. A PIN for the hook goes to the hook's stdin and nowhere else, one for the manager into
 //! one mail ([`super::manager`]).
 
@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::graph::ErrorKind;
 use crate::handover::parcel::{Parcel, Settings as Rules, may_release};
 use crate::ledger::{Append, Entry, HandoverEntry, Head, Ledger};
-use crate::model::{JobId, Person};
+use crate::model::{JobId, Person, ReleaseRule};
 use crate::pin::{Identities, Prompts};
 use crate::platform::{hook, who};
 use crate::world::{Clock as _, SystemClock};
@@ -120,7 +120,7 @@ pub(in crate::cli) fn run(context: &Context<'_>, args: &ReleaseArgs) -> Result<E
         let done = find(&ledger, &parcels, what).and_then(|found| {
             let (settings, ledger, desk) = (&settings, &ledger, desk.as_ref());
             let release = Release { context, settings, ledger, seen, identities: &identities, by: &by, desk };
-            release.one(&found.job, found.parcel, args)
+            release.one(&found.job, found.parcel, parcels.release_rule(&found.job), args)
         });
         if let Err(error) = done {
             // A ledger that can't be written helps nobody further down the list.
@@ -146,13 +146,13 @@ struct Release<'a> {
 }
 
 impl Release<'_> {
-    fn one(&self, job: &JobId, parcel: &Parcel, args: &ReleaseArgs) -> Result<(), CliError> {
+    fn one(&self, job: &JobId, parcel: &Parcel, asks: Option<ReleaseRule>, args: &ReleaseArgs) -> Result<(), CliError> {
         let line = self.ledger.job(job)?;
         let person = match &line {
             Some(line) => self.ledger.person(&line.user)?,
             None => None,
         };
-        let rules = self.rules(person.as_ref(), line.map_or(1, |line| line.ordinal));
+        let rules = self.rules(asks, person.as_ref(), line.map_or(1, |line| line.ordinal));
         let operator = who::operator();
         let by_letter = args.channel == Channel::Letter;
         let mut parcel = parcel.clone();
@@ -177,6 +177,9 @@ impl Release<'_> {
         if args.dry_run {
             let to = delivery.as_ref().map_or(String::new(), |delivery| format!(", to {}", delivery.address()));
             output.answer(&format!("{job} may be released{to}. Nothing was written."));
+            output.json(&json!({
+                "event": "released", "job": job, "attempt": parcel.attempt, "channel": channel, "by": self.by, "dry_run": true,
+            }));
             return Ok(());
         }
         match (self.desk, &delivery) {
@@ -206,14 +209,14 @@ impl Release<'_> {
             }
         });
         output.json(&json!({
-            "event": "released", "job": job, "attempt": parcel.attempt, "channel": channel, "by": self.by,
+            "event": "released", "job": job, "attempt": parcel.attempt, "channel": channel, "by": self.by, "dry_run": false,
             "head": head.to_string(),
         }));
         Ok(())
     }
 
-    /// A letter's life depends on where it goes.
-    fn rules(&self, person: Option<&Person>, ordinal: u32) -> Rules {
+    /// Receipt is asked for by the batch; a letter's life depends on where it goes.
+    fn rules(&self, asks: Option<ReleaseRule>, person: Option<&Person>, ordinal: u32) -> Rules {
         let settings = &self.settings.handover;
         let address = person.and_then(|person| person.address_for(ordinal));
         let country = address.and_then(|address| address.country.as_deref());
@@ -222,7 +225,9 @@ impl Release<'_> {
             _ => false,
         };
         let letter_days = if abroad { settings.letter_days_abroad } else { settings.letter_days };
-        Rules { after_receipt: settings.after_receipt, letter_days }
+        // Batches are older than their rules only in ledgers that are.
+        let after_receipt = asks.unwrap_or(settings.release) == ReleaseRule::OnReceipt;
+        Rules { after_receipt, letter_days }
     }
 
     /// Opens the PIN and mails it, once: that it is about to leave stands in the ledger before it does.

@@ -22,7 +22,7 @@ use crate::ctap2::hid::tap::{Tapped, Writer};
 use crate::graph::Cancel;
 use crate::ledger::{Opening, RunEnd, open_writer};
 use crate::logging::traffic_file;
-use crate::model::{BenchId, JobId, PortName, Upn};
+use crate::model::{BatchId, BenchId, JobId, PortName, ReleaseRule, Upn};
 use crate::pin::{DirResumeStore, PinPolicy, Recipients};
 use crate::pipeline::bench::{Holding, Ports};
 use crate::pipeline::progress::Summary;
@@ -40,6 +40,7 @@ use crate::world::{Clock, Entropy, KeyPorts, Operator as _, SystemClock, SystemE
   keybench run people.csv
   keybench run people.csv --ports 1-4.1,1-4.2 --idle 10
   keybench run --group \"New starters\" --strict
+  keybench run people.csv --batch spring --release on-receipt
   keybench run people.csv --give-up JOB       the key begun for this job is dead or lost
   keybench run people.csv --sim-keys 4        simulated keys, only against a simulated tenant
 
@@ -59,6 +60,13 @@ pub struct RunArgs {
     /// Simulated ports with simulated keys and an operator who touches them, until the queue is empty
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub sim_keys: Option<u32>,
+    /// What the batch is called, in this run and in those that go on with it [else a number of its own for each roster or group]
+    #[arg(long, value_name = "NAME", value_parser = batch_name)]
+    pub batch: Option<BatchId>,
+    /// When the PINs of this batch may leave: on-receipt or any-time [else handover.release]; kept with the batch, which a later
+    /// run can make stricter and not looser
+    #[arg(long, value_name = "WHEN", value_parser = release_rule)]
+    pub release: Option<ReleaseRule>,
     /// Stop before the first key (exit code 1) if anybody is refused, a check of the tenant warns or is not known, or an
     /// address is not fit for the carrier
     #[arg(long)]
@@ -87,8 +95,12 @@ pub struct Prepared {
     pub tenant: Tenant,
     /// The roster; `None` when only a group is given.
     pub roster: Option<Roster>,
-    /// What names the batch: the roster's full path, else the group as it was given.
+    /// What names the batch where it is not named: the roster's full path, else the group as it was given.
     pub source: String,
+    /// From `--batch`.
+    pub batch: Option<BatchId>,
+    /// From `--release`.
+    pub release: Option<ReleaseRule>,
     /// From `--allow-privileged`.
     pub allow_privileged: Vec<Upn>,
     /// From `--give-up`.
@@ -119,7 +131,22 @@ pub fn prepare(context: &Context<'_>, args: &RunArgs) -> Result<Prepared, CliErr
         (None, group) => group.clone().unwrap_or_default(),
     };
     let give_up = args.give_up.iter().map(|job| JobId::new(job.trim())).collect();
-    Ok(Prepared { settings, tenant, roster, source, allow_privileged, give_up })
+    let (batch, release) = (args.batch.clone(), args.release);
+    Ok(Prepared { settings, tenant, roster, source, batch, release, allow_privileged, give_up })
+}
+
+/// A batch's name is typed, and stands in the ledger for good.
+fn batch_name(text: &str) -> Result<BatchId, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match text.len() {
+        1..=40 if text.chars().all(fits) => Ok(BatchId::new(text)),
+        _ => Err("a batch's name has 1 to 40 letters, digits, dots and dashes, and no blank".to_owned()),
+    }
+}
+
+fn release_rule(text: &str) -> Result<ReleaseRule, String> {
+    let words = || ReleaseRule::ALL.map(ReleaseRule::word).join(" or ");
+    ReleaseRule::ALL.into_iter().find(|rule| rule.word() == text).ok_or_else(|| format!("this is {}", words()))
 }
 
 /// Reads a roster file.
@@ -253,7 +280,7 @@ pub fn execute(
     prepared: Prepared,
     asked: Asked<'_>,
 ) -> Result<(Exit, Option<Report>), CliError> {
-    let Prepared { settings, tenant, roster, source, allow_privileged, give_up } = prepared;
+    let Prepared { settings, tenant, roster, source, batch, release, allow_privileged, give_up } = prepared;
     let recipients =
         Recipients::from_settings(&settings.escrow.first, &settings.escrow.second, settings.escrow.dual())?;
     let pins = PinPolicy::check(&settings.pin.to_policy())?;
@@ -340,6 +367,9 @@ pub fn execute(
         roster,
         group: asked.group,
         source,
+        batch,
+        release: settings.handover.release,
+        release_asked: release,
         allow_privileged,
         give_up,
         ports: asked.ports,

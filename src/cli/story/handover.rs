@@ -2,9 +2,17 @@
 
 use crate::handover::shipment::for_people;
 use crate::ledger::HandoverEntry;
+use crate::model::ReleaseRule;
 
 pub(super) fn in_words(entry: &HandoverEntry) -> String {
     match entry {
+        HandoverEntry::BatchRuled { batch, release, by } => {
+            let when = match release {
+                ReleaseRule::OnReceipt => "on receipt",
+                ReleaseRule::AnyTime => "at any time",
+            };
+            format!("PINs of batch {batch} are released {when}, from here on ({by}).")
+        }
         HandoverEntry::LetterClaimed { sheet, reason, by, .. } if reason.is_empty() => {
             format!("The PIN letter {sheet} is about to be printed, by {by}.")
         }
@@ -97,6 +105,17 @@ pub(super) fn in_words(entry: &HandoverEntry) -> String {
         }
         HandoverEntry::SelfActivated { parcel, method, by, .. } => {
             format!("The token of parcel {parcel} works, as {method}; watched by {by}.")
+        }
+        HandoverEntry::SelfNoticeIntended { parcel, channel, reason, by, .. } => {
+            let again = if reason.is_empty() { String::new() } else { format!(" again. Reason: {reason}") };
+            format!("{by} asked, by {channel}, that the person be told of the key of parcel {parcel}{again}.")
+        }
+        HandoverEntry::SelfNoticeSent { parcel, channel, request, .. } => {
+            let request = request.as_ref().map_or(String::new(), |request| format!(" (request {request})"));
+            format!("The person was told of the key of parcel {parcel}, by {channel}{request}.")
+        }
+        HandoverEntry::SelfNoticeFailed { parcel, code, .. } => {
+            format!("The notice about the key of parcel {parcel} did not leave. {}", super::meaning(code))
         }
         HandoverEntry::SelfEnded { parcel, method, code, reason, by, .. } => {
             let gone =

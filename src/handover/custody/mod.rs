@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Attempt, Entry, HandoverEntry};
-use crate::model::{BatchId, BenchId, JobId, Person};
+use crate::model::{BatchId, BenchId, JobId, Person, ReleaseRule};
 
 pub use file::{FileError, Opened, SigningKey, open, sign};
 pub use give::{bundle, log};
@@ -55,6 +55,25 @@ pub struct Content {
     pub custodians: Option<Custodians>,
     /// Job by job.
     pub jobs: Vec<JobPart>,
+    /// What those jobs' batches ask; in a bundle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<BatchRule>,
+    /// Parcels for people who register themselves: they are about no job. Of a log what was done there, of a bundle all that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parcels: Vec<Happened>,
+    /// The people of those parcels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<Person>,
+}
+
+/// What a batch asks of the hand-over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRule {
+    /// The batch.
+    pub batch: BatchId,
+    /// When its PINs may leave.
+    pub release: ReleaseRule,
 }
 
 /// Fingerprints of the custodians in force.
@@ -123,7 +142,13 @@ fn is_act(entry: &Entry) -> bool {
                 | HandoverEntry::HoldEnded { .. }
                 | HandoverEntry::ActivationBegun { .. }
                 | HandoverEntry::ActivationKeysSet { .. }
+                | HandoverEntry::BatchRuled { .. }
         ),
         _ => false,
     }
+}
+
+/// An act on a parcel for somebody who registers themselves.
+fn is_of_self_parcel(entry: &Entry) -> bool {
+    matches!(entry, Entry::Handover(act) if act.is_of_self_parcel())
 }

@@ -1,14 +1,14 @@
 //! Taking a file: a bundle's jobs into our ledger, or a log's acts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Custodians, Happened, JobPart, Kind, Opened, is_act};
+use super::{BatchRule, Custodians, Happened, JobPart, Kind, Opened, is_act, is_of_self_parcel};
 use crate::ledger::{Append, Entry, HandoverEntry, Ledger, LedgerError, Resealed};
-use crate::model::{BenchId, JobId, SealedPin};
+use crate::model::{BatchId, BenchId, JobId, ReleaseRule, SealedPin};
 
 /// Why a file was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,12 @@ pub enum TakeError {
         /// Which.
         seq: u64,
     },
+    /// An entry about no job that has no place there.
+    #[error("entry {0}, which is about no job, has no place in such a file")]
+    Stray(u64),
+    /// What a batch asks is the bench's to say.
+    #[error("it says what a batch asks, which only the bench's bundle may")]
+    Ruled,
     /// A seal that is no base64.
     #[error("the sealed PIN of job {0} is damaged")]
     Seal(JobId),
@@ -59,7 +65,7 @@ pub enum TakeError {
 pub struct Taken {
     /// Jobs in the file.
     pub jobs: usize,
-    /// Entries that were new here.
+    /// Entries that were new here, those about parcels for people who register themselves included.
     pub entries: usize,
     /// Sealed PINs that were new here, or sealed to new custodians.
     pub seals: usize,
@@ -90,6 +96,16 @@ pub fn take(ledger: &dyn Ledger, opened: &Opened, compared: Option<&str>, by: &s
     for part in &content.jobs {
         check(ledger, content.kind, part)?;
     }
+    let fits = |entry: &Entry| match content.kind {
+        Kind::Log => is_of_self_parcel(entry),
+        Kind::Bundle => is_of_self_parcel(entry.act()),
+    };
+    if let Some(stray) = content.parcels.iter().find(|happened| !fits(&happened.entry)) {
+        return Err(TakeError::Stray(stray.seq));
+    }
+    if content.kind == Kind::Log && !content.rules.is_empty() {
+        return Err(TakeError::Ruled);
+    }
     if known.signer.as_ref() != Some(&opened.signer) {
         let partner = HandoverEntry::CustodyPartner {
             desk: content.desk.clone(),
@@ -99,6 +115,23 @@ pub fn take(ledger: &dyn Ledger, opened: &Opened, compared: Option<&str>, by: &s
         ledger.append(Append::entry(Entry::Handover(partner)))?;
     }
     let mut taken = Taken { jobs: content.jobs.len(), ..Taken::default() };
+    let parcels = new_acts(ledger, &content.desk, &known.brought, &content.parcels);
+    if !parcels.is_empty() {
+        taken.entries += parcels.len();
+        let mut people = Vec::new();
+        for person in &content.people {
+            // What is known here is kept.
+            if ledger.person(&person.id)?.is_none() {
+                people.push(person.clone());
+            }
+        }
+        ledger.append(Append { people, ..Append::entries(parcels) })?;
+    }
+    // Before the jobs that they are about: a take that is cut off leaves none of these without its rule.
+    let rules: Vec<Entry> = content.rules.iter().filter_map(|rule| known.new_rule(rule, &content.desk)).collect();
+    if !rules.is_empty() {
+        ledger.append(Append::entries(rules))?;
+    }
     match content.kind {
         Kind::Log => {
             for part in &content.jobs {
@@ -130,11 +163,13 @@ struct Known {
     custodians: Option<Custodians>,
     /// Positions in its ledger whose acts have come home.
     brought: BTreeSet<u64>,
+    /// What batches ask.
+    rules: BTreeMap<BatchId, ReleaseRule>,
 }
 
 impl Known {
     fn read(ledger: &dyn Ledger, from: &BenchId) -> Result<Self, LedgerError> {
-        let mut known = Self { signer: None, custodians: None, brought: BTreeSet::new() };
+        let mut known = Self { signer: None, custodians: None, brought: BTreeSet::new(), rules: BTreeMap::new() };
         ledger.visit(1, &mut |recorded| {
             match recorded.entry {
                 Entry::CustodiansSet { first, second, .. } => known.custodians = Some(Custodians { first, second }),
@@ -144,11 +179,22 @@ impl Known {
                 Entry::Handover(HandoverEntry::Elsewhere { desk, seq, .. }) if desk == *from => {
                     known.brought.insert(seq);
                 }
+                Entry::Handover(HandoverEntry::BatchRuled { batch, release, .. }) => {
+                    known.rules.insert(batch, release);
+                }
                 _ => {}
             }
             ControlFlow::Continue(())
         })?;
         Ok(known)
+    }
+
+    /// What tells our ledger of a batch's rule, where that is new and not looser than what stands here.
+    fn new_rule(&self, rule: &BatchRule, desk: &BenchId) -> Option<Entry> {
+        let BatchRule { batch, release } = rule.clone();
+        let is_new = self.rules.get(&batch).is_none_or(|now| *now != release && !release.is_looser_than(*now));
+        let by = format!("the desk {desk}");
+        is_new.then_some(Entry::Handover(HandoverEntry::BatchRuled { batch, release, by }))
     }
 }
 
@@ -177,20 +223,23 @@ fn check(ledger: &dyn Ledger, kind: Kind, part: &JobPart) -> Result<(), TakeErro
 }
 
 fn acts(ledger: &dyn Ledger, desk: &BenchId, brought: &BTreeSet<u64>, part: &JobPart) -> Result<usize, LedgerError> {
-    let new: Vec<Entry> = part
-        .entries
-        .iter()
-        .filter(|happened| !brought.contains(&happened.seq))
-        .map(|Happened { seq, at, entry }| {
-            let (desk, done) = (desk.clone(), Box::new(entry.clone()));
-            Entry::Handover(HandoverEntry::Elsewhere { desk, seq: *seq, at: *at, done })
-        })
-        .collect();
+    let new = new_acts(ledger, desk, brought, &part.entries);
     let count = new.len();
     if count > 0 {
         ledger.append(Append::entries(new))?;
     }
     Ok(count)
+}
+
+/// What was done at that desk and did not come here yet, with its time and desk. What was done here stands here already.
+fn new_acts(ledger: &dyn Ledger, from: &BenchId, brought: &BTreeSet<u64>, all: &[Happened]) -> Vec<Entry> {
+    let is_ours = |entry: &Entry| matches!(entry, Entry::Handover(HandoverEntry::Elsewhere { desk, .. }) if desk == ledger.bench());
+    let new = all.iter().filter(|happened| !brought.contains(&happened.seq) && !is_ours(&happened.entry));
+    new.map(|Happened { seq, at, entry }| {
+        let (desk, done) = (from.clone(), Box::new(entry.clone()));
+        Entry::Handover(HandoverEntry::Elsewhere { desk, seq: *seq, at: *at, done })
+    })
+    .collect()
 }
 
 /// The job's story from where we have it on, and a mark of how far it goes: one write.

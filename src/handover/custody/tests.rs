@@ -1,14 +1,17 @@
 //! A bench and a mail room, two ledgers, files between them.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::ledger::{Append, Ledger, LedgerError, MemoryStore, Recorded, Resealed};
-use crate::model::{Aaguid, BenchId, KeyRef, Pin, PortName, TenantId, Upn, UserId};
+use crate::handover::parcel::{NotNow, Parcels, Settings, may_activate, may_release};
+use crate::handover::shipment::{Shipment, Shipments};
+use crate::ledger::{Append, BlobHash, Ledger, LedgerError, MemoryStore, Recorded, Resealed, SelfParcel};
+use crate::model::{Aaguid, BenchId, CredentialId, JobStatus, KeyRef, Pin, PortName, TenantId, Upn, UserId};
 use crate::pin::{Identities, NewIdentity, NoPrompts, Recipients, ResumeKey, keygen, seal};
-use crate::world::SystemClock;
+use crate::world::{Clock as _, SystemClock};
 
 const PIN: &str = "kd2rp9vx84tbn5h7";
 
@@ -46,8 +49,8 @@ fn opens(ledger: &dyn Ledger, custodian: &NewIdentity, number: u32) -> bool {
     })
 }
 
-fn provision(ledger: &dyn Ledger, to: &Recipients, number: u32) {
-    let person = Person {
+fn person(number: u32) -> Person {
+    Person {
         id: user(number),
         upn: Upn::parse(&format!("p{number}@contoso.example")).expect("a UPN"),
         display_name: format!("Person {number}"),
@@ -57,7 +60,17 @@ fn provision(ledger: &dyn Ledger, to: &Recipients, number: u32) {
         serial: None,
         language: None,
         spare_address: None,
-    };
+    }
+}
+
+fn provision(ledger: &dyn Ledger, to: &Recipients, number: u32) {
+    let finished = Append::entry(Entry::Finished { job: job(number), attempt: 1 });
+    provisioned(ledger, to, number, finished);
+}
+
+/// The bench is done with a key; `done` says how.
+fn provisioned(ledger: &dyn Ledger, to: &Recipients, number: u32, done: Append) {
+    let person = person(number);
     let (tenant, batch) = (TenantId::new("tenant"), BatchId::new("b"));
     let planned = Entry::JobPlanned { job: job(number), tenant, user: user(number), ordinal: 1, batch };
     ledger.append(Append { people: vec![person], ..Append::entry(planned) }).expect("planned");
@@ -68,7 +81,7 @@ fn provision(ledger: &dyn Ledger, to: &Recipients, number: u32) {
     ledger.append(Append::entry(started).under(&claim)).expect("begun");
     let sealed = seal(to, &ResumeKey::generate(), &job(number), 1, &pin()).expect("sealed");
     ledger.append_seal(&claim, 1, &sealed).expect("kept");
-    ledger.append(Append::entry(Entry::Finished { job: job(number), attempt: 1 }).under(&claim)).expect("finished");
+    ledger.append(done.under(&claim)).expect("done");
     ledger.release(&claim).expect("released");
 }
 
@@ -202,6 +215,9 @@ fn a_log_can_not_say_what_is_the_benchs_to_say() {
             batch: None,
             custodians: None,
             jobs: vec![part],
+            rules: Vec::new(),
+            parcels: Vec::new(),
+            people: Vec::new(),
         };
         open(&sign(&content, &theirs).expect("signed")).expect("good")
     };
@@ -216,6 +232,208 @@ fn a_log_can_not_say_what_is_the_benchs_to_say() {
     let unknown = take(&*bench, &log(opened(7), 7), Some(&print), "sam");
     assert!(matches!(unknown, Err(TakeError::UnknownJob(_))), "{unknown:?}");
     assert_eq!(bench.head().expect("a head"), head);
+}
+
+fn parcels_of(ledger: &dyn Ledger) -> Parcels {
+    let mut parcels = Parcels::default();
+    ledger
+        .visit(1, &mut |recorded| {
+            parcels.add(&recorded);
+            ControlFlow::Continue(())
+        })
+        .expect("read");
+    parcels
+}
+
+fn shipments_of(ledger: &dyn Ledger) -> Vec<Shipment> {
+    let mut shipments = Shipments::default();
+    ledger
+        .visit(1, &mut |recorded| {
+            shipments.add(&recorded);
+            ControlFlow::Continue(())
+        })
+        .expect("read");
+    shipments.all().to_vec()
+}
+
+/// Between a bench and a mail room that know each other: files there and back.
+struct Between {
+    bench: Arc<dyn Ledger>,
+    room: Arc<dyn Ledger>,
+    keys: [SigningKey; 2],
+}
+
+impl Between {
+    fn new(bench: Arc<dyn Ledger>) -> Self {
+        let between = Self { bench, room: desk("mail room"), keys: [key(), key()] };
+        between.out();
+        between
+    }
+
+    fn out(&self) -> Taken {
+        let file = open(&write(&*self.bench, Kind::Bundle, &self.keys[0])).expect("good");
+        take(&*self.room, &file, Some(&self.keys[0].fingerprint()), "kim").expect("taken")
+    }
+
+    fn home(&self) -> Taken {
+        let file = open(&write(&*self.room, Kind::Log, &self.keys[1])).expect("good");
+        take(&*self.bench, &file, Some(&self.keys[1].fingerprint()), "sam").expect("taken")
+    }
+
+    /// What becomes of a file whose content somebody changed and the desk signed all the same.
+    fn changed(&self, kind: Kind, change: impl FnOnce(&mut Content)) -> Result<Taken, TakeError> {
+        let (from, to, at) = match kind {
+            Kind::Bundle => (&self.bench, &self.room, 0),
+            Kind::Log => (&self.room, &self.bench, 1),
+        };
+        let mut content = open(&write(&**from, kind, &self.keys[at])).expect("good").content;
+        change(&mut content);
+        let file = open(&sign(&content, &self.keys[at]).expect("signed")).expect("good");
+        take(&**to, &file, Some(&self.keys[at].fingerprint()), "sam")
+    }
+}
+
+fn self_packed(parcel: &str, number: u32) -> HandoverEntry {
+    let serial = Some(crate::model::Serial::new("777"));
+    let key = KeyRef { aaguid: Aaguid::ZERO, serial, firmware: None, model: None, port: PortName::new("1-1") };
+    HandoverEntry::SelfPacked {
+        parcel: parcel.into(),
+        tenant: TenantId::new("tenant"),
+        user: user(number),
+        what: SelfParcel::Key { key, label: None },
+        seen_by: "serial".into(),
+        tracking: None,
+        by: "Robin".into(),
+    }
+}
+
+#[test]
+fn blank_keys_that_the_mail_room_packed_come_home_once() {
+    let custodian = keygen(Timestamp::UNIX_EPOCH);
+    let between = Between::new(bench(&set(&[&custodian])));
+    let Between { bench, room, .. } = &between;
+    let packed = Append { people: vec![person(9)], ..Append::entry(Entry::Handover(self_packed("P1", 9))) };
+    room.append(packed).expect("packed");
+    assert_eq!(between.home(), Taken { jobs: 0, entries: 1, seals: 0 });
+    assert_eq!(between.home().entries, 0, "once");
+    assert_eq!(bench.person(&user(9)).expect("read"), Some(person(9)), "the bench knows whom for");
+    let [here, there] = [&**bench, &**room].map(shipments_of);
+    assert_eq!((here.len(), &here), (1, &there), "with the mail room's own time");
+
+    // The bench sees it registered, and the mail room hears of it: once, and not of what it did itself.
+    let registered = HandoverEntry::SelfRegistered {
+        parcel: "P1".into(),
+        user: user(9),
+        method: crate::model::MethodId::new("m"),
+        created: here[0].packed,
+        named: false,
+        by: "sam".into(),
+    };
+    bench.append(Append::entry(Entry::Handover(registered))).expect("noted");
+    assert_eq!(between.out().entries, 1);
+    assert_eq!(between.out().entries, 0);
+    let there = shipments_of(&**room);
+    assert!(there.len() == 1 && there[0].method().is_some(), "{there:?}");
+    assert_eq!(between.home().entries, 0, "what came from the bench is not sent back");
+
+    let stray = between.changed(Kind::Log, |content| {
+        let entry = Entry::CustodiansSet { first: Vec::new(), second: Vec::new(), by: "thief".into() };
+        content.parcels.push(Happened { seq: 99, at: Timestamp::UNIX_EPOCH, entry });
+    });
+    assert!(matches!(stray, Err(TakeError::Stray(99))), "{stray:?}");
+    bench.verify(None).expect("sound");
+}
+
+#[test]
+fn what_a_batch_asks_goes_with_its_bundle_and_is_not_loosened_by_a_later_one() {
+    let custodian = keygen(Timestamp::UNIX_EPOCH);
+    let bench = bench(&set(&[&custodian]));
+    let ruled = |release| HandoverEntry::BatchRuled { batch: BatchId::new("b"), release, by: "op".into() };
+    bench.append(Append::entry(Entry::Handover(ruled(ReleaseRule::AnyTime)))).expect("kept");
+    let between = Between::new(bench);
+    let rule = || parcels_of(&*between.room).release_rule(&job(1));
+    assert_eq!(rule(), Some(ReleaseRule::AnyTime));
+    between.bench.append(Append::entry(Entry::Handover(ruled(ReleaseRule::OnReceipt)))).expect("stricter");
+    between.out();
+    assert_eq!(rule(), Some(ReleaseRule::OnReceipt));
+    let looser = BatchRule { batch: BatchId::new("b"), release: ReleaseRule::AnyTime };
+    between.changed(Kind::Bundle, |content| content.rules = vec![looser.clone()]).expect("taken");
+    assert_eq!(rule(), Some(ReleaseRule::OnReceipt));
+    let said = between.changed(Kind::Log, |content| content.rules = vec![looser]);
+    assert!(matches!(said, Err(TakeError::Ruled)), "{said:?}");
+}
+
+/// The mail room packs, notes receipt and releases; only the bench has the sealed registration, and only it activates.
+#[test]
+fn a_held_key_is_packed_at_the_mail_room_and_activated_at_the_bench() {
+    let custodian = keygen(Timestamp::UNIX_EPOCH);
+    let bench = bench(&set(&[&custodian]));
+    let (now, job) = (SystemClock::new().now(), job(3));
+    let expires = now.saturating_add(jiff::SignedDuration::from_hours(24)).expect("a time");
+    let (sealed, witness) = (b"sealed".to_vec(), b"witness".to_vec());
+    let held = HandoverEntry::Held {
+        job: job.clone(),
+        attempt: 1,
+        record: BlobHash::of(b"record"),
+        sealed: BlobHash::of(&sealed),
+        witness: BlobHash::of(&witness),
+        credential: CredentialId::new(vec![7; 32]),
+        aaguid: Aaguid::ZERO,
+        expires,
+        to: vec!["0123456789abcdef".into()],
+    };
+    let chosen = HandoverEntry::HoldChosen { job: job.clone(), attempt: 1 };
+    let done =
+        Append::entries([chosen, held].map(Entry::Handover)).with_document(sealed.clone()).with_document(witness);
+    provisioned(&*bench, &set(&[&custodian]), 3, done);
+    let between = Between::new(bench);
+    let status = |ledger: &dyn Ledger| ledger.job(&job).expect("read").map(|line| line.status);
+    assert_eq!(status(&*between.room), Some(JobStatus::Held));
+    assert_eq!(between.room.blob(BlobHash::of(&sealed)).expect("read"), None, "the sealed registration stays");
+    assert!(opens(&*between.room, &custodian, 3), "its PIN can be printed there");
+
+    let (of, by) = (|| job.clone(), |name: &str| name.to_owned());
+    let evidence = "carrier".to_owned();
+    for act in [
+        HandoverEntry::Packed { job: of(), attempt: 1, seen_by: "label".into(), tracking: None, by: by("Robin") },
+        HandoverEntry::Delivered { job: of(), attempt: 1, evidence, when: now, by: by("Sam") },
+        HandoverEntry::ReceiptVerified { job: of(), attempt: 1, how: "call-back".into(), by: by("Sam") },
+    ] {
+        between.room.append(Append::entry(Entry::Handover(act))).expect("noted");
+    }
+    let rules = Settings { after_receipt: true, letter_days: 21 };
+    let release = |ledger: &dyn Ledger| {
+        let parcels = parcels_of(ledger);
+        may_release(parcels.get(&job).expect("a parcel"), &rules, &["Lee"], false, now)
+    };
+    assert_eq!(release(&*between.room), Err(NotNow::NotActivated));
+    let said = between.changed(Kind::Log, |content| {
+        let (code, sealed) = ("activated".into(), BlobHash::of(b"sealed"));
+        let entry = Entry::Handover(HandoverEntry::HoldEnded { job: of(), attempt: 1, sealed, code });
+        let part = content.jobs.iter_mut().find(|part| part.job == job).expect("its part");
+        part.entries.push(Happened { seq: 99, at: now, entry });
+    });
+    assert!(matches!(said, Err(TakeError::Misplaced { seq: 99, .. })), "{said:?}");
+
+    // At home the bench's desk may activate; who packed elsewhere may not.
+    assert_eq!(between.home().entries, 3);
+    let parcels = parcels_of(&*between.bench);
+    let parcel = parcels.get(&job).expect("a parcel");
+    assert_eq!(may_activate(parcel, &["Robin"], now), Err(NotNow::PackerActivates("Robin".into())));
+    assert_eq!(may_activate(parcel, &["Kim"], now), Ok(()));
+    let ended =
+        HandoverEntry::HoldEnded { job: of(), attempt: 1, sealed: BlobHash::of(&sealed), code: "activated".into() };
+    let activated = [
+        Entry::Registered { job: of(), attempt: 1, method: crate::model::MethodId::new("m"), found: false },
+        Entry::ReadBack { job: of(), attempt: 1 },
+        Entry::Finished { job: of(), attempt: 1 },
+        Entry::Handover(ended),
+    ];
+    between.bench.append(Append::entries(activated)).expect("activated");
+    between.out();
+    assert_eq!((status(&*between.room), release(&*between.room)), (Some(JobStatus::Finished), Ok(())));
+    between.room.verify(None).expect("sound");
+    between.bench.verify(None).expect("sound");
 }
 
 /// Cut off at every write, on either side of the commit, and taken again: the same ledger as in one go.

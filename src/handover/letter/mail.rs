@@ -8,16 +8,13 @@ use jiff::tz::TimeZone;
 
 use super::fields::fill;
 use super::{Template, Texts, model_of, phone_of, written};
-use crate::handover::code::key_reference;
-use crate::model::{JobId, KeyRef, Pin, Secret};
+use crate::model::{KeyRef, Pin, Secret};
 
 /// Whose key, and all that a mail tells of it.
 #[derive(Debug, Clone)]
 pub struct About<'a> {
-    /// The job.
-    pub job: &'a JobId,
-    /// Whose try's key.
-    pub attempt: u32,
+    /// The key's reference, as its label or its parcel has it.
+    pub reference: String,
     /// The person's display name.
     pub name: &'a str,
     /// The key.
@@ -47,7 +44,7 @@ impl About<'_> {
             "manager" => manager.to_owned(),
             "company" => template.company.clone(),
             "contact" => template.contact.clone(),
-            "key_ref" => key_reference(self.job, self.attempt),
+            "key_ref" => self.reference.clone(),
             "key_model" => model_of(self.key, texts),
             "key_serial" => self.key.serial.as_ref().map(ToString::to_string).unwrap_or_default(),
             "phone" => phone.to_owned(),
@@ -142,8 +139,7 @@ mod tests {
         let key =
             KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port: PortName::new("1-1") };
         let about = About {
-            job: &JobId::new("7H2KQ0M4XA"),
-            attempt: 1,
+            reference: "7H2KQ-0M4XA".into(),
             name: "Kim\nLee",
             key: &key,
             pin_minimum: 6,

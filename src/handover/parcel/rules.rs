@@ -1,5 +1,7 @@
 //! What may be done with a parcel now, and why not. Pure.
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
 use super::state::{Hold, Parcel, Place};
@@ -63,6 +65,9 @@ pub enum NotNow {
         /// How old it may be.
         limit: u16,
     },
+    /// The letter's own last day is over.
+    #[error("its PIN letter says itself that it is good until {0}")]
+    LetterOver(Date),
     /// The key is gone.
     #[error("its key is lost")]
     Lost,
@@ -190,6 +195,10 @@ pub fn may_release(
         if days >= i64::from(settings.letter_days) {
             return Err(NotNow::LetterExpired { days, limit: settings.letter_days });
         }
+        // It was printed days before it was confirmed, say: what the person reads counts as well.
+        if let Some(last) = parcel.last_day.filter(|last| now.to_zoned(TimeZone::UTC).date() > *last) {
+            return Err(NotNow::LetterOver(last));
+        }
     }
     Ok(())
 }
@@ -238,6 +247,10 @@ mod tests {
         assert_eq!(release(&verified, "Kim", 22), Err(NotNow::LetterExpired { days: 21, limit: 21 }));
         assert_eq!(release(&Parcel { letter: None, ..verified.clone() }, "Kim", 4), Err(NotNow::NoLetter));
         assert_eq!(may_release(&verified, &SETTINGS, &["Kim"], false, at(40)), Ok(()), "no letter, no age");
+        let last = at(3).to_zoned(TimeZone::UTC).date();
+        let old = Parcel { last_day: Some(last), ..verified.clone() };
+        assert_eq!(release(&old, "Kim", 3), Ok(()), "on its last day");
+        assert_eq!(release(&old, "Kim", 4), Err(NotNow::LetterOver(last)), "the letter itself says so");
         let released = Parcel { released: Some(at(5)), ..verified };
         assert_eq!(release(&released, "Kim", 6), Err(NotNow::ReleasedAlready(at(5))));
         let in_doubt = Parcel { released: None, releasing: Some(at(5)), ..released };

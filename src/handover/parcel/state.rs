@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::ledger::{Attempt, Entry, HandoverEntry, Recorded};
-use crate::model::{JobId, Serial};
+use crate::model::{BatchId, JobId, ReleaseRule, Serial};
 
 /// One finished key on its way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,10 +33,14 @@ pub struct Parcel {
     pub releasing: Option<Timestamp>,
     /// The last good PIN letter was printed.
     pub letter: Option<Timestamp>,
+    /// The last day on which that letter is to be used, as it says itself.
+    pub last_day: Option<Date>,
     /// Gone.
     pub lost: Option<Timestamp>,
     /// Back in hand.
     pub returned: Option<Timestamp>,
+    /// Then wiped, and shown to be blank.
+    pub wiped: bool,
 }
 
 /// What the parcel's story tells of a held key.
@@ -135,6 +140,8 @@ impl Parcel {
 #[derive(Debug, Clone, Default)]
 pub struct Parcels {
     all: BTreeMap<JobId, Parcel>,
+    batches: BTreeMap<JobId, BatchId>,
+    rules: BTreeMap<BatchId, ReleaseRule>,
 }
 
 impl Parcels {
@@ -142,6 +149,12 @@ impl Parcels {
     pub fn add(&mut self, recorded: &Recorded) {
         let at = recorded.done_at();
         match recorded.entry.act() {
+            Entry::JobPlanned { job, batch, .. } => {
+                self.batches.insert(job.clone(), batch.clone());
+            }
+            Entry::Handover(HandoverEntry::BatchRuled { batch, release, .. }) => {
+                self.rules.insert(batch.clone(), *release);
+            }
             Entry::AttemptStarted { job, attempt, key } => {
                 let fresh = Parcel { attempt: *attempt, serial: key.serial.clone(), ..Parcel::default() };
                 self.all.insert(job.clone(), fresh);
@@ -192,8 +205,12 @@ impl Parcels {
                     parcel.hold = Some(Hold::Over);
                 }
             }),
-            HandoverEntry::KeyReturned { job, attempt, .. } => {
-                self.of(job, *attempt, |parcel| parcel.returned = Some(at));
+            HandoverEntry::KeyReturned { job, attempt, blank, .. } => self.of(job, *attempt, |parcel| {
+                parcel.returned = Some(at);
+                parcel.wiped = *blank;
+            }),
+            HandoverEntry::LetterClaimed { job, attempt, expires, .. } => {
+                self.of(job, *attempt, |parcel| parcel.last_day = *expires);
             }
             HandoverEntry::LetterConfirmed { job, good, .. } => {
                 if let Some(parcel) = self.all.get_mut(job) {
@@ -216,6 +233,11 @@ impl Parcels {
     /// A job's last key.
     pub fn get(&self, job: &JobId) -> Option<&Parcel> {
         self.all.get(job)
+    }
+
+    /// What the job's batch asks; `None` of batches that are older than such rules.
+    pub fn release_rule(&self, job: &JobId) -> Option<ReleaseRule> {
+        self.batches.get(job).and_then(|batch| self.rules.get(batch)).copied()
     }
 
     /// All of them, by job.
@@ -257,9 +279,9 @@ mod tests {
         for (first, second) in [(Some(1), None), (None, Some(1))] {
             let all = BTreeMap::from([(JobId::new("A"), parcel(first)), (JobId::new("B"), parcel(second))]);
             let wanted = JobId::new(if first.is_none() { "A" } else { "B" });
-            assert_eq!(Parcels { all }.by_serial(&serial), Some(&wanted));
+            assert_eq!(Parcels { all, ..Parcels::default() }.by_serial(&serial), Some(&wanted));
         }
         let all = BTreeMap::from([(JobId::new("A"), parcel(Some(1)))]);
-        assert_eq!(Parcels { all }.by_serial(&serial), Some(&JobId::new("A")), "still known");
+        assert_eq!(Parcels { all, ..Parcels::default() }.by_serial(&serial), Some(&JobId::new("A")), "still known");
     }
 }

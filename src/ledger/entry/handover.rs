@@ -7,13 +7,24 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, BlobHash, Entry};
-use crate::model::{Aaguid, BenchId, CredentialId, JobId, KeyRef, MethodId, RunId, TenantId, UserId};
+use crate::model::{
+    Aaguid, BatchId, BenchId, CredentialId, JobId, KeyRef, MethodId, ReleaseRule, RunId, TenantId, UserId,
+};
 
 /// One act of the hand-over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum HandoverEntry {
+    /// What a batch asks of the hand-over from here on. Settings that change later don't change it.
+    BatchRuled {
+        /// The batch.
+        batch: BatchId,
+        /// When its PINs may leave.
+        release: ReleaseRule,
+        /// The operating system's name for who asked; a desk whose bundle brought it.
+        by: String,
+    },
     /// A PIN letter is about to be printed. Until it is confirmed, nobody knows whether paper exists.
     LetterClaimed {
         /// The job.
@@ -341,6 +352,40 @@ pub enum HandoverEntry {
         /// Who watched.
         by: String,
     },
+    /// The person is about to be told that the key of this parcel was bound to their account. Until the next entry about it, nobody
+    /// knows whether they were.
+    SelfNoticeIntended {
+        /// The parcel.
+        parcel: String,
+        /// Whose.
+        user: UserId,
+        /// `mail` or `text`.
+        channel: String,
+        /// Why it is sent again; empty for the first.
+        reason: String,
+        /// Who sends it.
+        by: String,
+    },
+    /// That notice left.
+    SelfNoticeSent {
+        /// The parcel.
+        parcel: String,
+        /// Whose.
+        user: UserId,
+        /// `mail` or `text`.
+        channel: String,
+        /// client-request-id of a mail.
+        request: Option<String>,
+    },
+    /// That notice did not leave; it is due as before.
+    SelfNoticeFailed {
+        /// The parcel.
+        parcel: String,
+        /// Whose.
+        user: UserId,
+        /// A short code.
+        code: String,
+    },
     /// Nobody waits for this parcel any more.
     SelfEnded {
         /// The parcel.
@@ -417,6 +462,20 @@ pub enum SelfParcel {
 }
 
 impl HandoverEntry {
+    /// About a parcel for somebody who registers themselves: it belongs to no job.
+    pub fn is_of_self_parcel(&self) -> bool {
+        matches!(
+            self,
+            Self::SelfPacked { .. }
+                | Self::SelfRegistered { .. }
+                | Self::SelfActivated { .. }
+                | Self::SelfNoticeIntended { .. }
+                | Self::SelfNoticeSent { .. }
+                | Self::SelfNoticeFailed { .. }
+                | Self::SelfEnded { .. }
+        )
+    }
+
     /// The job it is about, if it is about one.
     pub fn job(&self) -> Option<&JobId> {
         match self {
@@ -446,8 +505,12 @@ impl HandoverEntry {
             Self::SelfPacked { .. }
             | Self::SelfRegistered { .. }
             | Self::SelfActivated { .. }
+            | Self::SelfNoticeIntended { .. }
+            | Self::SelfNoticeSent { .. }
+            | Self::SelfNoticeFailed { .. }
             | Self::SelfEnded { .. } => None,
-            Self::ActivationKeysSet { .. }
+            Self::BatchRuled { .. }
+            | Self::ActivationKeysSet { .. }
             | Self::StockReceived { .. }
             | Self::StockExpected { .. }
             | Self::CustodyGiven { .. }
@@ -464,6 +527,9 @@ impl HandoverEntry {
             Self::SelfPacked { user, .. }
             | Self::SelfRegistered { user, .. }
             | Self::SelfActivated { user, .. }
+            | Self::SelfNoticeIntended { user, .. }
+            | Self::SelfNoticeSent { user, .. }
+            | Self::SelfNoticeFailed { user, .. }
             | Self::SelfEnded { user, .. } => Some(user),
             _ => None,
         }

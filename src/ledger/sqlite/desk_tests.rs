@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::super::conformance::{OnDisk, Place as _, begun, finished, job, person, planned, sealed, user};
 use super::super::{SeenHead, mirror};
 use super::*;
+use crate::ledger::HandoverEntry;
 use crate::world::{SystemClock, SystemEntropy};
 
 fn desk(place: &OnDisk) -> SqliteLedger {
@@ -113,12 +114,22 @@ fn what_was_decided_on_an_older_reading_is_not_written() {
     one.append(Append::entry(begun(2, 1)).as_of(seen)).expect("about another job");
     let seen = one.head().expect("a head");
     one.append(Append::entry(opened_by("Kim")).as_of(seen)).expect("looked again");
+    // What is about no job is held against what is about none.
+    let about_none =
+        || Entry::Handover(HandoverEntry::AddressesImported { list: BlobHash([2; 32]), people: 3, by: "op".into() });
+    let seen = one.head().expect("a head");
+    two.append(Append::entry(opened_by("Lee"))).expect("about a job");
+    one.append(Append::entry(about_none()).as_of(seen)).expect("nobody wrote about none");
+    let refused = two.append(Append::entry(about_none()).as_of(seen)).expect_err("overtaken");
+    assert!(matches!(refused, LedgerError::Overtaken { .. }), "{refused}");
     // The model says the same.
     let model = super::super::MemoryStore::new().open(BenchId::new("us"), place.clock());
     model.append(Append::entry(planned(1))).expect("planned");
     let seen = model.head().expect("a head");
     model.append(Append::entry(opened_by("Lee"))).expect("written");
     assert!(matches!(model.append(Append::entry(opened_by("Kim")).as_of(seen)), Err(LedgerError::Overtaken { .. })));
+    model.append(Append::entry(about_none()).as_of(seen)).expect("nobody wrote about none");
+    assert!(matches!(model.append(Append::entry(about_none()).as_of(seen)), Err(LedgerError::Overtaken { .. })));
 }
 
 #[test]

@@ -323,9 +323,10 @@ impl Ledger for SqliteLedger {
                 writing.check(claim)?;
             }
             if let Some(seen) = what.as_of {
-                for job in what.entries.iter().filter_map(Entry::job) {
+                let about: BTreeSet<Option<&JobId>> = what.entries.iter().map(Entry::job).collect();
+                for job in about {
                     if tables::last_about(&writing.db, job)? > seen {
-                        return Err(rules::overtaken(Some(job)).into());
+                        return Err(rules::overtaken(job).into());
                     }
                 }
             }

@@ -153,6 +153,11 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
     ];
     let someone = super::super::conformance::user(2);
     let handover_entries = [
+        HandoverEntry::BatchRuled {
+            batch: BatchId::new("batch"),
+            release: crate::model::ReleaseRule::OnReceipt,
+            by: "op".into(),
+        },
         HandoverEntry::LetterClaimed {
             job: job.clone(),
             attempt: 1,
@@ -248,6 +253,24 @@ fn one_of_each_of_schema_2() -> Vec<Entry> {
             user: someone.clone(),
             method: MethodId::new("method"),
             by: "op".into(),
+        },
+        HandoverEntry::SelfNoticeIntended {
+            parcel: "7H2KQ".into(),
+            user: someone.clone(),
+            channel: "mail".into(),
+            reason: String::new(),
+            by: "op".into(),
+        },
+        HandoverEntry::SelfNoticeSent {
+            parcel: "7H2KQ".into(),
+            user: someone.clone(),
+            channel: "mail".into(),
+            request: Some("request".into()),
+        },
+        HandoverEntry::SelfNoticeFailed {
+            parcel: "7H2KQ".into(),
+            user: someone.clone(),
+            code: "graph-forbidden".into(),
         },
         HandoverEntry::SelfEnded {
             parcel: "7H2KQ".into(),
@@ -360,15 +383,21 @@ fn kind(entry: &Entry) -> usize {
             HandoverEntry::SelfRegistered { .. } => 74,
             HandoverEntry::SelfActivated { .. } => 75,
             HandoverEntry::SelfEnded { .. } => 76,
+            HandoverEntry::BatchRuled { .. } => 77,
+            HandoverEntry::SelfNoticeIntended { .. } => 78,
+            HandoverEntry::SelfNoticeSent { .. } => 79,
+            HandoverEntry::SelfNoticeFailed { .. } => 80,
         },
     }
 }
 
-const KINDS: usize = 77;
+const KINDS: usize = 81;
 /// Kinds that schema 1 knew.
 const KINDS_OF_V1: usize = 32;
 /// Kinds that schema 2 knew.
 const KINDS_OF_V2: usize = 61;
+/// Kinds that schema 3 knew.
+const KINDS_OF_V3: usize = 81;
 
 /// Writes a ledger with every kind of entry in it: planned, sealed, forgotten, restored.
 fn write_sample(path: &Path) {
@@ -442,7 +471,7 @@ fn a_ledger_with_every_kind_of_entry_is_read_back() {
 
 #[test]
 fn the_ledgers_of_older_versions_still_open() {
-    for (name, kinds) in [("v1.sql", KINDS_OF_V1), ("v2.sql", KINDS_OF_V2)] {
+    for (name, kinds) in [("v1.sql", KINDS_OF_V1), ("v2.sql", KINDS_OF_V2), ("v3.sql", KINDS_OF_V3)] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/ledgers");
         let dump = std::fs::read_to_string(folder.join(name)).expect("a fixture");
         let place = OnDisk::new(true);

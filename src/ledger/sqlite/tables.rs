@@ -63,9 +63,18 @@ pub(super) fn jobless_rows_from(db: &Connection, seq: u64, limit: usize) -> Done
 }
 
 /// The position of the last entry about a job; 0 before the first.
-pub(super) fn last_about(db: &Connection, job: &JobId) -> Done<u64> {
-    let sql = "SELECT coalesce(max(seq), 0) FROM entries WHERE job = ?1";
-    Ok(uint(db.prepare(sql)?.query_row([job.as_str()], |row| row.get(0))?))
+pub(super) fn last_about(db: &Connection, job: Option<&JobId>) -> Done<u64> {
+    let last = match job {
+        Some(job) => {
+            let sql = "SELECT coalesce(max(seq), 0) FROM entries WHERE job = ?1";
+            db.prepare(sql)?.query_row([job.as_str()], |row| row.get(0))?
+        }
+        None => {
+            let sql = "SELECT coalesce(max(seq), 0) FROM entries WHERE job IS NULL";
+            db.prepare(sql)?.query_row([], |row| row.get(0))?
+        }
+    };
+    Ok(uint(last))
 }
 
 pub(super) fn rows_of(db: &Connection, job: &JobId) -> Done<Vec<Row>> {

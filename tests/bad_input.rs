@@ -17,6 +17,9 @@ use keybench::sim::tenant::spec::UserType;
 use keybench::sim::tenant::{FaultRule, PersonSpec, RunningTenant, TenantSpec, start};
 use keybench::world::{SystemClock, SystemEntropy};
 
+#[path = "support/schema.rs"]
+mod schema;
+
 const SECRET: &str = "sim-secret-of-the-tests";
 
 fn spec() -> TenantSpec {
@@ -147,6 +150,9 @@ impl Bench {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{shown}")))
             .collect();
+        for event in &events {
+            schema::kind_of(event).unwrap_or_else(|why| panic!("{why}\n{shown}"));
+        }
         let error = events.iter().find(|event| event["event"] == "error");
         let error = error.unwrap_or_else(|| panic!("an error event: {shown}"));
         assert_eq!(error["code"], code, "{shown}");

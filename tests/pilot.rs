@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 #[path = "support/scan.rs"]
 mod scan;
+#[path = "support/schema.rs"]
+mod schema;
 
 const PAGE: &str = include_str!("../docs/OPERATING.md");
 const WALK: &str = "## From an empty tenant to a signed-in pilot user";
@@ -111,7 +113,11 @@ impl Desk {
 
     fn events(&mut self, line: &str) -> Vec<Value> {
         let answer = self.ask(line);
-        answer.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        let events: Vec<Value> = answer.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        for event in &events {
+            schema::kind_of(event).unwrap_or_else(|why| panic!("{line}: {why}"));
+        }
+        events
     }
 }
 

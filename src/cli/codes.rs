@@ -292,7 +292,7 @@ pub fn page() -> String {
     let mut page = String::from(
         "# Errors and exit codes\n\n\
          Every error says what happened, why, and what to do next. Scripts go by the exit code, and with `--json` by the\n\
-         `code` of an event (`schema/run-events.schema.json`). A code keeps its meaning; new ones may be added.\n\n\
+         `code` of an event ([schema](schema/README.md)). A code keeps its meaning; new ones may be added.\n\n\
          <!-- Written from src/cli/codes.rs and src/cli/exit.rs; a test compares. -->\n\n## Exit codes\n\n| code | meaning |\n|---|---|\n",
     );
     for exit in super::Exit::ALL {

@@ -1,6 +1,7 @@
 //! `keybench config`.
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::{CliError, Context, Exit};
 use crate::config::{ConfigError, settings_file, template};
@@ -34,7 +35,7 @@ pub(super) fn run(context: &Context<'_>, command: &ConfigCommand) -> Result<Exit
         .ok_or(ConfigError::NoHome)?;
     template::write(&path, args.force)?;
     context.output.answer(&format!("{}", path.display()));
-    context.output.json(&serde_json::json!({ "config": path.display().to_string() }));
+    context.output.json(&json!({ "event": "config", "file": path.display().to_string() }));
     context
         .output
         .progress("Written. Fill in [tenant] id and client_id, and [escrow] recipients; then run `keybench doctor`.");

@@ -1,4 +1,4 @@
-//! What `--json` prints: one event a line. `docs/schema/run-events.schema.json` describes them; a test holds the two
+//! What a run prints with `--json`: one event a line. `docs/schema/run-events.schema.json` describes them; a test holds the two
 //! against each other.
 
 use serde::Serialize;

@@ -46,6 +46,8 @@ pub mod record;
 pub mod report;
 pub mod rights;
 pub mod run;
+#[cfg(all(test, feature = "sim"))]
+mod schema_tests;
 mod screen;
 pub mod show;
 pub mod sign_ins;
@@ -115,7 +117,7 @@ pub struct Global {
     /// Settings file [else $KEYBENCH_CONFIG, else the system's place for settings]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print JSON Lines on stdout (docs/schema/run-events.schema.json)
+    /// Print JSON Lines on stdout; docs/schema describes every line of every command
     #[arg(long, global = true)]
     pub json: bool,
     /// Say more on stderr; twice: every step

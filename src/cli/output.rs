@@ -81,6 +81,8 @@ impl Output {
 
     /// A line of the answer for programs; left out without `--json`.
     pub fn json(&self, value: &impl Serialize) {
+        #[cfg(test)]
+        super::testing::assert_described(value);
         if self.style().json
             && let Ok(line) = serde_json::to_string(value)
         {
@@ -243,12 +245,15 @@ mod tests {
     fn people_and_programs_get_one_answer_each() {
         let print = |output: &Output| {
             output.answer("3 keys");
-            output.json(&serde_json::json!({"keys": 3}));
+            output.json(&serde_json::json!({ "event": "logout", "was_kept": true }));
             output.progress("working");
             output.detail(Level::Detailed, "details");
         };
         assert_eq!(printed(false, false, print), ("3 keys\n".into(), "working\n".into()));
-        assert_eq!(printed(true, false, print), ("{\"keys\":3}\n".into(), "working\n".into()));
+        assert_eq!(
+            printed(true, false, print),
+            ("{\"event\":\"logout\",\"was_kept\":true}\n".into(), "working\n".into())
+        );
     }
 
     #[test]

@@ -255,10 +255,13 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
         let revoked = if args.asked.revoke_sessions { " They are signed out everywhere." } else { "" };
         let done = if args.asked.dry_run { " Nothing was done." } else { revoked };
         context.output.answer(&format!("leaver  {}: no key of theirs is registered or on its way.{done}", person.upn));
-        context.output.json(&json!({
-            "event": "leaver", "job": null, "upn": person.upn, "method": null,
-            "sessions_revoked": args.asked.revoke_sessions, "head": desk.ledger.head()?.to_string(),
-        }));
+        context.output.json(&match args.asked.dry_run {
+            true => json!({ "event": "leaver", "job": null, "upn": person.upn, "method": null, "dry_run": true }),
+            false => json!({
+                "event": "leaver", "job": null, "upn": person.upn, "method": null,
+                "sessions_revoked": args.asked.revoke_sessions, "dry_run": false, "head": desk.ledger.head()?.to_string(),
+            }),
+        });
     }
     let open = lines.iter().filter(|line| line.in_flight && line.status != JobStatus::Held).count();
     if open > 0 {

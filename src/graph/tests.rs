@@ -14,6 +14,8 @@ use super::*;
 use crate::model::{CredentialId, MethodId, Secret, UserId};
 use crate::world::Clock as _;
 
+mod doubt;
+
 /// Hands out token 1, 2, 3 …: a new one whenever the last was refused.
 #[derive(Default)]
 struct Tokens(Mutex<(u32, Option<Arc<AccessToken>>, Vec<String>)>);

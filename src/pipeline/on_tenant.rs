@@ -43,10 +43,11 @@ impl From<Event> for Answer {
 
 /// The code under which an error pauses the bench; `None` when it concerns one request only.
 pub fn pausing_code(error: &GraphError) -> Option<&'static str> {
-    if !error.kind().pauses_bench() {
+    // A deletion that was cut off is unknown in its outcome; what cut it off meets the next person too.
+    if !error.trouble().pauses_bench() {
         return None;
     }
-    Some(match error.kind() {
+    Some(match error.trouble() {
         ErrorKind::SignIn | ErrorKind::Unauthorized => "signed-out",
         ErrorKind::Forbidden => "no-permission",
         _ => "tenant-down",
@@ -165,7 +166,7 @@ impl<'b, 'w> Tenant<'b, 'w> {
     fn blocked(&self, error: &GraphError) -> Option<Answer> {
         let code = pausing_code(error)?;
         // A cancelled wait is ours: the run is ending.
-        if error.kind() != ErrorKind::Cancelled {
+        if error.trouble() != ErrorKind::Cancelled {
             self.bench.pause(code, &words(error));
         }
         Some(Answer { event: Event::Blocked { code: code.to_owned() }, detail: Some(words(error)) })

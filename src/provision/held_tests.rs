@@ -46,37 +46,3 @@ fn a_mail_room_says_that_it_has_no_sealed_registration() {
     let error = open_record(&room, &job, &Identities::new(), Timestamp::UNIX_EPOCH).expect_err("it is elsewhere");
     assert!(matches!(error, ActivationError::NoRecord), "{error:?}");
 }
-
-#[test]
-fn a_record_is_sent_only_where_hash_passkey_model_and_signature_are_the_chains() {
-    let aaguid = |last: char| Aaguid::parse(&format!("2fc0579f-8113-47ea-b116-bb5a8db9200{last}")).expect("a GUID");
-    let record = RegistrationRecord {
-        client_data_json: b"{}".to_vec(),
-        attestation_object: b"no attestation".to_vec(),
-        credential: CredentialId::new(vec![7; 32]),
-        public_key_cose: Vec::new(),
-        rp_id: "login.microsoft.com".into(),
-        aaguid: aaguid('1'),
-        expires: Timestamp::UNIX_EPOCH,
-        transports: Vec::new(),
-        asked: None,
-    };
-    let plain = record.to_bytes();
-    let told = |hash: &[u8], credential: u8, model: char| Sealed {
-        attempt: 1,
-        record: BlobHash::of(hash),
-        sealed: BlobHash::of(b"sealed"),
-        credential: CredentialId::new(vec![credential; 32]),
-        aaguid: aaguid(model),
-        expires: Timestamp::UNIX_EPOCH,
-    };
-    let why = |told: &Sealed| match is_the_one(&plain, told, Timestamp::UNIX_EPOCH) {
-        Err(ActivationError::NotTheRecord(why)) => why,
-        other => panic!("{other:?}"),
-    };
-    assert!(why(&told(b"another", 7, '1')).contains("its hash is another"));
-    assert!(why(&told(&plain, 8, '1')).contains("of another passkey"));
-    assert!(why(&told(&plain, 7, '2')).contains("of a key of model"));
-    let unsound = why(&told(&plain, 7, '1'));
-    assert!(!unsound.contains("hash") && !unsound.contains("model"), "its attestation is looked at: {unsound}");
-}

@@ -121,7 +121,7 @@ impl AttestationObject {
 }
 
 #[cfg(test)]
-pub(in crate::webauthn) mod samples {
+pub(crate) mod samples {
     use super::*;
     use crate::model::base64url;
 
@@ -134,7 +134,7 @@ pub(in crate::webauthn) mod samples {
     }
 
     /// A real key's attestation that Graph accepted.
-    pub(in crate::webauthn) fn accepted() -> AttestationObject {
+    pub(crate) fn accepted() -> AttestationObject {
         AttestationObject::take_apart(&accepted_bytes()).expect("an attestation object")
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn sign_in(
     let mut fields = vec![("scope", endpoint.scope())];
     fields.extend(claims.map(|claims| ("claims", claims)));
     let json = endpoint
-        .post(&endpoint.address("devicecode"), &fields, Repeat::Safe, DOING)
+        .post(&endpoint.address("devicecode"), &fields, Repeat::Read, DOING)
         .map_err(TokenFailure::into_error)?;
     let text = |name: &str| json[name].as_str().map(|text| one_line(text, 500)).filter(|text| !text.is_empty());
     let missing = || {

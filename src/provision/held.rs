@@ -604,4 +604,44 @@ pub fn change_keys(
 
 #[cfg(test)]
 #[path = "held_tests.rs"]
-mod tests;
+mod at_other_desks;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webauthn::attestation::samples;
+    use crate::webauthn::client_data::ClientData;
+
+    #[test]
+    fn a_record_is_sent_only_where_hash_passkey_model_and_signature_are_the_chains() {
+        // An attestation that Entra accepted, and client data that it was not made for.
+        let record = RegistrationRecord::new(
+            &samples::accepted().answer(),
+            &ClientData::create(b"0123456789abcdef", "login.microsoft.com"),
+            "login.microsoft.com",
+            Timestamp::UNIX_EPOCH,
+            Vec::new(),
+        )
+        .expect("a record");
+        let plain = record.to_bytes();
+        let told = |hash: &[u8], credential: &CredentialId, aaguid: Aaguid| Sealed {
+            attempt: 1,
+            record: BlobHash::of(hash),
+            sealed: BlobHash::of(b"sealed"),
+            credential: credential.clone(),
+            aaguid,
+            expires: Timestamp::UNIX_EPOCH,
+        };
+        let (own, model) = (&record.credential, record.aaguid);
+        let why = |told: &Sealed| match is_the_one(&plain, told, Timestamp::UNIX_EPOCH) {
+            Err(ActivationError::NotTheRecord(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why(&told(b"another", own, model)).contains("its hash is another"));
+        assert!(why(&told(&plain, &CredentialId::new(vec![8; 32]), model)).contains("of another passkey"));
+        assert!(why(&told(&plain, own, Aaguid::ZERO)).contains("of a key of model"));
+        let unsound = why(&told(&plain, own, model));
+        let told_before = ["its hash is another", "of another passkey", "of a key of model"];
+        assert!(!told_before.iter().any(|why| unsound.contains(why)), "its signature is looked at: {unsound}");
+    }
+}

@@ -1,8 +1,6 @@
 //! Held keys at a desk that is not the bench.
 
 use super::*;
-use crate::webauthn::attestation::samples;
-use crate::webauthn::client_data::ClientData;
 use std::sync::Arc;
 
 use crate::ledger::entry::{Act, BlobHash};
@@ -47,37 +45,4 @@ fn a_mail_room_says_that_it_has_no_sealed_registration() {
     room.append(Append::entries(story)).expect("taken");
     let error = open_record(&room, &job, &Identities::new(), Timestamp::UNIX_EPOCH).expect_err("it is elsewhere");
     assert!(matches!(error, ActivationError::NoRecord), "{error:?}");
-}
-
-#[test]
-fn a_record_is_sent_only_where_hash_passkey_model_and_signature_are_the_chains() {
-    // An attestation that Entra accepted, and client data that it was not made for.
-    let record = RegistrationRecord::new(
-        &samples::accepted().answer(),
-        &ClientData::create(b"0123456789abcdef", "login.microsoft.com"),
-        "login.microsoft.com",
-        Timestamp::UNIX_EPOCH,
-        Vec::new(),
-    )
-    .expect("a record");
-    let plain = record.to_bytes();
-    let told = |hash: &[u8], credential: &CredentialId, aaguid: Aaguid| Sealed {
-        attempt: 1,
-        record: BlobHash::of(hash),
-        sealed: BlobHash::of(b"sealed"),
-        credential: credential.clone(),
-        aaguid,
-        expires: Timestamp::UNIX_EPOCH,
-    };
-    let (own, model) = (&record.credential, record.aaguid);
-    let why = |told: &Sealed| match is_the_one(&plain, told, Timestamp::UNIX_EPOCH) {
-        Err(ActivationError::NotTheRecord(why)) => why,
-        other => panic!("{other:?}"),
-    };
-    assert!(why(&told(b"another", own, model)).contains("its hash is another"));
-    assert!(why(&told(&plain, &CredentialId::new(vec![8; 32]), model)).contains("of another passkey"));
-    assert!(why(&told(&plain, own, Aaguid::ZERO)).contains("of a key of model"));
-    let unsound = why(&told(&plain, own, model));
-    let told_before = ["its hash is another", "of another passkey", "of a key of model"];
-    assert!(!told_before.iter().any(|why| unsound.contains(why)), "its signature is looked at: {unsound}");
 }

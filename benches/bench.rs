@@ -92,7 +92,7 @@ fn say(line: &str) {
 struct Nobody;
 
 impl Operator for Nobody {
-    fn confirm(&self, _: &str, _: &str) -> bool {
+    fn confirm_unless(&self, _: &str, _: &str, _: &dyn Fn() -> bool) -> bool {
         false
     }
     fn tell(&self, _: &str) {}

@@ -98,7 +98,11 @@ pub trait KeyPorts: Send + Sync {
 /// A person who can be asked. Where nobody is, every question gets its safe answer at once.
 pub trait Operator: Send + Sync {
     /// Asks for a word to be typed to go on; a bare Enter is never a yes. `false` is the safe answer.
-    fn confirm(&self, question: &str, word: &str) -> bool;
+    fn confirm(&self, question: &str, word: &str) -> bool {
+        self.confirm_unless(question, word, &|| false)
+    }
+    /// The same for a question that may end unanswered: `given_up` is asked over and over, and once it is true the answer is the safe one.
+    fn confirm_unless(&self, question: &str, word: &str, given_up: &dyn Fn() -> bool) -> bool;
     /// Something to show now: a warning, an instruction. Not an answer to a command.
     fn tell(&self, message: &str);
     /// Whether a person can answer at all.

@@ -66,6 +66,8 @@ impl From<LedgerError> for CliError {
 impl From<GraphError> for CliError {
     fn from(error: GraphError) -> Self {
         let exit = match error.kind() {
+            // Ctrl-C stays Ctrl-C, also where a write was under way.
+            ErrorKind::Unknown if error.trouble() == ErrorKind::Cancelled => Exit::Interrupted,
             ErrorKind::Settings | ErrorKind::SignIn | ErrorKind::Ambiguous => Exit::Usage,
             ErrorKind::Cancelled => Exit::Interrupted,
             _ => Exit::Tenant,

@@ -93,15 +93,23 @@ impl Output {
     /// # Errors
     /// When they can't be written, e.g. to a full disk. A reader that has gone away is no error.
     pub fn raw(&self, bytes: &[u8]) -> Result<(), CliError> {
-        let mut out = lock(&self.out);
-        match out.write_all(bytes).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                let fact = "The answer can't be written to stdout.";
-                Err(CliError::new(super::Exit::Usage, "unwritable", fact, "check where it goes.")
-                    .because(error.to_string()))
-            }
+        match self.write(bytes) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(unwritable(&error)),
             _ => Ok(()),
         }
+    }
+
+    /// As [`Self::raw`], for what is shown once and never again: a reader that has gone away is an error too.
+    ///
+    /// # Errors
+    /// When nobody can have seen all of it.
+    pub fn once(&self, bytes: &[u8]) -> Result<(), CliError> {
+        self.write(bytes).map_err(|error| unwritable(&error))
+    }
+
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut out = lock(&self.out);
+        out.write_all(bytes).and_then(|()| out.flush())
     }
 
     /// A line of progress.
@@ -187,6 +195,11 @@ impl Write for Log {
     fn flush(&mut self) -> std::io::Result<()> {
         std::io::stderr().flush()
     }
+}
+
+fn unwritable(error: &std::io::Error) -> CliError {
+    let fact = "The answer can't be written to stdout.";
+    CliError::new(super::Exit::Usage, "unwritable", fact, "check where it goes.").because(error.to_string())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

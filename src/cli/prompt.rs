@@ -4,7 +4,8 @@
 //! moment is dropped and named. What is typed as a secret is not shown.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
@@ -44,27 +45,44 @@ fn print(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A typed line; `None` at its end, and when Ctrl-C was pressed in a command that minds it. The line that nobody types any more is
-/// left to a thread that ends with the program.
-fn read_line() -> Option<String> {
-    let (answer, answered) = channel();
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line);
-        // Nobody waits for it after Ctrl-C.
-        let _ = answer.send(read.ok().filter(|read| *read > 0).map(|_| line));
-    });
+/// The wait for a line that a question gave up: a read of stdin can't be called off, so the next question goes on with it.
+static ABANDONED: Mutex<Option<Receiver<Option<String>>>> = Mutex::new(None);
+
+fn abandoned() -> MutexGuard<'static, Option<Receiver<Option<String>>>> {
+    ABANDONED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A typed line; `None` at its end, when `given_up` says so, and when Ctrl-C was pressed in a command that minds it.
+fn read_line(given_up: &dyn Fn() -> bool) -> Option<String> {
+    let earlier = abandoned().take();
+    // What was typed to no question is no answer to this one.
+    let answered = earlier.filter(|wait| wait.try_recv() == Err(TryRecvError::Empty)).unwrap_or_else(wait_for_line);
     loop {
         match answered.recv_timeout(LOOK) {
             Ok(line) => return line,
-            Err(RecvTimeoutError::Timeout) if interrupt::was_pressed() => return None,
+            Err(RecvTimeoutError::Timeout) if interrupt::was_pressed() || given_up() => {
+                *abandoned() = Some(answered);
+                return None;
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return None,
         }
     }
 }
 
-/// How often a question looks whether Ctrl-C was pressed.
+/// Reads one line on a thread of its own, which ends with it or with the program.
+fn wait_for_line() -> Receiver<Option<String>> {
+    let (answer, answered) = channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        // Nobody may wait for it any more.
+        let _ = answer.send(read.ok().filter(|read| *read > 0).map(|_| line));
+    });
+    answered
+}
+
+/// How often a question looks whether it is still one.
 const LOOK: Duration = Duration::from_millis(100);
 
 fn read_secret() -> Option<Secret<String>> {
@@ -105,7 +123,7 @@ impl Custodian {
     }
 
     fn line(self) -> Option<String> {
-        Some(read_line()?.trim().to_owned())
+        Some(read_line(&|| false)?.trim().to_owned())
     }
 }
 
@@ -159,18 +177,27 @@ impl Drop for Restore {
 }
 
 impl Operator for Terminal<'_> {
-    fn confirm(&self, question: &str, word: &str) -> bool {
+    fn confirm_unless(&self, question: &str, word: &str, given_up: &dyn Fn() -> bool) -> bool {
         if !self.is_present() {
             self.output.progress(question);
             self.output.progress("Nobody is here to ask: taken as no.");
             return false;
         }
         let _terminal = live::question();
+        // Another question may have had the terminal until now.
+        if given_up() {
+            return false;
+        }
         // The bell: whoever stands at the hub does not see a question by itself.
         print(&format!("\u{7}{question}"));
         loop {
             print(&format!("Type {word} to go on, anything else to leave it:"));
-            let Some(line) = read_line() else { return false };
+            let Some(line) = read_line(given_up) else {
+                if given_up() {
+                    print("No answer is needed any more; it is taken as no.");
+                }
+                return false;
+            };
             match Reply::to(&line, word) {
                 Reply::Yes => return true,
                 Reply::No => return false,

@@ -12,7 +12,7 @@ use crate::sim::ports::SimPorts;
 struct Hands(SimPorts, Mutex<Vec<String>>);
 
 impl Operator for Hands {
-    fn confirm(&self, _: &str, _: &str) -> bool {
+    fn confirm_unless(&self, _: &str, _: &str, _: &dyn Fn() -> bool) -> bool {
         false
     }
     fn tell(&self, message: &str) {

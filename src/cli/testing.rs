@@ -149,12 +149,17 @@ impl Desk {
     /// Runs `keybench` here; stdout and stderr are no terminals.
     pub(super) fn run(&self, line: &[&str]) -> Ran {
         let (output, out, err) = output(false);
+        let exit = self.run_into(&output, line);
+        Ran { exit, out: out.text(), err: err.text() }
+    }
+
+    /// The same with streams of the test's own.
+    pub(super) fn run_into(&self, output: &Output, line: &[&str]) -> Exit {
         let config = self.path("config.toml").display().to_string();
         let arguments = ["keybench", "--config", &config].iter().chain(line).map(Into::into).collect::<Vec<_>>();
         let home = self.folder.path().display().to_string();
         let environment = move |name: &str| matches!(name, "HOME" | "ProgramData").then(|| home.clone());
-        let exit = run_command_line(arguments, &output, &environment);
-        Ran { exit, out: out.text(), err: err.text() }
+        run_command_line(arguments, output, &environment)
     }
 
     pub(super) fn ledger(&self) -> SqliteLedger {

@@ -29,11 +29,14 @@ impl Graph {
         let request =
             Request::post(self.url(ApiVersion::V1, "applications")?, body.clone(), "make the app registration");
         let answer = self.call(&request).map_err(|failure| needs_apps(failure.into()))?;
-        let json = answer.object(&request.doing)?;
+        let json = answer.object(&request.doing).map_err(GraphError::outcome_unknown)?;
         let text =
             |name: &str| json[name].as_str().filter(|text| uuid::Uuid::try_parse(text).is_ok()).map(str::to_owned);
-        let missing =
-            || GraphError::malformed(&request.doing, "The new registration has no id.").with_ids(answer.ids.clone());
+        let missing = || {
+            GraphError::malformed(&request.doing, "The new registration has no id.")
+                .with_ids(answer.ids.clone())
+                .outcome_unknown()
+        };
         Ok(MadeApplication {
             app_id: text("appId").ok_or_else(missing)?,
             object_id: text("id").ok_or_else(missing)?,

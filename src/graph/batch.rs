@@ -51,7 +51,7 @@ impl Part {
     fn alone(&self, graph: &Graph, api: ApiVersion, doing: &str) -> Result<Request, GraphError> {
         let url = graph.url(api, self.path.trim_start_matches('/'))?;
         let request = match &self.body {
-            Some(body) => Request::post(url, body.clone(), doing).safe(),
+            Some(body) => Request::post(url, body.clone(), doing).asks(),
             None => Request::get(url, doing),
         };
         Ok(if self.eventual { request.eventual() } else { request })
@@ -177,7 +177,7 @@ impl Graph {
             let requests: Vec<Value> =
                 open.iter().filter_map(|&index| parts.get(index).map(|part| part.to_json(index))).collect();
             let url = self.url(api, "$batch")?;
-            let mut request = Request::post(url, json!({ "requests": requests }), doing).safe();
+            let mut request = Request::post(url, json!({ "requests": requests }), doing).asks();
             request.resend = made > 0;
             let sent = self.exchange(&request)?;
             if refuses_batches(sent.status) {
@@ -203,7 +203,7 @@ impl Graph {
                     return Err(GraphError::malformed(doing, "A part of a batch was not answered.").with_ids(sent.ids));
                 };
                 let class = answer.class();
-                match decide(class, Repeat::Safe, made, spent, jitter(), &self.settings().budget) {
+                match decide(class, Repeat::Read, made, spent, jitter(), &self.settings().budget) {
                     Verdict::Wait(time) => {
                         // They go again together, so together they wait for the longest.
                         if time >= wait {
@@ -284,6 +284,7 @@ fn read_parts(
                 client_request_id: ids.client_request_id.clone(),
                 request_id: header("request-id").map(str::to_owned).or_else(|| ids.request_id.clone()),
             },
+            after_doubt: false,
         };
         if parts.insert(index, PartAnswer { answer, body, rights: None }).is_some() {
             return Err(wrong("Two parts of a batch's answer have the same id."));

@@ -39,9 +39,17 @@ impl Cancel {
     /// # Errors
     /// [`Cancelled`] when the flag is set, also when it was before.
     pub fn wait(&self, clock: &dyn Clock, time: Duration) -> Result<(), Cancelled> {
+        self.wait_unless(clock, time, &|| false)
+    }
+
+    /// The same, and `given_up` ends it as well.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn wait_unless(&self, clock: &dyn Clock, time: Duration, given_up: &dyn Fn() -> bool) -> Result<(), Cancelled> {
         let start = clock.monotonic();
         loop {
-            if self.is_cancelled() {
+            if self.is_cancelled() || given_up() {
                 return Err(Cancelled);
             }
             let passed = clock.monotonic().saturating_sub(start);

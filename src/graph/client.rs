@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use reqwest::Method;
 use reqwest::blocking::Client;
 use serde_json::Value;
 use url::Url;
@@ -204,6 +205,14 @@ impl Graph {
         self.0.tokens.sign_in()
     }
 
+    /// The same; the wait for a person ends as well when `given_up` is true.
+    ///
+    /// # Errors
+    /// As [`Self::sign_in`]; [`ErrorKind::Cancelled`] when it was given up.
+    pub fn sign_in_unless(&self, given_up: &dyn Fn() -> bool) -> Result<Account, GraphError> {
+        self.0.tokens.sign_in_unless(given_up)
+    }
+
     /// Who we are, from the token's own claims; if it is opaque, Graph is asked. Members nobody tells stay empty.
     ///
     /// # Errors
@@ -309,15 +318,32 @@ impl Graph {
         if answer.is_success() {
             return Ok(answer);
         }
+        // What is not there after a DELETE that nobody answered was ours to take away.
+        if answer.after_doubt && request.method == Method::DELETE && matches!(answer.status, 404 | 410) {
+            return Ok(answer);
+        }
         let error = GraphError::from_answer(&request.doing, &answer);
-        Err(CallFailure::Failed(match request.rights {
+        let error = match request.rights {
             Some(rights) => error.for_want_of(rights, request.look),
             None => error,
-        }))
+        };
+        // The repetition was refused; that says nothing of what came of the attempt before it.
+        Err(if answer.after_doubt { CallFailure::Unknown(error) } else { CallFailure::Failed(error) })
     }
 
-    /// One call with its retries, whatever the status in the end.
+    /// One call with its retries, whatever the status in the end. Once an attempt of a write may have been carried out, no end of it
+    /// is [`CallFailure::Failed`] any more: not an outage that outlasts our patience, not a lost sign-in, not Ctrl-C.
     pub(super) fn exchange(&self, request: &Request) -> Result<Answer, CallFailure> {
+        let mut doubt = false;
+        match self.attempts(request, &mut doubt) {
+            Ok(answer) => Ok(Answer { after_doubt: doubt, ..answer }),
+            Err(CallFailure::Failed(error)) if doubt => Err(CallFailure::Unknown(error)),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// `doubt` tells whether an attempt of a write may have been carried out without our knowing.
+    fn attempts(&self, request: &Request, doubt: &mut bool) -> Result<Answer, CallFailure> {
         let inner = &*self.0;
         let cancel = &inner.settings.cancel;
         let start = inner.clock.monotonic();
@@ -357,6 +383,7 @@ impl Graph {
                     *class
                 }
             };
+            *doubt |= request.repeat.writes() && class.leaves_doubt();
             let spent = inner.clock.monotonic().saturating_sub(start);
             match decide(class, request.repeat, made, spent, jitter(), &inner.settings.budget) {
                 Verdict::Retry => need = TokenNeed::Fresh { refused: token },
@@ -418,7 +445,11 @@ impl Graph {
                             .with_ids(answer.ids),
                     ));
                 }
-                if matches!(class, AnswerClass::Outage(_)) && !answer.is_success() {
+                if matches!(class, AnswerClass::Outage(_)) && answer.is_success() {
+                    // A page is nobody's success: something on the way answered in Graph's place.
+                    return Err(CallFailure::Failed(answer.web_page(&request.doing)));
+                }
+                if matches!(class, AnswerClass::Outage(_)) {
                     let since = began.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string();
                     let plain = GraphError::from_answer(&request.doing, &answer);
                     let error = GraphError::new(

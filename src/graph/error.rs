@@ -146,6 +146,8 @@ struct Detail {
     quote: String,
     /// Conditional Access's own code, which stands before its sentence.
     number: Option<u16>,
+    /// What kept the outcome from being known.
+    trouble: Option<ErrorKind>,
 }
 
 impl GraphError {
@@ -162,6 +164,7 @@ impl GraphError {
             ids: RequestIds::default(),
             quote: String::new(),
             number: None,
+            trouble: None,
         }))
     }
 
@@ -199,6 +202,7 @@ impl GraphError {
 
     /// The same trouble, where the request may have had its effect all the same.
     pub(super) fn outcome_unknown(mut self) -> Self {
+        self.0.trouble = Some(self.trouble());
         self.0.kind = ErrorKind::Unknown;
         self.0.cause = format!("{} The request may or may not have been carried out.", self.0.cause).trim().to_owned();
         self.0.next = "keybench reads back what the tenant holds before it repeats anything; \
@@ -210,6 +214,11 @@ impl GraphError {
     /// What the program goes by.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// What went wrong, also where the outcome is not known because of it: the network, an outage, Ctrl-C.
+    pub fn trouble(&self) -> ErrorKind {
+        self.0.trouble.unwrap_or(self.0.kind)
     }
 
     /// What happened, without a full stop.

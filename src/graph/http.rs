@@ -69,7 +69,7 @@ impl Request {
             body: None,
             secret_body: None,
             doing: doing.into(),
-            repeat: Repeat::Safe,
+            repeat: Repeat::Read,
             resend: false,
             rights: None,
             look: look::REPORT,
@@ -77,7 +77,7 @@ impl Request {
         }
     }
 
-    /// Not repeated once it may have arrived, unless [`Self::safe`] says that it may be.
+    /// Not repeated once it may have arrived, unless [`Self::safe`] or [`Self::asks`] says that it may be.
     pub fn post(url: Url, body: Value, doing: impl Into<String>) -> Self {
         Self { method: Method::POST, body: Some(body), repeat: Repeat::OnlyIfNotCarriedOut, ..Self::get(url, doing) }
     }
@@ -103,21 +103,29 @@ impl Request {
 
     /// A change of members: what is not sent keeps its value and a list is replaced whole, so twice is as good as once.
     pub fn patch(url: Url, body: Value, doing: impl Into<String>) -> Self {
-        Self { method: Method::PATCH, body: Some(body), ..Self::get(url, doing) }
+        Self { method: Method::PATCH, body: Some(body), ..Self::get(url, doing) }.safe()
     }
 
     /// The whole object anew.
     pub fn put(url: Url, body: Value, doing: impl Into<String>) -> Self {
-        Self { method: Method::PUT, body: Some(body), ..Self::get(url, doing) }
+        Self { method: Method::PUT, body: Some(body), ..Self::get(url, doing) }.safe()
     }
 
     pub fn delete(url: Url, doing: impl Into<String>) -> Self {
-        Self { method: Method::DELETE, ..Self::get(url, doing) }
+        Self { method: Method::DELETE, ..Self::get(url, doing) }.safe()
     }
 
+    /// A write of which twice is as good as once.
     #[must_use]
     pub fn safe(mut self) -> Self {
         self.repeat = Repeat::Safe;
+        self
+    }
+
+    /// A look-up, whatever its method.
+    #[must_use]
+    pub fn asks(mut self) -> Self {
+        self.repeat = Repeat::Read;
         self
     }
 
@@ -168,6 +176,8 @@ pub(super) struct Answer {
     /// `WWW-Authenticate`, for claims challenges.
     pub challenge: Option<String>,
     pub ids: RequestIds,
+    /// An earlier attempt of this write may have been carried out: this answer is about the repetition.
+    pub after_doubt: bool,
 }
 
 impl Answer {
@@ -175,10 +185,23 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// Whether this is JSON by its look: gateways and captive portals answer 200 with a page.
+    /// Whether this is no JSON by its look: gateways and captive portals answer 200 with a page. A 204 brings none, whatever type it names.
     pub fn looks_like_markup(&self) -> bool {
-        self.content_type.to_ascii_lowercase().contains("html")
+        self.status != 204 && self.content_type.to_ascii_lowercase().contains("html")
             || self.body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<')
+    }
+
+    /// A page where Graph's answer belongs.
+    pub fn web_page(&self, doing: &str) -> GraphError {
+        GraphError::new(
+            ErrorKind::Outage,
+            Fixer::NetworkAdmin,
+            format!("A web page came instead of Graph's answer when asked to {doing}"),
+        )
+        .because("A captive portal, an inspecting proxy or a gateway answered in Graph's place.")
+        .advise("Open a browser on this machine and see whether the network asks for a sign-in; then run the same command again.")
+        .with_status(self.status, None)
+        .with_ids(self.ids.clone())
     }
 
     /// What it means for trying again.
@@ -218,11 +241,7 @@ impl Answer {
     pub fn object(&self, doing: &str) -> Result<Value, GraphError> {
         let wrong = |cause: String| Err(GraphError::malformed(doing, cause).with_ids(self.ids.clone()));
         if self.looks_like_markup() {
-            return Err(GraphError::new(ErrorKind::Outage, Fixer::NetworkAdmin, format!("A web page came instead of Graph's answer when asked to {doing}"))
-                .because("A captive portal, an inspecting proxy or a gateway answered in Graph's place.")
-                .advise("Open a browser on this machine and see whether the network asks for a sign-in; then run the same command again.")
-                .with_status(self.status, None)
-                .with_ids(self.ids.clone()));
+            return Err(self.web_page(doing));
         }
         if self.body.iter().all(u8::is_ascii_whitespace) {
             return wrong("The answer is empty where a JSON object belongs.".to_owned());
@@ -332,6 +351,7 @@ pub(super) fn take(response: Response, mut ids: RequestIds) -> Result<Answer, (A
         date,
         challenge: text("www-authenticate"),
         ids,
+        after_doubt: false,
     };
     let read = response.take(LARGEST_ANSWER.saturating_add(1)).read_to_end(&mut answer.body);
     match read {
@@ -468,6 +488,8 @@ mod tests {
 
     #[test]
     fn a_page_is_no_answer() {
+        let html = |status| Answer { status, content_type: "text/html".to_owned(), ..Answer::default() };
+        assert_eq!((html(200).class(), html(204).class()), (AnswerClass::Outage(None), AnswerClass::Final));
         let page = Answer { status: 200, body: b"  <!doctype html>".to_vec(), ..Answer::default() };
         assert_eq!(page.class(), AnswerClass::Outage(None));
         assert!(page.object("x").expect_err("refused").to_string().contains("web page"));

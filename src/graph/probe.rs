@@ -64,7 +64,7 @@ impl Graph {
     /// No answer, no token, or a service that fails or throttles beyond our patience.
     pub fn probe(&self, api: ApiVersion, verb: Verb, path: &str, body: Option<&Value>) -> Result<Probe, GraphError> {
         let (method, repeat) = match verb {
-            Verb::Get => (Method::GET, Repeat::Safe),
+            Verb::Get => (Method::GET, Repeat::Read),
             Verb::Post => (Method::POST, Repeat::OnlyIfNotCarriedOut),
             Verb::Patch => (Method::PATCH, Repeat::OnlyIfNotCarriedOut),
             Verb::Delete => (Method::DELETE, Repeat::Safe),

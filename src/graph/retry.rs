@@ -1,7 +1,8 @@
 //! Pure: given what came back, how often and how long we have tried: wait, retry at once, or stop.
 //!
-//! Promise: a wait the server asked for is kept to the second. A request that must not happen twice is never repeated
-//! after it may have arrived: the verdict is [`Verdict::Unknown`] and the caller reads first. Nothing is tried forever.
+//! Promise: a wait the server asked for is kept to the second, and never cut short; from the second attempt on it is at least our own
+//! back-off. A request that must not happen twice is never repeated after it may have arrived: the verdict is [`Verdict::Unknown`]
+//! and the caller reads first. Nothing is tried forever.
 
 use std::time::Duration;
 
@@ -29,10 +30,12 @@ pub enum AnswerClass {
     Hopeless,
 }
 
-/// Whether a request may be sent twice.
+/// Whether a request may be sent twice, and whether anything comes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// Reads, deletes, look-ups by POST: twice is as good as once.
+    /// Reads, and look-ups by POST: nothing comes of them.
+    Read,
+    /// Writes of which twice is as good as once.
     Safe,
     /// Only when the first certainly had no effect.
     OnlyIfNotCarriedOut,
@@ -47,6 +50,20 @@ pub struct Budget {
     pub connect: Duration,
     /// While the service asks to slow down.
     pub throttle: Duration,
+}
+
+impl Repeat {
+    /// Whether it may change something at the other side.
+    pub fn writes(self) -> bool {
+        self != Self::Read
+    }
+}
+
+impl AnswerClass {
+    /// Whether a write of which this came may have been carried out, and nobody knows.
+    pub fn leaves_doubt(self) -> bool {
+        matches!(self, Self::Outage(_) | Self::Unanswered | Self::Unusable)
+    }
 }
 
 impl Default for Budget {
@@ -77,18 +94,20 @@ pub fn decide(class: AnswerClass, repeat: Repeat, made: u32, spent: Duration, ji
     let (asked, limit) = match (class, repeat) {
         (AnswerClass::Final | AnswerClass::Hopeless, _) => return Verdict::Stop,
         (AnswerClass::Unauthorized { renewed: false }, _) => return Verdict::Retry,
-        (AnswerClass::Unauthorized { renewed: true }, _) | (AnswerClass::Unusable, Repeat::Safe) => {
-            return Verdict::Stop;
-        }
-        (AnswerClass::Outage(_) | AnswerClass::Unanswered | AnswerClass::Unusable, Repeat::OnlyIfNotCarriedOut) => {
-            return Verdict::Unknown;
-        }
+        (class, Repeat::OnlyIfNotCarriedOut) if class.leaves_doubt() => return Verdict::Unknown,
+        (AnswerClass::Unauthorized { renewed: true } | AnswerClass::Unusable, _) => return Verdict::Stop,
         (AnswerClass::Throttled(asked), _) => (asked, budget.throttle),
-        (AnswerClass::Outage(asked), Repeat::Safe) => (asked, budget.outage),
-        (AnswerClass::Unanswered, Repeat::Safe) => (None, budget.outage),
+        (AnswerClass::Outage(asked), _) => (asked, budget.outage),
+        (AnswerClass::Unanswered, _) => (None, budget.outage),
         (AnswerClass::NotSent, _) => (None, budget.connect),
     };
-    let wait = asked.unwrap_or_else(|| back_off(made, jitter));
+    let own = back_off(made, jitter);
+    let wait = match asked {
+        // Who asks for no wait again and again would be asked without a pause until the budget ends.
+        Some(asked) if made > 1 => asked.max(own),
+        Some(asked) => asked,
+        None => own,
+    };
     match spent.checked_add(wait) {
         Some(total) if total <= limit => Verdict::Wait(wait),
         _ => Verdict::Stop,
@@ -141,7 +160,7 @@ mod tests {
     #[test]
     fn the_table() {
         use AnswerClass::{Final, Hopeless, NotSent, Outage, Throttled, Unanswered, Unauthorized, Unusable};
-        use Repeat::{OnlyIfNotCarriedOut as Once, Safe};
+        use Repeat::{OnlyIfNotCarriedOut as Once, Read, Safe};
         use Verdict::{Retry, Stop, Unknown, Wait};
         for (class, repeat, made, spent, wanted) in [
             (Final, Safe, 1, 0, Stop),
@@ -150,11 +169,16 @@ mod tests {
             (Unauthorized { renewed: false }, Once, 3, 0, Retry),
             (Unauthorized { renewed: true }, Safe, 2, 0, Stop),
             (Unusable, Safe, 1, 0, Stop),
+            (Unusable, Read, 1, 0, Stop),
             (Unusable, Once, 1, 0, Unknown),
             // To the second, whatever our own back-off would be; also for what mustn't happen twice: 429 is "not carried out".
             (Throttled(Some(secs(17))), Safe, 1, 0, Wait(secs(17))),
             (Throttled(Some(secs(17))), Once, 5, 0, Wait(secs(17))),
             (Throttled(Some(secs(0))), Safe, 1, 0, Wait(secs(0))),
+            // Once is a courtesy, again and again would be a hot loop.
+            (Throttled(Some(secs(0))), Safe, 2, 0, Wait(secs(2))),
+            (Throttled(Some(secs(1))), Once, 5, 0, Wait(secs(16))),
+            (Outage(Some(secs(0))), Read, 9, 0, Wait(secs(30))),
             (Throttled(Some(secs(100))), Safe, 4, 500, Wait(secs(100))),
             (Throttled(Some(secs(101))), Safe, 4, 500, Stop),
             (Throttled(None), Safe, 1, 0, Wait(secs(1))),
@@ -192,6 +216,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_service_that_asks_for_no_wait_is_not_asked_in_a_hot_loop(jitter in 0.0f64..1.0, asked in 0u64..2) {
+            let (mut spent, mut made) = (Duration::ZERO, 1);
+            while let Verdict::Wait(wait) =
+                decide(AnswerClass::Throttled(Some(secs(asked))), Repeat::Safe, made, spent, jitter, &BUDGET)
+            {
+                spent += wait;
+                made += 1;
+                prop_assert!(made < 100);
+            }
+            prop_assert!(spent >= secs(500));
+        }
+
         #[test]
         fn every_series_ends(jitter in 0.0f64..1.0) {
             let mut spent = Duration::ZERO;

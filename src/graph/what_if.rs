@@ -111,8 +111,7 @@ impl Graph {
     ) -> Result<Vec<WhatIf>, GraphError> {
         let url = self.url(ApiVersion::V1, "identity/conditionalAccess/evaluate")?;
         let body = question(user, doing, at, applied_only);
-        // It changes nothing.
-        let request = Request::post(url, body, "ask what Conditional Access would do").safe();
+        let request = Request::post(url, body, "ask what Conditional Access would do").asks();
         let request = request.needing(&rights::WHAT_IF).refused(rights::look::WHAT_IF).paced().all_words();
         Ok(self.documents(request)?.into_iter().map(WhatIf).collect())
     }

@@ -3,6 +3,7 @@
 //! The bench only hands out work and watches for the end. Failure of one key never reaches another lane; what concerns all
 //! of them (the tenant, the ledger, the operator's Ctrl-C) goes through the [`Gate`].
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -36,6 +37,9 @@ use crate::world::{Clock, Entropy, KeyPorts, Operator, PortEvent, PortsError};
 const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 250 });
 /// After so long without a plug, a pull or a touch everything is looked at less often.
 const HANDS_AWAY: Duration = Duration::from_secs(10);
+
+/// People in a row whom Entra refuses creation options before that is taken for the tenant's mind.
+const MOST_WITHOUT_OPTIONS: usize = 3;
 
 /// The outside, as one run uses it.
 pub struct Outside<'w> {
@@ -203,6 +207,10 @@ pub struct Bench<'w> {
     last_stir: AtomicU64,
     /// Jobs of which was told that they are set aside, and which nobody has gone on with.
     told_parked: Mutex<HashSet<JobId>>,
+    /// People whom Entra refused creation options since it last gave some.
+    without_options: Mutex<HashSet<UserId>>,
+    /// Serial numbers of keys that are in ports.
+    plugged: Mutex<HashMap<(Aaguid, Serial), Stay>>,
     first_plug: Mutex<Option<Duration>>,
     last_unplug: Mutex<Option<Duration>>,
 }
@@ -277,6 +285,8 @@ impl<'w> Bench<'w> {
             broken: Mutex::new(None),
             last_stir: AtomicU64::new(0),
             told_parked: Mutex::default(),
+            without_options: Mutex::default(),
+            plugged: Mutex::default(),
             first_plug: Mutex::new(None),
             last_unplug: Mutex::new(None),
         }
@@ -364,6 +374,20 @@ impl<'w> Bench<'w> {
         usize::try_from(self.totals.keys_in.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
+    /// Notes which key is in a port for this stay; `false` when another that tells the same serial number is in one.
+    pub(super) fn is_alone(&self, key: &KeyRef, stay: &Stay) -> bool {
+        let Some(serial) = &key.serial else { return true };
+        let mut plugged = self.plugged.lock().unwrap_or_else(PoisonError::into_inner);
+        plugged.retain(|_, stay| !stay.is_over());
+        match plugged.entry((key.aaguid, serial.clone())) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(stay.clone());
+                true
+            }
+        }
+    }
+
     /// The bench itself can't go on.
     pub fn is_broken(&self) -> bool {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).is_some()
@@ -394,6 +418,23 @@ impl<'w> Bench<'w> {
     /// Entra took a registration.
     pub fn registration_went_well(&self) {
         self.totals.refusals.store(0, Ordering::Relaxed);
+    }
+
+    /// Entra gave somebody creation options, or is to be asked anew.
+    pub fn options_were_given(&self) {
+        self.without_options.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Entra refused somebody creation options. One person may be at fault for that; several in a row are not: the tenant refuses, and
+    /// the rest of the line is not spent on finding out.
+    pub fn options_were_refused(&self, user: &UserId, detail: &str) {
+        let mut without = self.without_options.lock().unwrap_or_else(PoisonError::into_inner);
+        without.insert(user.clone());
+        let several = without.len() >= MOST_WITHOUT_OPTIONS;
+        drop(without);
+        if several {
+            self.pause("tenant-refuses", detail);
+        }
     }
 
     /// Works until everybody is served, nothing comes for the idle time, or `interrupted` is true.
@@ -481,6 +522,10 @@ impl<'w> Bench<'w> {
                         (false, true) => RunEnd::Idle,
                         (false, false) => RunEnd::Stopped,
                     };
+                }
+                // A pause has its own end (`outage`), and nothing can happen at the ports meanwhile.
+                if self.gate.paused().is_some() {
+                    self.stir();
                 }
                 if !self.gate.stopping() && self.idle_for() >= self.settings.idle {
                     // Lanes with a key in them end as at Ctrl-C: what needs no hand is finished, the rest parks.

@@ -101,6 +101,11 @@ pub const CODES: &[Meaning] = &[
         "Label it for that person (`keybench show` with its serial number); use another key for the next.",
     ),
     key("not-wanted", "Nobody in the queue is waiting for a key of this kind or serial number.", OTHER_KEY),
+    key(
+        "same-serial",
+        "Another key that is plugged in tells the same serial number, so neither can be told by it.",
+        "Take this one out and put it in when the other is finished and out.",
+    ),
     key("mute", "The key does not answer as a security key should.", "Re-plug it; if it stays so, put it aside."),
     key("no-right", "This account may not open the key.", "Run `keybench doctor`; it says what is missing."),
     key(
@@ -116,6 +121,18 @@ pub const CODES: &[Meaning] = &[
     ),
     attempt("set-pin-refused", true, "The key refused the PIN.", OTHER_KEY),
     attempt("pin-unknown", true, "The key has a PIN, and it is not the one that was sealed for it.", RESET),
+    attempt(
+        "pin-untried",
+        true,
+        "The key lets its PIN be tried no more, so nobody knows whether it is the sealed one.",
+        RESET,
+    ),
+    attempt(
+        "change-forced",
+        true,
+        "The key wants its PIN changed before anything else, and this bench had not asked for that yet.",
+        RESET,
+    ),
     attempt(
         "key-changed",
         true,
@@ -149,6 +166,12 @@ pub const CODES: &[Meaning] = &[
         OTHER_KEY,
     ),
     attempt("not-made", true, "The key refused to make a credential.", OTHER_KEY),
+    attempt(
+        "request-too-long",
+        false,
+        "What the tenant asks for is longer than a message to this key may be.",
+        "Use a model that takes longer messages for this person (`keybench key info --json`: `max_msg_size`).",
+    ),
     attempt("touch-timeout", true, "Nobody touched the key in time; it is asked again.", "Touch the blinking key."),
     attempt(
         "wrong-site",
@@ -282,6 +305,11 @@ pub const CODES: &[Meaning] = &[
         "read-back-missing",
         "Entra accepted the registration but does not list it yet.",
         "Run the same command later, with the key in a port; it looks again.",
+    ),
+    parked(
+        "rules-changed",
+        "The key forces its PIN change under other PIN rules than the settings ask for now, and takes no more before its owner has changed the PIN.",
+        "Put the former `[pin] minimum` back and run the same command again; or give the key up: `--give-up JOB`.",
     ),
     parked("signed-out", "The sign-in is no longer accepted (401).", "Sign in again by running the same command."),
     parked(

@@ -289,6 +289,15 @@ fn a_key_that_refuses_the_pin_rules() {
 }
 
 #[test]
+fn a_tenant_that_asks_for_more_protection_than_entra_does() {
+    // What was asked is known after a restart as well: neither is more held against the key, nor less.
+    stop_everywhere(&Story {
+        tenant: &|spec| spec.quirks.credential_protection = "userVerificationOptionalWithCredentialIDList".into(),
+        ..NOTHING_WRONG
+    });
+}
+
+#[test]
 fn an_old_key_without_permissions_and_forced_change() {
     stop_everywhere(&Story { model: "yubikey-5-nfc-5.2", ..NOTHING_WRONG });
 }

@@ -18,6 +18,39 @@ pub struct SealedRecord {
     pub to: Vec<String>,
 }
 
+/// Why the sealed PIN did not open a key, and what that tells of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOpened {
+    /// It was tried, and the key has another.
+    Wrong,
+    /// The key has none: it was reset, or it is another key.
+    NoPin,
+    /// Nobody knows: the key lets it be tried no more, or fewer tries are left than the bench leaves to the key's owner.
+    Untried,
+    /// It may be right, and opens nothing before its owner has changed it.
+    ChangeForced,
+}
+
+impl NotOpened {
+    /// The code of a try that ends with this.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Wrong => "pin-unknown",
+            Self::NoPin => "key-changed",
+            Self::Untried => "pin-untried",
+            Self::ChangeForced => "change-forced",
+        }
+    }
+
+    /// Whether the key may hold the sealed PIN: only what is certain counts as no.
+    pub fn pin_on_key(self) -> bool {
+        match self {
+            Self::Wrong | Self::NoPin => false,
+            Self::Untried | Self::ChangeForced => true,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -42,7 +75,7 @@ pub enum Event {
     /// The sealed PIN opened the key.
     PinProved,
     /// The sealed PIN did not open the key.
-    PinWrong,
+    NotOpened(NotOpened),
     /// Creation options are at hand, with enough of their time left.
     OptionsReady,
     /// Graph refuses creation options to this person.

@@ -214,10 +214,10 @@ fn a_key_pulled_early_raises_an_alarm_and_is_finished_when_it_is_back() {
 #[test]
 fn unfit_keys_are_refused_each_for_its_own_reason_and_disturb_nobody() {
     let usual = Model::usual();
-    let without = |change: &dyn Fn(&mut Model)| {
+    let without = |unit: u32, change: &dyn Fn(&mut Model)| {
         let mut model = (*usual).clone();
         change(&mut model);
-        SimKey::new(&Arc::new(model), 90)
+        SimKey::new(&Arc::new(model), unit)
     };
     let born = |unit: u32, birth: Birth| SimKey::born(&usual, unit, &birth);
     let forbidden = Model::by_id("titan-v2").expect("a model");
@@ -226,9 +226,9 @@ fn unfit_keys_are_refused_each_for_its_own_reason_and_disturb_nobody() {
         ("pin-blocked", born(51, Birth { blocked: true, ..Birth::default() })),
         ("key-full", born(52, Birth { full: true, ..Birth::default() })),
         ("u2f-only", born(53, Birth { u2f_only: true, ..Birth::default() })),
-        ("no-resident-keys", without(&|model| model.ctap.options_removed.push("rk".into()))),
-        ("no-hmac-secret", without(&|model| model.ctap.extensions.retain(|name| name != "hmac-secret"))),
-        ("no-pin-support", without(&|model| model.ctap.options_removed.push("clientPin".into()))),
+        ("no-resident-keys", without(90, &|model| model.ctap.options_removed.push("rk".into()))),
+        ("no-hmac-secret", without(91, &|model| model.ctap.extensions.retain(|name| name != "hmac-secret"))),
+        ("no-pin-support", without(92, &|model| model.ctap.options_removed.push("clientPin".into()))),
         ("aaguid-not-allowed", SimKey::new(&forbidden, 1)),
         ("mute", {
             let key = born(54, Birth::default());

@@ -7,9 +7,9 @@
 use jiff::Timestamp;
 
 use super::effect::Effect;
-use super::event::{Event, SealedRecord};
+use super::event::{Event, NotOpened, SealedRecord};
 use super::state::{Hold, Made, State};
-use super::step::{EXPIRED, Rest, Step, Then, Writer, ask, rest};
+use super::step::{EXPIRED, RULES_CHANGED, Rest, Step, Then, Writer, ask, rest};
 use crate::ledger::entry::{Act, Entry, HandoverEntry};
 use crate::model::{JobId, MethodId};
 
@@ -139,6 +139,11 @@ pub(super) fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
     match (state, event) {
         // ── the PIN rules, and then the hold ─────────────────────────────────────────────────────────────────────
         (state @ (State::Proved { .. } | State::Hardening { .. }), Event::Resumed) => ask(state, Effect::LookAtRules),
+        (state @ (State::Proved { .. } | State::Hardening { .. }), Event::RulesSeen { minimum, forced: true })
+            if !w.ctx.rules.met_by(minimum, true) =>
+        {
+            rest(state, Rest::Parked { code: RULES_CHANGED.into() })
+        }
         (State::Proved { made, .. } | State::Hardening { made, .. }, Event::RulesSeen { minimum, forced }) => {
             if w.ctx.rules.met_by(minimum, forced) { w.hardened(&made, minimum) } else { w.harden(Vec::new(), &made) }
         }
@@ -152,13 +157,19 @@ pub(super) fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
         (State::Hardening { made, .. }, Event::RulesRefused { code }) => {
             w.remove(vec![w.undone(Act::SetPinRules, &code)], &made, Some(code))
         }
-        (State::Hardening { made, .. }, Event::PinWrong) => {
-            w.remove(vec![w.undone(Act::SetPinRules, "pin-unknown")], &made, Some("pin-unknown".into()))
+        (state @ State::Hardening { .. }, Event::NotOpened(NotOpened::ChangeForced)) => {
+            rest(state, Rest::Parked { code: RULES_CHANGED.into() })
+        }
+        (State::Proved { made, .. } | State::Hardening { made, .. }, Event::NotOpened(why)) => {
+            w.remove(vec![w.undone(Act::SetPinRules, why.code())], &made, Some(why.code().into()))
         }
         (State::Hardened { made, .. }, Event::Resumed) if w.ctx.now >= made.expires => {
             w.failed(Vec::new(), EXPIRED, true)
         }
-        (state @ State::Hardened { .. }, Event::Resumed) => ask(state, Effect::SealRecord),
+        // Between the rules and the seal the key may have been reset: a blank one is not held.
+        (state @ State::Hardened { .. }, Event::Resumed) => ask(state, Effect::LookAtRules),
+        (state @ State::Hardened { .. }, Event::RulesSeen { .. }) => ask(state, Effect::SealRecord),
+        (State::Hardened { .. }, Event::NotOpened(why)) => w.not_opened(why),
         (State::Hardened { .. }, Event::CheckFailed { code }) => w.failed(Vec::new(), &code, true),
         (State::Hardened { made, .. }, Event::RecordSealed(record)) => w.held(&made, record),
 
@@ -213,9 +224,10 @@ pub(super) fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
         {
             w.activate(Vec::new(), &made, hold, true)
         }
-        (State::Activating { made, hold, .. }, Event::MethodMissing | Event::RefusedAgain) => {
-            w.wait_or_give_up_hold(&made, hold)
-        }
+        (
+            State::Activating { made, hold, .. },
+            Event::MethodMissing | Event::RefusedAgain | Event::CheckFailed { .. },
+        ) => w.wait_or_give_up_hold(&made, hold),
         (state @ State::Activated { .. }, Event::Resumed | Event::Received { .. }) => ask(state, Effect::FindMethod),
         (State::Activated { made, hold, method, .. }, Event::MethodFound { .. }) => {
             w.activated(Vec::new(), &made, &hold, method)

@@ -18,8 +18,10 @@ use super::progress::{Progress, Stage};
 use super::queue::{Assignment, Place};
 use super::state::State;
 use super::step::Rest;
+use crate::ctap2::error::CtapError;
 use crate::ctap2::hid::packet::DeviceError;
 use crate::ctap2::session::{self, Opened};
+use crate::ctap2::transport::{HidError, TransportError};
 use crate::ledger::entry::Entry;
 use crate::ledger::{Append, LedgerError};
 use crate::model::{Aaguid, JobId, KeyRef, Person, PortName, Serial};
@@ -80,7 +82,7 @@ impl<'b, 'w> Lane<'b, 'w> {
 
     fn serve(&self, plugged: &PluggedKey, stay: &Stay) -> Result<(), DriveError> {
         self.bench.tell(&Progress::Plugged { port: self.port.clone() });
-        let (mut hand, key) = match self.identify(plugged) {
+        let (mut hand, key) = match self.identify(plugged, stay) {
             Ok(known) => known,
             Err(None) => return Ok(()),
             Err(Some(refusal)) => return self.refuse(*refusal, stay),
@@ -89,14 +91,14 @@ impl<'b, 'w> Lane<'b, 'w> {
         if let Some((job, upn, state)) = self.expected_back(&mut hand, &key)? {
             return self.label(job, upn, &state, stay);
         }
-        match self.choose(&mut hand, &key)? {
+        match self.choose(&mut hand, &key, stay)? {
             Ok(assignment) => self.work(hand, key, assignment, stay),
             Err(refusal) => self.refuse(refusal, stay),
         }
     }
 
-    /// Opens the key and reads who it is. `Err(None)` when it is gone already.
-    fn identify(&self, plugged: &PluggedKey) -> Result<(KeyHand, KeyRef), Option<Box<Refusal>>> {
+    /// Opens the key and reads who it is. `Err(None)` when it is gone already, or the run is ending.
+    fn identify(&self, plugged: &PluggedKey, stay: &Stay) -> Result<(KeyHand, KeyRef), Option<Box<Refusal>>> {
         let bench = self.bench;
         // As much as USB tells; the rest is filled in as it becomes known.
         let mut key = KeyRef {
@@ -114,8 +116,9 @@ impl<'b, 'w> Lane<'b, 'w> {
                 key.for_people(),
                 self.port
             );
-            if !bench.out.operator.confirm(&question, "use") {
-                return Err(refusal(&key, "not-confirmed", None));
+            let given_up = || stay.is_over() || bench.gate.stopping();
+            if !bench.out.operator.confirm_unless(&question, "use", &given_up) {
+                return Err(if given_up() { None } else { refusal(&key, "not-confirmed", None) });
             }
         }
         let device = match bench.out.ports.open(plugged.plug) {
@@ -139,9 +142,15 @@ impl<'b, 'w> Lane<'b, 'w> {
                 return Err(refusal(&key, "u2f-only", None));
             }
             Err(error) if error.is_gone() => return Err(None),
+            Err(error @ CtapError::Wire(TransportError::Hid(HidError::Busy))) => {
+                return Err(refusal(&key, "in-use", Some(error.to_string())));
+            }
             Err(error) => return Err(refusal(&key, "mute", Some(error.to_string()))),
         };
         let mut key = hand.key_ref().unwrap_or(key);
+        if !bench.is_alone(&key, stay) {
+            return Err(refusal(&key, "same-serial", None));
+        }
         if let Some(name) = bench
             .settings
             .metadata
@@ -155,7 +164,7 @@ impl<'b, 'w> Lane<'b, 'w> {
 
     /// The job for this key, with the PIN plan; or why there is none.
     /// The outer error ends the run, the inner one is an answer about this key.
-    fn choose(&self, hand: &mut KeyHand, key: &KeyRef) -> Result<Result<Assignment, Refusal>, DriveError> {
+    fn choose(&self, hand: &mut KeyHand, key: &KeyRef, stay: &Stay) -> Result<Result<Assignment, Refusal>, DriveError> {
         let bench = self.bench;
         let refuse = |code, detail| Ok(Err(Refusal { key: key.clone(), code, detail }));
         if key.serial.as_ref().is_some_and(|serial| bench.settings.never.contains(serial)) {
@@ -165,7 +174,7 @@ impl<'b, 'w> Lane<'b, 'w> {
         if bench.settings.only.as_ref().is_some_and(|only| !expected(only)) {
             return refuse("not-expected", None);
         }
-        if let Some(job) = self.begun_job(hand, key)?
+        if let Some(job) = self.begun_job(hand, key, stay)?
             && let Some(assignment) = bench.queue().take_begun(&job, &self.port)
         {
             return Ok(Ok(assignment));
@@ -216,10 +225,10 @@ impl<'b, 'w> Lane<'b, 'w> {
     }
 
     /// The open job that this key was begun for.
-    fn begun_job(&self, hand: &mut KeyHand, key: &KeyRef) -> Result<Option<JobId>, DriveError> {
+    fn begun_job(&self, hand: &mut KeyHand, key: &KeyRef, stay: &Stay) -> Result<Option<JobId>, DriveError> {
         let resembling = self.bench.queue().begun_with(key);
         for (job, state) in resembling {
-            if key.serial.is_some() || self.is_the_same(&job, &state, hand, key)? {
+            if hand.serial_is_proof() || self.is_the_same(&job, &state, hand, (key, stay))? {
                 return Ok(Some(job));
             }
         }
@@ -236,9 +245,16 @@ impl<'b, 'w> Lane<'b, 'w> {
         Ok(None)
     }
 
-    /// Whether a key without serial number is the one that a job was begun with in this port. It is, unless something
-    /// speaks against it; then a person is asked, and without one it is not: no PIN is tried on a key that may be another.
-    fn is_the_same(&self, job: &JobId, state: &State, hand: &mut KeyHand, key: &KeyRef) -> Result<bool, DriveError> {
+    /// Whether a key is the one that a job was begun with: in this port, where it tells no serial number; with this number, where
+    /// only its USB descriptor tells it (some makers write the same one into every key). It is, unless something speaks against
+    /// it; then a person is asked, and without one it is not: no PIN is tried on a key that may be another.
+    fn is_the_same(
+        &self,
+        job: &JobId,
+        state: &State,
+        hand: &mut KeyHand,
+        (key, stay): (&KeyRef, &Stay),
+    ) -> Result<bool, DriveError> {
         let doubtful = match (state.pin_on_key(), hand.is_blank()) {
             // Nothing was done to it, and nothing has been.
             (Some(false), blank) => return Ok(blank),
@@ -258,7 +274,8 @@ impl<'b, 'w> Lane<'b, 'w> {
             "{} looks like the key of job {job}, but {doubtful}. Type `same` if it is that key and was reset meanwhile",
             key.for_people()
         );
-        Ok(self.bench.out.operator.confirm(&question, "same"))
+        let given_up = || stay.is_over() || self.bench.gate.stopping();
+        Ok(self.bench.out.operator.confirm_unless(&question, "same", &given_up))
     }
 
     /// Whether the key in hand made the credential of this state.
@@ -449,10 +466,10 @@ impl<'b, 'w> Lane<'b, 'w> {
                 if !bench.gate.wait_while_paused(&gone) {
                     return Ok(rest);
                 }
-            } else if matches!(code.as_str(), "answer-lost" | "read-back-missing") {
-                // The directory is slow: the key stays, nobody has to do anything.
+            } else if matches!(code.as_str(), "answer-lost" | "read-back-missing" | "tenant-down") {
+                // The directory is slow, or does not speak of this person: the key stays, nobody has to do anything.
                 bench.bell.until_within(LOOK_AGAIN, &*bench.out.clock, || gone() || bench.gate.stopping());
-            } else if code != "tenant-down" && code != "signed-out" && code != "interrupted" {
+            } else if code != "signed-out" && code != "interrupted" {
                 return Ok(rest);
             }
             if gone() || bench.gate.stopping() {

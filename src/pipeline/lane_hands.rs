@@ -24,10 +24,15 @@ use crate::pin::{self, KeyPinPlan};
 use crate::webauthn::attestation::{AttestationObject, KeyAnswer};
 use crate::webauthn::checks::{Expected, Trust, Wanted, check_registration};
 use crate::webauthn::creation_options::CreationOptions;
-use crate::webauthn::record::RegistrationRecord;
+use crate::webauthn::record::{Asked, RegistrationRecord};
 
 /// Unreadable answers after which a key is made to make no more credentials.
 const NONSENSE: u32 = 1;
+
+/// A key waits ten seconds and more for its touch (CTAP 2.1 §6.1: 30). One that gives up sooner than this has asked nobody.
+const AT_ONCE: Duration = Duration::from_millis(if cfg!(test) { 25 } else { 2_000 });
+/// How often in a row a key may give up at once before its sensor is taken for broken.
+const MOST_AT_ONCE: u32 = 3;
 
 /// The relying party of Entra's passkeys (Graph, fido2Methods: creationOptions, `rp.id`).
 const ENTRA: &str = "login.microsoft.com";
@@ -69,11 +74,11 @@ pub struct LaneHands<'a, 'b, 'w> {
     known: Option<Known>,
     options: Option<CreationOptions>,
     record: Option<RegistrationRecord>,
-    /// Asked of the key beyond what the record tells; for the checks.
-    asked: Option<(Vec<i64>, Option<crate::webauthn::creation_options::CredProtect>, bool)>,
     detail: Option<String>,
     /// Answers to makeCredential that could not be read.
     unreadable: u32,
+    /// Waits for a touch, one after another, that the key ended before anybody could have touched it.
+    at_once: u32,
 }
 
 /// Stops a key that waits for a touch when the bench calls touches off.
@@ -133,9 +138,9 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             known: None,
             options: None,
             record: None,
-            asked: None,
             detail: None,
             unreadable: 0,
+            at_once: 0,
         }
     }
 
@@ -278,6 +283,7 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
         let answer = match made {
             Ok(answer) => answer,
             Err(event) => {
+                let event = self.ended_at_once(event, armed);
                 if event == Event::TouchTimedOut {
                     bench.tell(&Progress::TouchRearmed { port: self.work.port.clone() });
                 }
@@ -300,7 +306,11 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             self.hand.info().transports.clone().unwrap_or_default(),
         );
         let record = match record {
-            Ok(record) => record,
+            Ok(record) => record.answering(Asked {
+                algorithms: options.algorithms.clone(),
+                cred_protect: options.extensions.cred_protect.filter(|_| self.hand.info().has_extension("credProtect")),
+                hmac_secret: asks_hmac_secret(&options, self.hand.info()),
+            }),
             Err(error) => {
                 // It made something that can't be read: whatever that is has to be found and removed first.
                 self.unreadable += 1;
@@ -309,11 +319,6 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             }
         };
         bench.totals.touches.fetch_add(1, Ordering::Relaxed);
-        self.asked = Some((
-            options.algorithms.clone(),
-            options.extensions.cred_protect.filter(|_| self.hand.info().has_extension("credProtect")),
-            asks_hmac_secret(&options, self.hand.info()),
-        ));
         let bytes = record.to_bytes();
         let event = Event::CredentialMade {
             credential: record.credential.clone(),
@@ -334,6 +339,23 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             bench.tell(&Progress::TouchesTooClose { ports: close });
         }
         Ok(Outcome { event, documents: vec![bytes] })
+    }
+
+    /// A wait for a touch that began then and was not called off: one that ends at once has not asked anybody, and may go on
+    /// ending at once for ever.
+    fn ended_at_once(&mut self, event: Event, armed: Duration) -> Event {
+        let lasted = self.bench.out.clock.monotonic().saturating_sub(armed);
+        if event != Event::TouchTimedOut || lasted >= AT_ONCE {
+            self.at_once = 0;
+            return event;
+        }
+        self.at_once += 1;
+        if self.at_once < MOST_AT_ONCE {
+            return event;
+        }
+        self.detail =
+            Some(format!("It gave up {MOST_AT_ONCE} waits for a touch at once, before anybody could touch it."));
+        Event::NotMade { code: "touch-refused".into() }
     }
 
     fn list_credentials(&mut self, state: &State) -> Result<Event, DriveError> {
@@ -406,16 +428,15 @@ impl<'a, 'b, 'w> LaneHands<'a, 'b, 'w> {
             event
         })?;
         let client_data = record.client_data();
-        // After a restart the options are gone; what they asked for beyond the record is not checked a second time.
-        let (algorithms, cred_protect, hmac) = self.asked.clone().unwrap_or((vec![-7, -257], None, false));
+        let asked = record.was_asked();
         let expected = Expected {
             rp_id: &record.rp_id,
             client_data_hash: client_data.hash(),
-            algorithms: &algorithms,
+            algorithms: &asked.algorithms,
             aaguid: self.hand.info().aaguid,
             excluded: &[],
-            cred_protect,
-            hmac_secret: match (hmac, self.bench.settings.require_hmac_secret) {
+            cred_protect: asked.cred_protect,
+            hmac_secret: match (asked.hmac_secret, self.bench.settings.require_hmac_secret) {
                 (false, _) => Wanted::No,
                 (true, false) => Wanted::Wished,
                 (true, true) => Wanted::Required,

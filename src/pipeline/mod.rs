@@ -31,6 +31,8 @@ mod on_key;
 mod on_tenant;
 #[cfg(all(test, feature = "sim"))]
 mod order_tests;
+#[cfg(all(test, feature = "sim"))]
+mod patience_tests;
 pub mod progress;
 pub mod queue;
 pub mod recover;

@@ -1,6 +1,6 @@
 //! What the driver has done on a key. Every answer of the key, and every way of not answering, becomes an event here.
 
-use super::event::Event;
+use super::event::{Event, NotOpened};
 use super::fitness::KeyFacts;
 use super::step::WantedRules;
 use crate::ctap2::command::config::PinRules;
@@ -94,6 +94,15 @@ impl KeyHand {
             Held::Blank(session) => Some(session.key_ref()),
             Held::PinSet(session) => Some(session.key_ref()),
             Held::Lost => None,
+        }
+    }
+
+    /// Its serial number is no other key's: see [`Session::serial_is_proof`].
+    pub fn serial_is_proof(&self) -> bool {
+        match &self.held {
+            Held::Blank(session) => session.serial_is_proof(),
+            Held::PinSet(session) => session.serial_is_proof(),
+            Held::Lost => false,
         }
     }
 
@@ -224,7 +233,7 @@ impl KeyHand {
         match &mut self.held {
             Held::PinSet(session) => Ok(session),
             // It has no PIN: not the key whose PIN we set.
-            Held::Blank(_) => Err(Event::PinWrong),
+            Held::Blank(_) => Err(Event::NotOpened(NotOpened::NoPin)),
             Held::Lost => Err(Event::KeyGone),
         }
     }
@@ -235,13 +244,13 @@ impl KeyHand {
         match outcome {
             Ok(()) => Event::PinProved,
             // A key without credential management: any other purpose proves the PIN as well.
-            Err(Trouble::Ctap(CtapError::Unsupported(_))) => {
+            Err(Trouble::Pin(PinError::Ctap(CtapError::Unsupported(_)))) => {
                 match self.with_token(pin, Assert { rp_id: "keybench.invalid".into() }, |_| Ok(())) {
                     Ok(()) => Event::PinProved,
-                    Err(trouble) => self.trouble(trouble, |_| Event::PinWrong),
+                    Err(trouble) => self.trouble(trouble, |_| Event::NotOpened(NotOpened::Untried)),
                 }
             }
-            Err(trouble) => self.trouble(trouble, |_| Event::PinWrong),
+            Err(trouble) => self.trouble(trouble, |_| Event::NotOpened(NotOpened::Untried)),
         }
     }
 
@@ -265,7 +274,7 @@ impl KeyHand {
             Trouble::NoAttempt(no) => {
                 self.detail = Some(no.to_string());
                 match no {
-                    NoAttempt::TooFew { .. } | NoAttempt::Blocked => Event::PinWrong,
+                    NoAttempt::TooFew { .. } | NoAttempt::Blocked => Event::NotOpened(NotOpened::Untried),
                     NoAttempt::Replug => Event::KeyGone,
                     NoAttempt::Ctap(error) => self.ctap(&error, refused),
                 }
@@ -273,9 +282,9 @@ impl KeyHand {
             Trouble::Pin(error) => {
                 self.detail = Some(error.to_string());
                 match error {
-                    PinError::Wrong { .. } | PinError::Blocked | PinError::ChangeForced | PinError::RuledOut => {
-                        Event::PinWrong
-                    }
+                    PinError::Wrong { .. } => Event::NotOpened(NotOpened::Wrong),
+                    PinError::Blocked | PinError::RuledOut => Event::NotOpened(NotOpened::Untried),
+                    PinError::ChangeForced => Event::NotOpened(NotOpened::ChangeForced),
                     PinError::Replug => Event::KeyGone,
                     PinError::NotByPin => Event::NotMade { code: "pin-not-enough".into() },
                     PinError::Ctap(error) => self.ctap(&error, refused),
@@ -288,7 +297,10 @@ impl KeyHand {
     fn ctap(&mut self, error: &CtapError, refused: impl FnOnce(&CtapError) -> Event) -> Event {
         self.detail = Some(error.to_string());
         match error {
-            CtapError::Refused { .. } | CtapError::Unsupported(_) | CtapError::NotPossible(_) => refused(error),
+            CtapError::Refused { .. }
+            | CtapError::Unsupported(_)
+            | CtapError::NotPossible(_)
+            | CtapError::Wire(TransportError::TooLong { .. }) => refused(error),
             CtapError::NoEntropy(_) => Event::Blocked { code: "no-entropy".into() },
             CtapError::Wire(_) | CtapError::Malformed { .. } => self.unsure(error),
         }
@@ -307,7 +319,7 @@ impl KeyHand {
         let mut request = request(options, &self.info);
         let session = self.session()?;
         if let Err(error) = session.fit_exclude_list(&mut request) {
-            return Err(self.ctap(&error, |_| Event::NotMade { code: "not-made".into() }));
+            return Err(self.ctap(&error, not_made));
         }
         let made = self.with_token(pin, Make { rp_id: options.rp.id.clone() }, |authorised| {
             authorised.make_credential(&request, watch)
@@ -315,14 +327,7 @@ impl KeyHand {
         made.map_err(|trouble| match trouble {
             Trouble::Ctap(CtapError::Wire(TransportError::Cancelled { confirmed: true })) => Event::TouchCancelled,
             Trouble::Ctap(CtapError::Wire(TransportError::Deadline { confirmed: true, .. })) => Event::TouchTimedOut,
-            other => self.trouble(other, |error| match error.status() {
-                Some(Status::UserActionTimeout | Status::ActionTimeout) => Event::TouchTimedOut,
-                Some(Status::KeepaliveCancel) => Event::TouchCancelled,
-                Some(Status::CredentialExcluded) => Event::NotMade { code: "credential-excluded".into() },
-                Some(Status::KeyStoreFull) => Event::NotMade { code: "key-full".into() },
-                Some(Status::OperationDenied) => Event::NotMade { code: "touch-refused".into() },
-                _ => Event::NotMade { code: "not-made".into() },
-            }),
+            other => self.trouble(other, not_made),
         })
     }
 
@@ -373,7 +378,8 @@ impl KeyHand {
             Err(trouble) => {
                 let event = self.trouble(trouble, |_| Event::CheckFailed { code: "proof-failed".into() });
                 return match event {
-                    Event::PinWrong | Event::NotMade { .. } => Event::CheckFailed { code: "proof-failed".into() },
+                    Event::NotOpened(why) => Event::CheckFailed { code: why.code().into() },
+                    Event::NotMade { .. } => Event::CheckFailed { code: "proof-failed".into() },
                     event => event,
                 };
             }
@@ -445,10 +451,13 @@ impl KeyHand {
         }
     }
 
-    /// What getInfo says of the PIN rules.
+    /// What getInfo says of the PIN rules. A key without a PIN is not the one whose PIN we set, whatever its rules are.
     pub fn look_at_rules(&mut self) -> Event {
         if !self.look() {
             return Event::KeyGone;
+        }
+        if self.is_blank() {
+            return Event::NotOpened(NotOpened::NoPin);
         }
         Event::RulesSeen {
             minimum: u32::try_from(self.info.minimum_pin()).unwrap_or(u32::MAX),
@@ -462,6 +471,21 @@ enum Trouble {
     NoAttempt(NoAttempt),
     Pin(PinError),
     Ctap(CtapError),
+}
+
+/// What the key's "no" to makeCredential means. A cancel that nobody asked for is a touch that did not come.
+fn not_made(error: &CtapError) -> Event {
+    let code = match error.status() {
+        Some(Status::UserActionTimeout | Status::ActionTimeout | Status::KeepaliveCancel) => {
+            return Event::TouchTimedOut;
+        }
+        Some(Status::CredentialExcluded) => "credential-excluded",
+        Some(Status::KeyStoreFull) => "key-full",
+        Some(Status::OperationDenied) => "touch-refused",
+        _ if matches!(error, CtapError::Wire(TransportError::TooLong { .. })) => "request-too-long",
+        _ => "not-made",
+    };
+    Event::NotMade { code: code.into() }
 }
 
 /// The tenant's wishes as a CTAP2 request to this key.
@@ -498,4 +522,26 @@ fn request(options: &CreationOptions, info: &GetInfo) -> MakeCredential {
 /// hmac-secret is asked for where tenant and key both know it.
 pub fn asks_hmac_secret(options: &CreationOptions, info: &GetInfo) -> bool {
     options.extensions.hmac_create_secret && info.has_extension("hmac-secret")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctap2::command::Command;
+
+    #[test]
+    fn a_no_to_make_credential_is_told_by_its_reason() {
+        let refused = |status| CtapError::Refused { command: Command::MakeCredential, status };
+        let code = |error: &CtapError| match not_made(error) {
+            Event::NotMade { code } => code,
+            other => format!("{other:?}"),
+        };
+        let too_long = CtapError::Wire(TransportError::TooLong { length: 1500, max: 1024 });
+        assert_eq!(code(&too_long), "request-too-long");
+        assert_eq!(code(&refused(Status::KeyStoreFull)), "key-full");
+        assert_eq!(code(&refused(Status::CredentialExcluded)), "credential-excluded");
+        // A cancel that was not ours is no reason to rest: nobody would go on.
+        assert_eq!(code(&refused(Status::KeepaliveCancel)), "TouchTimedOut");
+        assert_eq!(code(&refused(Status::InvalidLength)), "not-made");
+    }
 }

@@ -43,10 +43,11 @@ impl From<Event> for Answer {
 
 /// The code under which an error pauses the bench; `None` when it concerns one request only.
 pub fn pausing_code(error: &GraphError) -> Option<&'static str> {
-    if !error.kind().pauses_bench() {
+    // A deletion that was cut off is unknown in its outcome; what cut it off meets the next person too.
+    if !error.trouble().pauses_bench() {
         return None;
     }
-    Some(match error.kind() {
+    Some(match error.trouble() {
         ErrorKind::SignIn | ErrorKind::Unauthorized => "signed-out",
         ErrorKind::Forbidden => "no-permission",
         _ => "tenant-down",
@@ -138,8 +139,12 @@ impl Look<'_> {
             if !first {
                 polled();
             }
-            if let Some(method) = graph.passkey_of(self.user, self.credential)? {
-                return Ok(Event::MethodFound { method: method.id });
+            match graph.passkey_of(self.user, self.credential) {
+                Ok(Some(method)) => return Ok(Event::MethodFound { method: method.id }),
+                Ok(None) => {}
+                // The person has left the directory, and the passkeys with them.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
             first = false;
             if clock.monotonic() + pause > until || (self.give_up)() {
@@ -161,7 +166,7 @@ impl<'b, 'w> Tenant<'b, 'w> {
     fn blocked(&self, error: &GraphError) -> Option<Answer> {
         let code = pausing_code(error)?;
         // A cancelled wait is ours: the run is ending.
-        if error.kind() != ErrorKind::Cancelled {
+        if error.trouble() != ErrorKind::Cancelled {
             self.bench.pause(code, &words(error));
         }
         Some(Answer { event: Event::Blocked { code: code.to_owned() }, detail: Some(words(error)) })
@@ -172,6 +177,16 @@ impl<'b, 'w> Tenant<'b, 'w> {
     /// # Errors
     /// [`NoOptions`].
     pub fn options(&self, user: &UserId) -> Result<CreationOptions, NoOptions> {
+        let answer = self.options_of(user);
+        match &answer {
+            Ok(_) => self.bench.options_were_given(),
+            Err(NoOptions::Refused { detail, .. }) => self.bench.options_were_refused(user, detail),
+            Err(NoOptions::TenantDown { .. }) => {}
+        }
+        answer
+    }
+
+    fn options_of(&self, user: &UserId) -> Result<CreationOptions, NoOptions> {
         let holding = self.bench.settings.hold.as_ref();
         let graph = self.bench.out.graph;
         let answer =
@@ -286,6 +301,8 @@ impl<'b, 'w> Tenant<'b, 'w> {
                 continue;
             }
             next_probe = now + PROBE;
+            // A question that nobody answers ends with the run, and with the pause.
+            let given_up = || bench.gate.stopping() || clock.monotonic().saturating_sub(began) > bench.settings.outage;
             let well = match pause.code.as_str() {
                 // Only a person can say that the tenant's mind has changed.
                 "tenant-refuses" | "no-permission" => {
@@ -296,9 +313,9 @@ impl<'b, 'w> Tenant<'b, 'w> {
                         bench.gate.stop();
                         return;
                     }
-                    bench.out.operator.confirm(&until_put_right(&pause), "go")
+                    bench.out.operator.confirm_unless(&until_put_right(&pause), "go", &given_up)
                 }
-                "signed-out" => match bench.out.graph.sign_in() {
+                "signed-out" => match bench.out.graph.sign_in_unless(&given_up) {
                     Ok(_) => true,
                     Err(error) if error.kind() == ErrorKind::SignIn && !bench.out.operator.is_present() => {
                         bench.tell(&Progress::Note("Nobody is here to sign in; the run ends here.".into()));
@@ -311,6 +328,7 @@ impl<'b, 'w> Tenant<'b, 'w> {
             };
             if well && !bench.gate.stopping() {
                 bench.gate.unpause();
+                bench.options_were_given();
                 bench.tell(&Progress::Unpaused);
                 bench.ahead.nudge();
             }

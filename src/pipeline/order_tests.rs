@@ -69,7 +69,7 @@ struct Asked<'a> {
 }
 
 impl Operator for Asked<'_> {
-    fn confirm(&self, _: &str, _: &str) -> bool {
+    fn confirm_unless(&self, _: &str, _: &str, _: &dyn Fn() -> bool) -> bool {
         self.first_is_over.wait();
         // The first key's place is free now. Waiting looks for what must not happen; there is nothing that could come late.
         self.second_began.wait_at_most(Duration::from_millis(400));

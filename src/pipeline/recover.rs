@@ -93,9 +93,10 @@ pub fn apply(state: State, entry: &Entry) -> Result<State, BrokenAccount> {
             State::ReadBack { at, made, method } | State::SettingRules { at, made, method },
             Entry::Intent { act: Act::SetPinRules, .. },
         ) => State::SettingRules { at, made, method },
-        (State::SettingRules { at, made, method }, Entry::ActUndone { act: Act::SetPinRules, code, .. }) => {
-            State::Unruly { at, made, method, code: code.clone() }
-        }
+        (
+            State::ReadBack { at, made, method } | State::SettingRules { at, made, method },
+            Entry::ActUndone { act: Act::SetPinRules, code, .. },
+        ) => State::Unruly { at, made, method, code: code.clone() },
         (State::ReadBack { at, made, method } | State::SettingRules { at, made, method }, Entry::Finished { .. }) => {
             State::Finished { at, made, method, resume_key_gone: false, taken: false }
         }
@@ -174,9 +175,10 @@ fn of_held(mut state: State, entry: &Entry) -> ControlFlow<State, State> {
         (State::Proved { at, made } | State::Hardening { at, made }, Entry::Intent { act: Act::SetPinRules, .. }) => {
             State::Hardening { at, made }
         }
-        (State::Hardening { at, made }, Entry::ActUndone { act: Act::SetPinRules, code, .. }) => {
-            State::Unwanted { at, made, code: Some(code.clone()) }
-        }
+        (
+            State::Proved { at, made } | State::Hardening { at, made },
+            Entry::ActUndone { act: Act::SetPinRules, code, .. },
+        ) => State::Unwanted { at, made, code: Some(code.clone()) },
         (State::Proved { at, made } | State::Hardening { at, made }, Entry::PinRulesSet { .. }) => {
             State::Hardened { at, made }
         }

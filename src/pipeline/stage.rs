@@ -39,7 +39,7 @@ impl SignInPrompt for NoPrompt {
 
 struct Nobody;
 impl Operator for Nobody {
-    fn confirm(&self, _: &str, _: &str) -> bool {
+    fn confirm_unless(&self, _: &str, _: &str, _: &dyn Fn() -> bool) -> bool {
         false
     }
     fn tell(&self, _: &str) {}

@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::effect::Effect;
-use super::event::Event;
+use super::event::{Event, NotOpened};
 use super::held;
 use super::state::{Made, State, Try};
 use crate::ledger::entry::{Act, Entry, ForcedChange};
@@ -53,6 +53,10 @@ pub struct Context {
 
 /// The code under which a registration is given up because its challenge ran out: a new credential follows on the same key.
 pub const EXPIRED: &str = "challenge-expired";
+
+/// The code under which a job rests whose key has its forced change and not the rest of what the settings ask for now: they were
+/// changed since, and the key takes no more rules before its owner has changed the PIN.
+pub(super) const RULES_CHANGED: &str = "rules-changed";
 
 /// Where a job rests until something comes from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +127,11 @@ impl Writer<'_> {
             next: State::Failed { at: self.at.clone(), code: code.to_owned(), pin_on_key, resume_key_gone: false },
             then: Then::Do(Effect::DestroyResumeKey),
         }
+    }
+
+    /// The try is over, because its PIN does not open the key.
+    pub(super) fn not_opened(&self, why: NotOpened) -> Step {
+        self.failed(Vec::new(), why.code(), why.pin_on_key())
     }
 
     fn set_pin(&self) -> Step {
@@ -300,7 +309,7 @@ fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
         }
         (state @ State::SettingPin { .. }, Event::PinSeen { present: false }) => ask(state, Effect::SetPin),
         (state @ State::SettingPin { .. }, Event::PinSeen { present: true }) => ask(state, Effect::ProvePin),
-        (State::SettingPin { .. }, Event::PinWrong) => w.failed(Vec::new(), "pin-unknown", false),
+        (State::SettingPin { .. }, Event::NotOpened(why)) => w.not_opened(why),
 
         // ── the credential ───────────────────────────────────────────────────────────────────────────────────────
         (state @ State::PinSet { .. }, Event::Resumed) => ask(state, Effect::LookAtPin),
@@ -337,7 +346,7 @@ fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
         (State::Making { .. }, Event::NotMade { code }) => {
             w.failed(vec![w.undone(Act::MakeCredential, &code)], &code, true)
         }
-        (State::PinSet { .. } | State::Making { .. }, Event::PinWrong) => w.failed(Vec::new(), "pin-unknown", false),
+        (State::PinSet { .. } | State::Making { .. }, Event::NotOpened(why)) => w.not_opened(why),
         // The outcome is unknown and no record was kept: what the key has made can't be used, so it goes.
         (state @ State::Making { .. }, Event::Resumed) => ask(state, Effect::ListCredentials),
         (State::Making { at }, Event::CredentialsListed(found)) => match found.into_iter().next() {
@@ -395,7 +404,10 @@ fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
         (State::Registering { made, .. }, Event::MethodMissing) if w.ctx.now < made.expires => {
             w.register(Vec::new(), &made, true)
         }
-        (State::Registering { made, .. }, Event::MethodMissing | Event::RefusedAgain) => w.wait_or_watch(&made),
+        // The record is lost and can't be sent again (a ledger restored from its mirror has none): what was sent may yet show.
+        (State::Registering { made, .. }, Event::MethodMissing | Event::RefusedAgain | Event::CheckFailed { .. }) => {
+            w.wait_or_watch(&made)
+        }
         (state @ State::Registered { .. }, Event::Resumed) => ask(state, Effect::FindMethod),
         (State::Registered { made, .. }, Event::MethodFound { method }) => w.read_back(Vec::new(), &made, method),
         (state @ State::Registered { .. }, Event::MethodMissing) => {
@@ -405,6 +417,11 @@ fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
         // ── the PIN rules, last ──────────────────────────────────────────────────────────────────────────────────
         (state @ (State::ReadBack { .. } | State::SettingRules { .. }), Event::Resumed) => {
             ask(state, Effect::LookAtRules)
+        }
+        (state @ (State::ReadBack { .. } | State::SettingRules { .. }), Event::RulesSeen { minimum, forced: true })
+            if !w.ctx.rules.met_by(minimum, true) =>
+        {
+            rest(state, Rest::Parked { code: RULES_CHANGED.into() })
         }
         (
             State::ReadBack { made, method, .. } | State::SettingRules { made, method, .. },
@@ -427,8 +444,11 @@ fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
         (State::SettingRules { made, method, .. }, Event::RulesRefused { code }) => {
             w.delete_method(vec![w.undone(Act::SetPinRules, &code)], &made, &method, &code)
         }
-        (State::SettingRules { made, method, .. }, Event::PinWrong) => {
-            w.delete_method(vec![w.undone(Act::SetPinRules, "pin-unknown")], &made, &method, "pin-unknown")
+        (state @ State::SettingRules { .. }, Event::NotOpened(NotOpened::ChangeForced)) => {
+            rest(state, Rest::Parked { code: RULES_CHANGED.into() })
+        }
+        (State::ReadBack { made, method, .. } | State::SettingRules { made, method, .. }, Event::NotOpened(why)) => {
+            w.delete_method(vec![w.undone(Act::SetPinRules, why.code())], &made, &method, why.code())
         }
 
         // ── undoing, the tenant first ────────────────────────────────────────────────────────────────────────────
@@ -461,9 +481,9 @@ fn journey(w: &Writer<'_>, state: State, event: Event) -> Step {
             None => w.start_again(vec![w.undone(Act::RemoveCredential, &why)]),
             Some(code) => w.failed(vec![w.undone(Act::RemoveCredential, &why)], &code, true),
         },
-        (State::Removing { code, .. }, Event::PinWrong) => {
-            let code = code.unwrap_or_else(|| "pin-unknown".into());
-            w.failed(vec![w.undone(Act::RemoveCredential, "pin-unknown")], &code, false)
+        (State::Removing { code, .. }, Event::NotOpened(why)) => {
+            let code = code.unwrap_or_else(|| why.code().into());
+            w.failed(vec![w.undone(Act::RemoveCredential, why.code())], &code, why.pin_on_key())
         }
 
         // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 
 use super::effect::Effect;
-use super::event::{Event, SealedRecord};
+use super::event::{Event, NotOpened, SealedRecord};
 use super::recover::{apply, recover};
 use super::state::{Made, State, Try};
 use super::step::{Context, Rest, Then, WantedRules, step};
@@ -65,6 +65,11 @@ fn received() -> Event {
     Event::Received { by: "Sam Roe".into() }
 }
 
+/// Every way in which a PIN does not open a key.
+fn not_opened() -> impl Iterator<Item = Event> {
+    [NotOpened::Wrong, NotOpened::NoPin, NotOpened::Untried, NotOpened::ChangeForced].into_iter().map(Event::NotOpened)
+}
+
 /// Everything that can come of an effect. This is the contract with the driver.
 fn outcomes(effect: &Effect) -> Vec<Event> {
     let code = || "some-reason".to_owned();
@@ -73,20 +78,24 @@ fn outcomes(effect: &Effect) -> Vec<Event> {
         Effect::Seal => vec![Event::Sealed],
         Effect::SetPin => vec![Event::PinSet, Event::PinNotSet { code: code() }],
         Effect::LookAtPin => vec![Event::PinSeen { present: true }, Event::PinSeen { present: false }],
-        Effect::ProvePin => vec![Event::PinProved, Event::PinWrong],
+        Effect::ProvePin => [Event::PinProved].into_iter().chain(not_opened()).collect(),
         Effect::FetchOptions => vec![Event::OptionsReady, Event::OptionsRefused { code: code() }],
         Effect::MakeCredential => {
-            vec![made(), Event::TouchTimedOut, Event::TouchCancelled, Event::NotMade { code: code() }, Event::PinWrong]
+            let made = [made(), Event::TouchTimedOut, Event::TouchCancelled, Event::NotMade { code: code() }];
+            made.into_iter().chain(not_opened()).collect()
         }
-        Effect::ListCredentials => vec![
+        Effect::ListCredentials => [
             Event::CredentialsListed(vec![]),
             Event::CredentialsListed(vec![credential()]),
             Event::CredentialsUnlistable,
-            Event::PinWrong,
             Event::OptionsRefused { code: code() },
-        ],
+        ]
+        .into_iter()
+        .chain(not_opened())
+        .collect(),
         Effect::RemoveCredential(id) => {
-            vec![Event::CredentialRemoved(id.clone()), Event::CredentialUnremovable { code: code() }, Event::PinWrong]
+            let removed = [Event::CredentialRemoved(id.clone()), Event::CredentialUnremovable { code: code() }];
+            removed.into_iter().chain(not_opened()).collect()
         }
         Effect::Prove => vec![Event::Proved { checks: vec!["signature".into()] }, Event::CheckFailed { code: code() }],
         Effect::Register { .. } => vec![
@@ -96,18 +105,24 @@ fn outcomes(effect: &Effect) -> Vec<Event> {
             Event::AnswerLost,
             Event::RefusedAgain,
             Event::MethodFound { method: method() },
+            Event::CheckFailed { code: "record-lost".into() },
         ],
         Effect::FindMethod => vec![Event::MethodFound { method: method() }, Event::MethodMissing],
         Effect::DeleteMethod(_) => vec![Event::MethodDeleted],
-        Effect::SetPinRules => vec![
+        Effect::SetPinRules => [
             Event::RulesTaken { minimum: 6, forced: true },
             Event::RulesTaken { minimum: 4, forced: false },
             Event::RulesRefused { code: code() },
-            Event::PinWrong,
+        ]
+        .into_iter()
+        .chain(not_opened())
+        .collect(),
+        Effect::LookAtRules => vec![
+            Event::RulesSeen { minimum: 6, forced: true },
+            Event::RulesSeen { minimum: 4, forced: true },
+            Event::RulesSeen { minimum: 4, forced: false },
+            Event::NotOpened(NotOpened::NoPin),
         ],
-        Effect::LookAtRules => {
-            vec![Event::RulesSeen { minimum: 6, forced: true }, Event::RulesSeen { minimum: 4, forced: false }]
-        }
         Effect::SealRecord => vec![sealed(), Event::CheckFailed { code: "record-lost".into() }],
         Effect::DestroyResumeKey => vec![Event::ResumeKeyDestroyed],
     };
@@ -357,9 +372,9 @@ fn a_hold_that_ended_is_never_sent_and_a_replacement_begins_another_try() {
 fn every_failed_try_says_what_the_key_holds() {
     walk(FORCED, |place| {
         if let State::Failed { pin_on_key, .. } = &place.state {
-            let set = place.entries.iter().rposition(|entry| matches!(entry, Entry::PinSet { .. })).is_some();
+            let sent = |entry: &Entry| matches!(entry, Entry::Intent { act: Act::SetPin, .. });
             if *pin_on_key {
-                assert!(set, "a PIN on the key that was never set: {:#?}", place.entries);
+                assert!(place.entries.iter().any(sent), "a PIN on the key that was never sent: {:#?}", place.entries);
             }
         }
     });
@@ -409,4 +424,91 @@ fn a_registered_key_that_is_given_up_leaves_nobody_a_method() {
         assert!(matches!(state, State::Failed { pin_on_key: true, .. }));
     });
     assert!(open.len() >= 2, "{open:?}");
+}
+
+/// A registered key in each state that looks at the key before it goes on, and what is made of it there.
+fn at_the_rules() -> [State; 5] {
+    let at = || Try { attempt: 1, key: key() };
+    let made = || {
+        let Event::CredentialMade { credential, record, expires } = made() else { panic!("made") };
+        Made { credential, record, expires }
+    };
+    let method = || MethodId::new("m1");
+    [
+        State::ReadBack { at: at(), made: made(), method: method() },
+        State::SettingRules { at: at(), made: made(), method: method() },
+        State::Proved { at: at(), made: made() },
+        State::Hardening { at: at(), made: made() },
+        State::Hardened { at: at(), made: made() },
+    ]
+}
+
+#[test]
+fn a_key_that_was_reset_is_never_finished_or_held() {
+    for rules in [FORCED, NOTHING] {
+        for state in at_the_rules() {
+            let registered = matches!(state, State::ReadBack { .. } | State::SettingRules { .. });
+            let context = if registered { context(rules, BEFORE) } else { holding(rules, BEFORE) };
+            let asks = step(&context, state.clone(), Event::Resumed);
+            assert_eq!(asks.then, Then::Do(Effect::LookAtRules), "{state:?}");
+            let mut next = step(&context, asks.next, Event::NotOpened(NotOpened::NoPin));
+            if registered {
+                assert_eq!(next.then, Then::Do(Effect::DeleteMethod(MethodId::new("m1"))), "{state:?}");
+                next = step(&context, next.next, Event::MethodDeleted);
+            }
+            if matches!(next.then, Then::Do(Effect::RemoveCredential(_))) {
+                next = step(&context, next.next, Event::NotOpened(NotOpened::NoPin));
+            }
+            let State::Failed { code, pin_on_key, .. } = &next.next else { panic!("{:?}", next.next) };
+            assert_eq!((code.as_str(), *pin_on_key), ("key-changed", false), "{state:?}");
+        }
+    }
+}
+
+#[test]
+fn settings_that_were_raised_meanwhile_undo_nothing() {
+    let raised = WantedRules { minimum: Some(8), forced: ForcedChange::Forced };
+    let rests = Then::Rest(Rest::Parked { code: "rules-changed".into() });
+    for state in at_the_rules() {
+        // The key forces its change: it took the rules of before, and only their outcome was not written.
+        let seen = Event::RulesSeen { minimum: 6, forced: true };
+        let told = Event::NotOpened(NotOpened::ChangeForced);
+        let events = match &state {
+            // Its rules were written down: it goes on under them.
+            State::Hardened { .. } => vec![],
+            State::SettingRules { .. } | State::Hardening { .. } => vec![seen, told],
+            _ => vec![seen],
+        };
+        for event in events {
+            let next = step(&context(raised, BEFORE), state.clone(), event.clone());
+            assert_eq!((next.entries.len(), &next.next, &next.then), (0, &state, &rests), "{event:?}");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_is_lost_after_it_was_sent_is_looked_for_and_then_watched() {
+    let Event::CredentialMade { credential, record, expires } = made() else { panic!("made") };
+    let state = State::Registering { at: Try { attempt: 1, key: key() }, made: Made { credential, record, expires } };
+    let lost = || Event::CheckFailed { code: "record-lost".into() };
+    let early = step(&context(FORCED, BEFORE), state.clone(), lost());
+    assert_eq!((early.entries.len(), &early.next), (0, &state));
+    assert_eq!(early.then, Then::Rest(Rest::Parked { code: "answer-lost".into() }));
+    let late = step(&context(FORCED, SETTLED), state, lost());
+    assert!(matches!(late.entries.first(), Some(Entry::Watched { .. })), "{:?}", late.entries);
+    assert!(matches!(late.next, State::Removing { code: None, .. }), "a new one follows on the same key: {late:?}");
+}
+
+#[test]
+fn what_nobody_knows_of_a_pin_is_not_called_a_no() {
+    let at = || Try { attempt: 1, key: key() };
+    for (why, may_hold) in [(NotOpened::Untried, true), (NotOpened::ChangeForced, true), (NotOpened::Wrong, false)] {
+        for state in [State::SettingPin { at: at() }, State::PinSet { at: at() }, State::Making { at: at() }] {
+            let next = step(&context(FORCED, BEFORE), state, Event::NotOpened(why));
+            let State::Failed { pin_on_key, code, .. } = &next.next else { panic!("{:?}", next.next) };
+            assert_eq!((*pin_on_key, code.as_str()), (may_hold, why.code()));
+            assert!(super::code::meaning(code).is_some(), "{code}");
+        }
+    }
+    assert_eq!(State::SettingPin { at: at() }.pin_on_key(), None);
 }

@@ -1,15 +1,20 @@
 //! Keys are pulled at every single report of their journey, in both directions, and put back.
 
+use std::sync::Arc;
+
 use super::progress::Progress;
 use super::stage::{Play, Stage};
 use crate::sim::key::{Fault, Model, Probe, SimKey};
 use crate::sim::operator::{BoxedKey, Fate, Manner};
 
-fn keys(model: &str, faults: impl Fn(u64) -> Vec<Fault>, count: u64) -> (Vec<SimKey>, Vec<Probe>) {
-    let model = Model::by_id(model).expect("a model");
+fn by_id(model: &str) -> Arc<Model> {
+    Model::by_id(model).expect("a model")
+}
+
+fn keys(model: &Arc<Model>, faults: impl Fn(u64) -> Vec<Fault>, count: u64) -> (Vec<SimKey>, Vec<Probe>) {
     let keys: Vec<SimKey> = (1..=count)
         .map(|n| {
-            let key = SimKey::new(&model, u32::try_from(n).expect("small"));
+            let key = SimKey::new(model, u32::try_from(n).expect("small"));
             faults(n).into_iter().for_each(|fault| key.probe().add_fault(fault));
             key
         })
@@ -41,7 +46,7 @@ fn assert_all(stage: &Stage, ledger: &dyn crate::ledger::Ledger, probes: &[Probe
 }
 
 /// `most`: more reports than a journey has.
-fn pulled_at_every(model: &str, most: u64, held: bool, fault: impl Fn(u64) -> Fault) {
+fn pulled_at_every(model: &Arc<Model>, most: u64, held: bool, fault: impl Fn(u64) -> Fault) {
     let stage = Stage::new(usize::try_from(most).expect("small"), 6, |_| {});
     let ledger = stage.open_ledger();
     stage.plan(&ledger);
@@ -51,7 +56,7 @@ fn pulled_at_every(model: &str, most: u64, held: bool, fault: impl Fn(u64) -> Fa
     let summary = outcome.expect("a run").summary;
     assert_eq!(summary.counts.finished, most, "{:?}", summary);
     assert_eq!((summary.counts.keys_refused, summary.counts.held), (0, if held { most } else { 0 }));
-    assert_all(&stage, &ledger, &probes, (held, model));
+    assert_all(&stage, &ledger, &probes, (held, &model.id));
     // Fewer pulls than keys: the last faults lay behind the journey's end, so none of its reports was left out.
     assert!(day.early_pulls > 30 && day.early_pulls < most, "{} pulls", day.early_pulls);
     let alarms = stage.events().iter().filter(|event| matches!(event, Progress::PulledEarly { .. })).count();
@@ -66,27 +71,38 @@ fn pulled_at_every(model: &str, most: u64, held: bool, fault: impl Fn(u64) -> Fa
 
 #[test]
 fn pulled_at_every_report_of_the_host() {
-    pulled_at_every("yubikey-5-nfc", 50, false, |packet| Fault::UnplugAtPacket { packet });
+    pulled_at_every(&by_id("yubikey-5-nfc"), 50, false, |packet| Fault::UnplugAtPacket { packet });
 }
 
 #[test]
 fn pulled_at_every_report_of_the_host_before_a_hold() {
-    pulled_at_every("yubikey-5-nfc", 50, true, |packet| Fault::UnplugAtPacket { packet });
+    pulled_at_every(&by_id("yubikey-5-nfc"), 50, true, |packet| Fault::UnplugAtPacket { packet });
 }
 
 #[test]
 fn pulled_at_every_report_of_the_key_before_a_hold() {
-    pulled_at_every("yubikey-5-nfc", 105, true, |packet| Fault::UnplugAtAnswer { packet });
+    pulled_at_every(&by_id("yubikey-5-nfc"), 105, true, |packet| Fault::UnplugAtAnswer { packet });
 }
 
 #[test]
 fn pulled_at_every_report_of_the_key() {
-    pulled_at_every("yubikey-5-nfc", 105, false, |packet| Fault::UnplugAtAnswer { packet });
+    pulled_at_every(&by_id("yubikey-5-nfc"), 105, false, |packet| Fault::UnplugAtAnswer { packet });
 }
 
 #[test]
 fn pulled_at_every_report_without_serial_number_or_new_commands() {
-    pulled_at_every("feitian-epass", 90, false, |packet| Fault::UnplugAtAnswer { packet });
+    pulled_at_every(&by_id("feitian-epass"), 90, false, |packet| Fault::UnplugAtAnswer { packet });
+}
+
+/// A key that can list nothing and remove nothing, by neither command: a PIN that was on its way is proved all the same, and a
+/// credential that nobody knows is overwritten.
+#[test]
+fn pulled_at_every_report_without_credential_management() {
+    let mut model = (*by_id("feitian-epass")).clone();
+    model.ctap.preview_credential_management = false;
+    model.ctap.options_added.remove("credentialMgmtPreview");
+    model.ctap.answer_delay_ms = 0;
+    pulled_at_every(&Arc::new(model), 90, false, |packet| Fault::UnplugAtAnswer { packet });
 }
 
 #[test]
@@ -101,7 +117,7 @@ fn pulled_again_while_settling() {
             Fault::UnplugAtPacket { packet: 1 + n * 11 % 50 },
         ]
     };
-    let (keys, probes) = keys("yubikey-5-nfc-5.2", faults, 60);
+    let (keys, probes) = keys(&by_id("yubikey-5-nfc-5.2"), faults, 60);
     let (outcome, day) = stage.run(&ledger, Play::of(keys.into_iter().map(BoxedKey::from).collect()));
     assert_eq!(outcome.expect("a run").summary.counts.finished, 60);
     assert!(day.early_pulls > 60, "{} pulls", day.early_pulls);
@@ -114,7 +130,7 @@ fn pulled_and_put_back_in_the_next_run_in_another_port() {
     let stage = Stage::new(40, 40, |_| {});
     let ledger = stage.open_ledger();
     stage.plan(&ledger);
-    let (keys, probes) = keys("yubikey-5-nfc", |n| vec![Fault::UnplugAtPacket { packet: n }], 40);
+    let (keys, probes) = keys(&by_id("yubikey-5-nfc"), |n| vec![Fault::UnplugAtPacket { packet: n }], 40);
     // An hour later is another run.
     let lazy = Manner { back_after_ms: 3_600_000, ..Manner::default() };
     let boxed = keys.into_iter().map(|key| BoxedKey { key, manner: lazy }).collect();

@@ -29,6 +29,8 @@ pub struct Settled {
     pub deleted: Vec<(JobId, MethodId)>,
     /// Credentials that later runs go on looking for.
     pub still_watched: usize,
+    /// Jobs whose person's passkeys the tenant does not let us see, and why.
+    pub unseen: Vec<(JobId, String)>,
 }
 
 /// Why it could not be settled; nothing is lost, the next run begins with it again.
@@ -140,6 +142,11 @@ pub fn settle_before_run(
             Ok(deleted) => deleted,
             // The person has left the directory, and the passkeys with them.
             Err(error) if error.kind() == ErrorKind::NotFound => None,
+            // About this person alone, who has become an administrator, say: no reason to keep everybody else waiting.
+            Err(error) if is_about_one(&error) => {
+                settled.unseen.push((job.clone(), error.to_string()));
+                None
+            }
             Err(error) => return Err(error.into()),
         };
         if deleted.is_none() && now < since.saturating_add(WATCHED_FOR).unwrap_or(Timestamp::MAX) {
@@ -153,6 +160,11 @@ pub fn settle_before_run(
         settled.deleted.extend(deleted.map(|method| (job, method)));
     }
     Ok(settled)
+}
+
+/// Whether an error need not meet the next person. A missing permission may be everybody's: then the run finds out at its first call.
+fn is_about_one(error: &GraphError) -> bool {
+    error.kind() == ErrorKind::Forbidden || !error.kind().pauses_bench()
 }
 
 fn find_and_delete(graph: &Graph, user: &UserId, credential: &CredentialId) -> Result<Option<MethodId>, GraphError> {

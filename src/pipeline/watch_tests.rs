@@ -93,6 +93,33 @@ fn a_credential_that_never_turns_up_is_watched_for_a_day() {
 }
 
 #[test]
+fn a_person_whose_passkeys_may_not_be_read_keeps_no_run_from_beginning() {
+    let (stage, key) = given_up(0, Trouble::Drop);
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let play = Play::of(vec![key.into()]).lag(0).watched_by(|progress, _| {
+        let bound = |event: &&Progress| matches!(event, Progress::Bound { .. });
+        if bound(&progress) && !stage.events().iter().any(|event| bound(&event)) {
+            stage.tenant.advance(400);
+        }
+    });
+    stage.run(&ledger, play).0.expect("a run");
+    // The person has become an administrator, whose passkeys this account may not see.
+    let forbidden =
+        |status| FaultRule { on: Some(Kind::List), status: Some(status), ..FaultRule::always(Trouble::Status) };
+    stage.tenant.add_fault(forbidden(403)).expect("a fault");
+    let settled = stage.settle(&ledger);
+    let job = stage.job_of(&stage.people()[0]);
+    assert_eq!((settled.still_watched, settled.unseen.len()), (1, 1));
+    assert_eq!(settled.unseen[0].0, job);
+    let resume = DirResumeStore::open(stage.resume_dir()).expect("a store");
+    let later = Timestamp::now() + WATCHED_FOR + SignedDuration::from_hours(1);
+    let settled = settle_before_run(&ledger, &resume, stage.graph(), later).expect("settled");
+    assert_eq!(settled.still_watched, 0);
+    assert!(matches!(kinds(&ledger, &stage).last(), Some(Entry::Unwatched { deleted: None, .. })));
+}
+
+#[test]
 fn resume_keys_that_outlived_their_jobs_are_destroyed() {
     let stage = Stage::new(2, 2, |_| {});
     let ledger = stage.open_ledger();

@@ -151,7 +151,8 @@ fn give_up_claimed(
         job: job.clone(),
         attempt,
         code: GIVEN_UP.to_owned(),
-        pin_on_key: state.pin_on_key().unwrap_or(false),
+        // Where nobody knows, the key may turn up with it.
+        pin_on_key: state.pin_on_key().unwrap_or(true),
     });
     write(last)?;
     // First the key, then the word that it is gone.

@@ -275,6 +275,9 @@ pub fn provision(
     for (job, method) in &settled.deleted {
         listener.note(&format!("A registration of job {job} had turned up late and was deleted again ({method})."));
     }
+    for (job, why) in &settled.unseen {
+        listener.note(&format!("A lost registration of job {job} could not be looked for: {why}"));
+    }
     if settled.still_watched > 0 {
         listener.note(&format!("{} lost registrations are still being watched for.", settled.still_watched));
     }

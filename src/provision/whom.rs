@@ -142,7 +142,7 @@ mod tests {
     struct Says(bool);
 
     impl Operator for Says {
-        fn confirm(&self, question: &str, word: &str) -> bool {
+        fn confirm_unless(&self, question: &str, word: &str, _: &dyn Fn() -> bool) -> bool {
             assert!(question.contains("ann@contoso.com is now ann.lee@contoso.com") && word == "renamed", "{question}");
             self.0
         }

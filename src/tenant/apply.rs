@@ -249,7 +249,7 @@ impl Hand<'_> {
         self.ledger.append(Append::entry(Entry::Tenant(entry))).map(drop)
     }
 
-    /// Asks what-if before a policy for a user action is switched on. `Ok(Err(why))`: it stays off.
+    /// Asks what-if before a policy is switched on. `Ok(Err(why))`: it stays off.
     fn try_gate(&self, gate: &Gate, policy: &str) -> Result<Result<(), String>, ApplyError> {
         let mut lines = Vec::new();
         let verdict = match self.answers(gate, policy, &mut lines) {
@@ -264,20 +264,9 @@ impl Hand<'_> {
     }
 
     fn answers(&self, gate: &Gate, policy: &str, lines: &mut Vec<String>) -> Result<Result<(), String>, GraphError> {
+        const NOT_SHOWN: &str = "what-if does not show the policy yet; apply the file again in a few minutes";
         let ours = |told: &[Tried]| {
             told.iter().find(|one| one.id.eq_ignore_ascii_case(policy) || one.name == gate.policy).cloned()
-        };
-        for user in &self.break_glass {
-            let told = self.reach.what_if(user, &gate.doing, None)?;
-            match ours(&told) {
-                Some(one) if one.applies => {
-                    return Ok(Err(format!("it would apply to the break-glass account {user}")));
-                }
-                _ => lines.push(format!("break-glass account {user}: spared")),
-            }
-        }
-        let Some(person) = self.example(gate)? else {
-            return Ok(Err("nobody is in the group it is for, so what-if has nobody to be asked about".to_owned()));
         };
         // A place where it should act: none of those it spares.
         let elsewhere = gate.spared.as_ref().map(|spot| match spot {
@@ -285,6 +274,39 @@ impl Hand<'_> {
             // TEST-NET-1 (RFC 5737): nobody's office.
             Spot::Address(_) => Spot::Address(std::net::IpAddr::from([192, 0, 2, 1])),
         });
+        for user in &self.break_glass {
+            let told = self.reach.what_if(user, &gate.doing, elsewhere.as_ref())?;
+            match ours(&told) {
+                Some(one) if one.applies => {
+                    return Ok(Err(format!("it would apply to the break-glass account {user}")));
+                }
+                Some(_) => lines.push(format!("break-glass account {user}: spared")),
+                None => return Ok(Err(NOT_SHOWN.to_owned())),
+            }
+        }
+        if let Some(caller) = &gate.caller {
+            let told = self.reach.what_if(&UserId::new(caller.id.clone()), &gate.doing, elsewhere.as_ref())?;
+            let id = &caller.id;
+            lines.push(match ours(&told) {
+                None => return Ok(Err(NOT_SHOWN.to_owned())),
+                Some(one) if !one.applies => {
+                    format!("{id}, who is signed in: does not apply ({})", one.reasons.join(", "))
+                }
+                Some(_) if caller.meets => format!("{id}, who is signed in: applies, and is met by what they hold"),
+                Some(_) if caller.told => format!("{id}, who is signed in: applies and locks out, as the plan says"),
+                Some(_) => {
+                    return Ok(Err(format!(
+                        "it would apply to {id}, who is signed in, and as far as can be read they have nothing that satisfies it"
+                    )));
+                }
+            });
+        }
+        if !gate.doing.is_user_action() {
+            return Ok(Ok(()));
+        }
+        let Some(person) = self.example(gate)? else {
+            return Ok(Err("nobody is in the group it is for, so what-if has nobody to be asked about".to_owned()));
+        };
         let told = self.reach.what_if(&person, &gate.doing, elsewhere.as_ref())?;
         match ours(&told) {
             Some(one) if one.applies => lines.push(format!("{person}: applies, as it should")),
@@ -292,11 +314,7 @@ impl Hand<'_> {
                 let why = one.reasons.join(", ");
                 return Ok(Err(format!("it would not apply to {person}, who is in its group ({why})")));
             }
-            None => {
-                return Ok(Err(
-                    "what-if does not show the policy yet; apply the file again in a few minutes".to_owned()
-                ));
-            }
+            None => return Ok(Err(NOT_SHOWN.to_owned())),
         }
         if let Some(spot) = &gate.spared {
             let told = self.reach.what_if(&person, &gate.doing, Some(spot))?;

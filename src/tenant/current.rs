@@ -70,6 +70,20 @@ impl Current {
         (groups, users)
     }
 
+    /// Whether a policy of Conditional Access is for holders of a role, or spares them.
+    pub fn names_roles(&self) -> bool {
+        self.all(Kind::Access).any(|(_, policy)| {
+            let users = &policy["conditions"]["users"];
+            ["includeRoles", "excludeRoles"].iter().any(|list| users[*list].as_array().is_some_and(|it| !it.is_empty()))
+        })
+    }
+
+    /// How many places hold another document in the other one, or are in one of the two only.
+    pub fn differences_from(&self, other: &Self) -> usize {
+        let places: BTreeSet<&Resource> = self.documents.keys().chain(other.documents.keys()).collect();
+        places.into_iter().filter(|at| self.documents.get(at) != other.documents.get(at)).count()
+    }
+
     /// Everything of one kind, in the order of ids.
     pub fn all(&self, kind: Kind) -> impl Iterator<Item = (&Resource, &Value)> {
         self.documents.iter().filter(move |(at, _)| {

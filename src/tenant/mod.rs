@@ -8,6 +8,7 @@ pub mod activation;
 pub mod adoption;
 pub mod apply;
 pub mod audit_trail;
+pub mod circle;
 pub mod current;
 pub mod desired;
 pub mod doors;

@@ -60,10 +60,30 @@ impl Names {
         }
     }
 
+    /// What people call a directory role, by template id in lower case.
+    pub fn role(&self, template: &str) -> String {
+        crate::graph::roles::role_name(template).unwrap_or_else(|| "every member's own role".to_owned())
+    }
+
+    /// Groups that have a name here, each once.
+    pub fn groups(&self) -> impl Iterator<Item = &Entry> {
+        once_each(&self.groups)
+    }
+
+    /// People who have a name here, each once.
+    pub fn users(&self) -> impl Iterator<Item = &Entry> {
+        once_each(&self.users)
+    }
+
     /// Whether this id has a name here.
     pub fn knows(&self, id: &str) -> bool {
         self.groups.values().chain(self.users.values()).any(|entry| entry.id.eq_ignore_ascii_case(id))
     }
+}
+
+fn once_each(all: &BTreeMap<String, Entry>) -> impl Iterator<Item = &Entry> {
+    let by_id: BTreeMap<&str, &Entry> = all.values().map(|entry| (entry.id.as_str(), entry)).collect();
+    by_id.into_values()
 }
 
 fn key(text: &str) -> String {

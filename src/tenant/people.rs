@@ -49,6 +49,8 @@ pub struct Person {
     pub name: String,
     /// Groups that the plan asks about, in lower case.
     pub groups: BTreeSet<String>,
+    /// Directory roles they hold now, by template id in lower case, where a policy names roles and they could be read.
+    pub roles: BTreeSet<String>,
     /// What they can sign in with; `None` where it could not be read.
     pub methods: Option<Vec<Held>>,
     /// They have signed in with a key at least once, as far as is known.
@@ -64,9 +66,24 @@ pub struct People {
     pub scope: String,
     /// The tenant tells when keys were last used; otherwise [`Person::used_key`] goes by the ledger alone.
     pub uses_told: bool,
+    /// Groups of which everybody was looked at, by id in lower case.
+    pub whole: BTreeSet<String>,
+    /// Object id of the signed-in person, who is looked at too; none for an application.
+    pub caller: Option<String>,
 }
 
 impl People {
+    /// Whether everybody behind this id was looked at: all of a group, or the one person.
+    pub fn covers(&self, id: &str) -> bool {
+        self.whole.contains(id) || self.list.iter().any(|person| person.id == id)
+    }
+
+    /// The signed-in person.
+    pub fn caller(&self) -> Option<&Person> {
+        let id = self.caller.as_ref()?;
+        self.list.iter().find(|person| person.id == *id)
+    }
+
     /// Those in at least one of these groups, by id in lower case.
     pub fn in_any<'p>(&'p self, groups: &'p [&str]) -> impl Iterator<Item = &'p Person> {
         self.list.iter().filter(move |person| groups.iter().any(|group| person.groups.contains(*group)))

@@ -63,7 +63,9 @@ pub fn pilot(wanted: &Pilot<'_>) -> String {
         "# A pilot group that signs in with security keys. Written by `keybench tenant preset pilot`; change it as you need.\n\
          # `keybench tenant plan FILE` shows what it would change; `keybench tenant apply FILE` makes it so, and every change\n\
          # can be undone. What this file does not speak of is left as it is. docs/POLICY.md has every member.\n\
-         \n# Security defaults and Conditional Access exclude each other.\nsecurity_defaults = false\n\
+         \n# Security defaults and policies that are on exclude each other. Where they are on today, they are what asks EVERYBODY for\n\
+         # MFA: with this line the people outside the pilot sign in with a password alone, until a policy asks them. The plan says so.\n\
+         # To put one in their place, take the # away from \"MFA for everybody\" below.\nsecurity_defaults = false\n\
          \n# A policy below asks for MFA when a device is joined; the tenant-wide switch would be in its way.\ndevice_join_mfa = false\n\
          \n# Accounts for the day on which everything else fails. Two, cloud-only, with keys of their own, kept in a safe.\n\
          [break_glass]\n{glass}\
@@ -79,12 +81,14 @@ pub fn pilot(wanted: &Pilot<'_>) -> String {
          # false: each pass says itself whether it works once. `keybench tap advise` tells which fits.\none_time = false\n\
          \n# The second way in, for who has a phone. Who may use it stays as it is: `include` would be the whole list, for everybody.\n\
          [authenticator]\nstate = \"on\"\n\
-         \n# What can be talked out of people, a pilot should not have. Off for the pilot alone; `state = \"off\"` is for everybody.\n\
+         \n# What can be talked out of people, a pilot should not have. Off for the pilot; `state = \"off\"` is for everybody. `exclude` is\n\
+         # the whole list: whom you have excluded already, name here too, or they may use it again. The plan names them.\n\
          [sms]\nexclude = [{group}]\n\n[voice]\nexclude = [{group}]\n\n[software_oath]\nexclude = [{group}]\n\n[email]\nexclude = [{group}]\n\
-         \n# A key on the account ends the nudging; until then, ask for a passkey.\n\
+         \n# A key on the account ends the nudging; until then, ask for a passkey. `include` is the whole list.\n\
          [registration_campaign]\nstate = \"on\"\nask_for = \"passkey\"\nsnooze_days = 1\ninclude = [{group}]\n\
-         \n# The old per-user MFA gets in the way of Conditional Access. (Beta.)\n\
-         [per_person]\npeople = [{group}]\nmfa = \"disabled\"\n\
+         \n# The old per-user MFA gets in the way of Conditional Access (beta). Take it off together with switching \"MFA for all apps\"\n\
+         # on, and not before: until then it may be all that asks these people for more than a password.\n\
+         # [per_person]\n# people = [{group}]\n# mfa = \"disabled\"\n\
          \n# The built-in passwordless strength takes no pass, and without one nobody can begin.\n\
          [[strength]]\nname = \"Passwordless or pass\"\ndescription = \"For registering security information and joining devices\"\n\
          allow = [\"fido2\", \"windowsHelloForBusiness\", \"x509CertificateMultiFactor\", \"deviceBasedPush\", \
@@ -98,6 +102,10 @@ pub fn pilot(wanted: &Pilot<'_>) -> String {
          \n# Reported first: look at the sign-in log for a week, then say \"on\".\n\
          [[conditional_access]]\nname = \"keybench: MFA for all apps\"\non = \"sign-in\"\napps = [\"all\"]\ndemand = \"mfa\"\n\
          include = [{group}]\nstate = \"report-only\"\n\
+         \n# In the place of security defaults, for the people outside the pilot. The plan names whom it would lock out; begin with\n\
+         # \"report-only\", and know that until it is \"on\" nobody is asked.\n\
+         # [[conditional_access]]\n# name = \"keybench: MFA for everybody\"\n# on = \"sign-in\"\n# apps = [\"all\"]\n# demand = \"mfa\"\n\
+         # include = [\"all\"]\n# state = \"on\"\n\
          \n# For people who have signed in with their key: the others are spared until they have. Apply again to take them in.\n\
          [[conditional_access]]\nname = \"keybench: phishing-resistant for who uses a key\"\non = \"sign-in\"\napps = [\"all\"]\n\
          strength = \"phishing-resistant\"\nkey_users_only = true\ninclude = [{group}]\nstate = \"report-only\"\n\

@@ -137,6 +137,12 @@ fn rootless(mut policy: Value) -> Value {
     policy
 }
 
+/// An app that a policy's word for apps is about: what-if is asked about one.
+fn example_of(app: &str) -> String {
+    const SHAREPOINT: &str = "00000003-0000-0ff1-ce00-000000000000";
+    if matches!(app, "All" | "Office365") { SHAREPOINT.to_owned() } else { app.to_owned() }
+}
+
 impl Reach for OverGraph<'_> {
     fn read(&self, at: &Resource) -> Result<Option<Value>, GraphError> {
         let graph = self.graph;
@@ -247,7 +253,7 @@ impl Reach for OverGraph<'_> {
         let undertaking = match doing {
             Doing::RegisterSecurityInfo => Undertaking::RegisterSecurityInformation,
             Doing::RegisterDevice => Undertaking::RegisterOrJoinDevice,
-            Doing::SignIn(apps) => Undertaking::SignIn(apps.clone()),
+            Doing::SignIn(apps) => Undertaking::SignIn(apps.iter().map(|app| example_of(app)).collect()),
         };
         let circumstances = Circumstances {
             country: at.and_then(|at| if let Spot::Country(code) = at { Some(code.clone()) } else { None }),

@@ -5,16 +5,16 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
+use super::circle::Circle;
 use super::current::Current;
-use super::desired::{Desired, Named, Problem};
+use super::desired::{Desired, Named, Problem, Who};
 use super::names::{Entry, Names};
 use super::people::{Held, People, Person};
 use super::reach::Reach;
 use super::resource::{Kind, Resource};
-use crate::graph::methods_policy::Audience;
 use crate::graph::sign_in_methods::MethodKind;
 use crate::graph::user_methods::{AuthenticationMethod, MethodsOfOne};
-use crate::graph::{ApiVersion, ErrorKind, Graph, GraphError, Group};
+use crate::graph::{ApiVersion, ErrorKind, Graph, GraphError};
 use crate::ledger::{Entry as LedgerEntry, Ledger, LedgerError, TenantEntry};
 use crate::model::{Aaguid, UserId};
 
@@ -75,13 +75,15 @@ pub fn names(graph: &Graph, desired: &Desired) -> Result<Names, NamesError> {
 ///
 /// # Errors
 /// What Graph says of a document that the file speaks of.
-pub fn current(reach: &dyn Reach, desired: &Desired, people: &People) -> Result<Current, GraphError> {
+pub fn current(reach: &dyn Reach, desired: &Desired) -> Result<Current, GraphError> {
     let mut current = Current::default();
     let methods = desired.fido2.is_some()
         || desired.pass.is_some()
         || desired.authenticator.is_some()
         || !desired.plain.is_empty()
         || desired.campaign.is_some();
+    // A strength, a place or security defaults that a file changes are demanded, named or replaced by policies that it does not name.
+    let access = !desired.access.is_empty() || !desired.strengths.is_empty() || !desired.locations.is_empty();
     if methods || !desired.access.is_empty() {
         current.take_policy(&reach.methods(false)?);
     }
@@ -90,14 +92,10 @@ pub fn current(reach: &dyn Reach, desired: &Desired, people: &People) -> Result<
     if hardware || forced || desired.system_preferred.is_some() {
         current.take_beta_policy(&reach.methods(true)?);
     }
-    if !desired.access.is_empty() || !desired.strengths.is_empty() {
-        take_all(reach, &mut current, Kind::Strength)?;
-    }
-    if !desired.access.is_empty() || !desired.locations.is_empty() {
-        take_all(reach, &mut current, Kind::Location)?;
-    }
-    if !desired.access.is_empty() {
-        take_all(reach, &mut current, Kind::Access)?;
+    if access {
+        take_access(reach, &mut current)?;
+    } else if desired.security_defaults.is_some() {
+        softly(take_access(reach, &mut current))?;
     }
     for (at, needed) in [
         (Resource::Defaults, desired.security_defaults.is_some()),
@@ -107,14 +105,65 @@ pub fn current(reach: &dyn Reach, desired: &Desired, people: &People) -> Result<
             take(reach, &mut current, at, needed)?;
         }
     }
-    if let Some(wanted) = &desired.per_person {
-        for person in &people.list {
-            if wanted.mfa.is_some() {
-                take(reach, &mut current, Resource::Mfa(person.id.clone()), true)?;
-            }
-            if wanted.second_factor.is_some() || wanted.system_preferred.is_some() {
-                take(reach, &mut current, Resource::Preference(person.id.clone()), true)?;
-            }
+    Ok(current)
+}
+
+/// What a file sets person by person, of those it is for; and the policies that may stand in for per-user MFA, where they can be read.
+///
+/// # Errors
+/// What Graph says of one of them.
+pub fn per_person(
+    reach: &dyn Reach,
+    desired: &Desired,
+    names: &Names,
+    people: &People,
+    current: &mut Current,
+) -> Result<(), GraphError> {
+    let Some(wanted) = &desired.per_person else { return Ok(()) };
+    let mut ids: BTreeSet<String> = BTreeSet::new();
+    for word in &wanted.people {
+        let who = Who::read(word);
+        match (names.id(&who), &who) {
+            (Some(id), Who::User(_)) => drop(ids.insert(id.to_owned())),
+            (Some(id), _) => ids.extend(people.in_any(&[id]).map(|person| person.id.clone())),
+            (None, _) => {}
+        }
+    }
+    if wanted.mfa.is_some() && current.all(Kind::Access).next().is_none() {
+        softly(take_access(reach, current))?;
+    }
+    for id in ids {
+        if wanted.mfa.is_some() {
+            take(reach, current, Resource::Mfa(id.clone()), true)?;
+        }
+        if wanted.second_factor.is_some() || wanted.system_preferred.is_some() {
+            take(reach, current, Resource::Preference(id), true)?;
+        }
+    }
+    Ok(())
+}
+
+/// What stands around documents that are about to be written back: whatever decides together with them who gets in.
+///
+/// # Errors
+/// What Graph says.
+pub fn around(reach: &dyn Reach, touched: &[Resource]) -> Result<Current, GraphError> {
+    let mut current = Current::default();
+    let any = |is: fn(&Resource) -> bool| touched.iter().any(is);
+    if any(|at| matches!(at, Resource::Method(_) | Resource::Policy | Resource::BetaPolicy)) {
+        current.take_policy(&reach.methods(false)?);
+    }
+    if any(|at| matches!(at, Resource::BetaPolicy) || matches!(at, Resource::Method(id) if id == "hardwareoath")) {
+        current.take_beta_policy(&reach.methods(true)?);
+    }
+    if any(|at| matches!(at, Resource::Strength(_) | Resource::Location(_) | Resource::Access(_))) {
+        take_access(reach, &mut current)?;
+    } else if any(|at| matches!(at, Resource::Defaults | Resource::Mfa(_))) {
+        softly(take_access(reach, &mut current))?;
+    }
+    for at in touched {
+        if current.get(at).is_none() {
+            take(reach, &mut current, at.clone(), true)?;
         }
     }
     Ok(current)
@@ -143,6 +192,19 @@ pub fn everything(reach: &dyn Reach) -> Result<(Current, Vec<String>), GraphErro
     softly("security defaults", take(reach, &mut current, Resource::Defaults, true))?;
     softly("device registration", take(reach, &mut current, Resource::Devices, true))?;
     Ok((current, unread))
+}
+
+/// Conditional Access, with the strengths that it demands and the places that it names.
+fn take_access(reach: &dyn Reach, current: &mut Current) -> Result<(), GraphError> {
+    [Kind::Strength, Kind::Location, Kind::Access].into_iter().try_for_each(|kind| take_all(reach, current, kind))
+}
+
+/// What is read by the way may be out of reach: without the right, or without the licence.
+fn softly(answer: Result<(), GraphError>) -> Result<(), GraphError> {
+    match answer {
+        Err(error) if !matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::Refused) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn take_all(reach: &dyn Reach, current: &mut Current, kind: Kind) -> Result<(), GraphError> {
@@ -187,57 +249,30 @@ pub fn names_in(graph: &Graph, current: &Current) -> Result<Names, GraphError> {
     Ok(names)
 }
 
-/// The people of the groups that a file names, with what they can sign in with.
+/// The people of a circle, with what they can sign in with. Which of the groups that `current` names they are in is asked as well.
 ///
 /// # Errors
 /// When groups or memberships can't be read. Methods that can't be read are `None`.
 pub fn people(
     graph: &Graph,
-    desired: &Desired,
-    names: &Names,
-    more: &[Group],
+    circle: &Circle,
+    current: &Current,
     used: &BTreeSet<UserId>,
 ) -> Result<People, GraphError> {
-    let mut groups: BTreeMap<String, Group> = more.iter().map(|group| (group.id.clone(), group.clone())).collect();
-    let mut single: BTreeMap<UserId, String> = BTreeMap::new();
-    for named in desired.named() {
-        match named {
-            // Break-glass accounts too: no policy is for them, but what narrows a method may lock them out.
-            Named::Group(_, text) => {
-                if let Some(entry) = names.group(text) {
-                    groups.insert(entry.id.clone(), Group { id: entry.id.clone(), name: entry.name.clone() });
-                }
-            }
-            Named::User(_, text) => {
-                if let Some(entry) = names.user(text) {
-                    single.insert(UserId::new(entry.id.clone()), entry.name.clone());
-                }
-            }
-        }
-    }
-    let mut found = single;
-    for group in groups.values() {
+    let mut found = circle.single.clone();
+    for group in circle.groups.values() {
         for user in graph.group_members(group)? {
             let name = user.upn.as_ref().map_or_else(|| user.id.to_string(), ToString::to_string);
             found.insert(UserId::new(user.id.as_str().to_ascii_lowercase()), name);
         }
     }
     let total = found.len();
-    let ids: Vec<UserId> = found.keys().take(MOST_PEOPLE).cloned().collect();
+    // Whoever is signed in first: nobody is locked out more dearly.
+    let others = found.keys().filter(|id| circle.caller.as_ref() != Some(*id));
+    let ids: Vec<UserId> = circle.caller.iter().chain(others).take(MOST_PEOPLE).cloned().collect();
     // Groups that the policies name matter as well: who is in scope today.
-    let mut asked: BTreeSet<String> = groups.keys().cloned().collect();
-    asked.extend(desired.named().into_iter().filter_map(|named| match named {
-        Named::Group(_, text) => names.group(text).map(|entry| entry.id.clone()),
-        Named::User(..) => None,
-    }));
-    if let Ok(policy) = graph.authentication_methods_policy(ApiVersion::V1) {
-        for one in policy.configurations() {
-            asked.extend(one.include().into_iter().chain(one.exclude()).filter_map(|audience| match audience {
-                Audience::Group(id) => Some(id),
-                Audience::Everybody | Audience::User(_) => None,
-            }));
-        }
-    }
+    let mut asked: BTreeSet<String> = circle.groups.keys().cloned().collect();
+    asked.extend(current.ids().0);
     let memberships = if ids.is_empty() { Vec::new() } else { graph.memberships(&ids, &asked)? };
     let (methods, uses_told) = methods(graph, &ids)?;
     let mut list: Vec<Person> = ids
@@ -249,11 +284,33 @@ pub fn people(
             name: found.get(id).cloned().unwrap_or_default(),
             used_key: used.contains(id) || methods.as_ref().is_ok_and(|list| list.iter().any(is_used_key)),
             groups,
+            roles: BTreeSet::new(),
             methods: methods.ok().map(|list| list.iter().map(|one| held(&one.document().to_json())).collect()),
         })
         .collect();
     list.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(People { scope: scope(&groups, &list, total), uses_told, list })
+    let whole = if total > list.len() { BTreeSet::new() } else { circle.groups.keys().cloned().collect() };
+    let caller = circle.caller.as_ref().map(|id| id.as_str().to_owned());
+    let mut people = People { scope: scope(circle, &list, total), uses_told, list, whole, caller };
+    if current.names_roles() {
+        roles(graph, &mut people)?;
+    }
+    Ok(people)
+}
+
+/// The directory roles they hold now. Where they can't be read nobody is taken for holding one; that holders of a role are not counted
+/// is said in any case.
+fn roles(graph: &Graph, people: &mut People) -> Result<(), GraphError> {
+    let ids: Vec<UserId> = people.list.iter().map(|person| UserId::new(person.id.clone())).collect();
+    let held = match graph.roles_of_each(&ids) {
+        Ok(held) => held,
+        Err(error) if error.kind() == ErrorKind::Forbidden => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for (person, held) in people.list.iter_mut().zip(held) {
+        person.roles = held.iter().map(|role| role.template().to_ascii_lowercase()).collect();
+    }
+    Ok(())
 }
 
 /// Everybody's methods, and whether it is told when each was last used. Beta tells; where it can't be asked, v1.0 is.
@@ -271,16 +328,24 @@ fn is_used_key(method: &AuthenticationMethod) -> bool {
     method.kind() == MethodKind::Passkey && method.last_used().is_some()
 }
 
-fn scope(groups: &BTreeMap<String, Group>, list: &[Person], total: usize) -> String {
+fn scope(circle: &Circle, list: &[Person], total: usize) -> String {
     if list.is_empty() {
-        return "Nobody was looked at: the file names no group with people in it.".to_owned();
+        return "Nobody was looked at: no group is named that has people in it.".to_owned();
     }
-    let names: Vec<&str> = groups.values().map(|group| group.name.as_str()).collect();
-    let of =
-        if names.is_empty() { "those the file names".to_owned() } else { format!("members of {}", names.join(", ")) };
+    let names: Vec<&str> = circle.groups.values().map(|group| group.name.as_str()).collect();
+    let mut of = Vec::new();
+    if !names.is_empty() {
+        of.push(format!("members of {}", names.join(", ")));
+    }
+    if circle.single.keys().any(|id| circle.caller.as_ref() != Some(id)) {
+        of.push("those named one by one".to_owned());
+    }
+    if circle.caller.is_some() {
+        of.push("who is signed in".to_owned());
+    }
     let cut = if total > list.len() { format!(", of {total} in all") } else { String::new() };
     let count = if list.len() == 1 { "1 person was".to_owned() } else { format!("{} people were", list.len()) };
-    format!("{count} looked at{cut}: {of}. Nobody else was.")
+    format!("{count} looked at{cut}: {}. Nobody else was.", of.join("; "))
 }
 
 /// What a method of Graph's list is.

@@ -9,9 +9,9 @@ use std::ops::ControlFlow;
 use serde_json::{Map, Value, json};
 
 use super::apply::moved;
-use super::current::id_of;
+use super::current::{Current, id_of};
 use super::overlay::{Difference, differences, overlay};
-use super::plan::{Change, limit_of};
+use super::plan::{Change, PENDING, limit_of};
 use super::reach::Reach;
 use super::resource::{Act, Called, Kind, Resource};
 use crate::graph::GraphError;
@@ -176,6 +176,64 @@ pub fn made(ledger: &dyn Ledger, tenant: &TenantId, id: &str) -> Result<Vec<Made
 /// # Errors
 /// [`UndoError`].
 pub fn back(reach: &dyn Reach, made: &Made) -> Result<Back, UndoError> {
+    back_from(&|at| reach.read(at), made)
+}
+
+/// All ways back, one after the other, and the tenant that they lead to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// In the order in which they are gone.
+    pub backs: Vec<Back>,
+    /// The tenant as it is, as far as it was read.
+    pub before: Current,
+    /// And as it will be.
+    pub after: Current,
+}
+
+/// Goes the ways back in a tenant of documents. `before` is what stands around them ([`super::read::around`]).
+///
+/// # Errors
+/// [`UndoError`].
+pub fn preview(reach: &dyn Reach, before: Current, changes: &[Made]) -> Result<Preview, UndoError> {
+    let (mut after, mut renames) = (before.clone(), Renames::default());
+    let mut backs = Vec::new();
+    for made in changes {
+        let made = &renames.apply(made);
+        // What is not among the documents was deleted on the way, or nobody has read it yet.
+        let read = |at: &Resource| match after.get(at) {
+            Some(document) => Ok(Some(document.clone())),
+            None if before.get(at).is_some() => Ok(None),
+            None => reach.read(at),
+        };
+        let back = back_from(&read, made)?;
+        for change in &back.changes {
+            let at = match &change.act {
+                // Its id is Graph's to give.
+                Act::Create(kind, _) => kind.of(&format!("{PENDING}new-{}", backs.len())),
+                act => act.resource().ok_or_else(|| UndoError::Gone(back.of.clone()))?,
+            };
+            match &change.act {
+                Act::Delete(_) => after.remove(&at),
+                _ => after.set(at.clone(), change.after.clone()),
+            }
+            renames.note(made, &at);
+        }
+        backs.push(back);
+    }
+    Ok(Preview { backs, before, after })
+}
+
+/// Places that changes of these calls are about, and those around which they stand.
+pub fn touched(changes: &[Made]) -> Vec<Resource> {
+    let at = |made: &Made| match Called::read(&made.call)? {
+        Called::Changed(at) | Called::Deleted(at) => Some(at),
+        Called::OfStrength(id) => Some(Resource::Strength(id)),
+        Called::Created(kind) => Some(kind.of(&id_of(made.after.as_ref()?)?)),
+    };
+    changes.iter().filter_map(at).collect()
+}
+
+fn back_from(read: &dyn Fn(&Resource) -> Result<Option<Value>, GraphError>, made: &Made) -> Result<Back, UndoError> {
     let of = made.change.clone();
     let no_document = || UndoError::NoDocument(of.clone());
     let called = Called::read(&made.call).ok_or_else(no_document)?;
@@ -184,7 +242,7 @@ pub fn back(reach: &dyn Reach, made: &Made) -> Result<Back, UndoError> {
         Called::Created(kind) => {
             let after = made.after.as_ref().ok_or_else(no_document)?;
             let at = kind.of(&id_of(after).ok_or_else(no_document)?);
-            let Some(now) = reach.read(&at)? else {
+            let Some(now) = read(&at)? else {
                 return Ok(Back { of, changes: Vec::new(), moved: Vec::new() });
             };
             let act = Act::Delete(at.clone());
@@ -201,7 +259,7 @@ pub fn back(reach: &dyn Reach, made: &Made) -> Result<Back, UndoError> {
             let before = made.before.as_ref().ok_or_else(no_document)?;
             let after = made.after.as_ref().ok_or_else(no_document)?;
             let sent = made.sent.as_ref().ok_or_else(no_document)?;
-            let now = reach.read(&at)?.ok_or_else(gone)?;
+            let now = read(&at)?.ok_or_else(gone)?;
             let body = former(&at, before, sent, after, &now);
             let act = Act::Change(at, body);
             let moved = moved(&Act::Change(Resource::Policy, sent.clone()), after, &now);
@@ -210,7 +268,7 @@ pub fn back(reach: &dyn Reach, made: &Made) -> Result<Back, UndoError> {
         Called::OfStrength(strength) => {
             let before = made.before.as_ref().ok_or_else(no_document)?;
             let after = made.after.as_ref().ok_or_else(no_document)?;
-            let now = reach.read(&Resource::Strength(strength.clone()))?.ok_or_else(gone)?;
+            let now = read(&Resource::Strength(strength.clone()))?.ok_or_else(gone)?;
             let act = if made.call.ends_with("/updateAllowedCombinations") {
                 let list = before["allowedCombinations"].as_array().into_iter().flatten();
                 let allow = list.filter_map(|one| one.as_str().map(str::to_owned)).collect();
@@ -229,20 +287,8 @@ pub fn back(reach: &dyn Reach, made: &Made) -> Result<Back, UndoError> {
                 Resource::Access(_) => Kind::Access,
                 _ => return Err(no_document()),
             };
-            let mut body = made.before.clone().ok_or_else(no_document)?;
-            if let Some(map) = body.as_object_mut() {
-                for name in [
-                    "id",
-                    "createdDateTime",
-                    "modifiedDateTime",
-                    "deletedDateTime",
-                    "policyType",
-                    "requirementsSatisfied",
-                ] {
-                    map.shift_remove(name);
-                }
-            }
-            (vec![Act::Create(kind, body)], Value::Null, Vec::new())
+            let before = made.before.as_ref().ok_or_else(no_document)?;
+            (vec![Act::Create(kind, made_anew(kind, before))], Value::Null, Vec::new())
         }
     };
     let mut now = now;
@@ -271,6 +317,30 @@ pub fn back(reach: &dyn Reach, made: &Made) -> Result<Back, UndoError> {
         now = after;
     }
     Ok(Back { of, changes, moved })
+}
+
+/// What makes a deleted thing anew: the document without what Graph gives it by itself, as Graph takes it.
+fn made_anew(kind: Kind, document: &Value) -> Value {
+    const GIVEN: [&str; 7] = [
+        "id",
+        "createdDateTime",
+        "modifiedDateTime",
+        "deletedDateTime",
+        "templateId",
+        "policyType",
+        "requirementsSatisfied",
+    ];
+    let mut body = document.as_object().cloned().unwrap_or_default();
+    body.retain(|name, value| !GIVEN.contains(&name.as_str()) && !value.is_null());
+    for limit in body.get_mut("combinationConfigurations").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(limit) = limit.as_object_mut() {
+            limit.shift_remove("id");
+        }
+    }
+    match kind {
+        Kind::Access => super::plan::access::sendable(&body),
+        Kind::Strength | Kind::Location => Value::Object(body),
+    }
 }
 
 /// The operator's word for undoing.

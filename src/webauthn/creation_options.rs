@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unicode_normalization::char::is_combining_mark;
 
@@ -27,7 +27,8 @@ const MIN_CHALLENGE: usize = 16;
 pub const MAX_NAME_BYTES: usize = 64;
 
 /// How well a credential is hidden from those who can't give the PIN (CTAP 2.1 §12.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CredProtect {
     /// Level 1: userVerificationOptional. What Entra asks for; higher levels break the sign-in to Windows 10.
     Optional,
@@ -45,6 +46,13 @@ impl CredProtect {
             Self::OptionalWithList => 2,
             Self::Required => 3,
         }
+    }
+
+    /// The level that a key tells by number, if there is such a one.
+    pub fn of_level(level: u64) -> Option<Self> {
+        [Self::Optional, Self::OptionalWithList, Self::Required]
+            .into_iter()
+            .find(|known| u64::from(known.level()) == level)
     }
 
     fn named(name: &str) -> Option<Self> {

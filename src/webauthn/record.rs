@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::attestation::{AttestationObject, KeyAnswer};
 use super::auth_data::AuthenticatorData;
 use super::client_data::ClientData;
+use super::creation_options::CredProtect;
 use crate::model::base64url;
 use crate::model::{Aaguid, CredentialId};
 
@@ -33,6 +34,22 @@ pub struct RegistrationRecord {
     /// How the key can be reached, from getInfo: `usb`, `nfc` …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transports: Vec<String>,
+    /// What was asked of the key; `None` in records from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// What a key was asked for beyond what its answer tells: kept, so that the answer is held against it after a restart as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// COSE algorithms that were offered.
+    pub algorithms: Vec<i64>,
+    /// The level of credProtect, where tenant and key both know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cred_protect: Option<CredProtect>,
+    /// hmac-secret.
+    pub hmac_secret: bool,
 }
 
 /// What tells the key of a held credential again: it signs for it. Nobody can register with this.
@@ -112,6 +129,28 @@ impl RegistrationRecord {
             aaguid: credential.aaguid,
             expires,
             transports,
+            asked: None,
+        })
+    }
+
+    /// With what was asked.
+    #[must_use]
+    pub fn answering(mut self, asked: Asked) -> Self {
+        self.asked = Some(asked);
+        self
+    }
+
+    /// What its key was asked for. Of a record from before that was kept only the answer is known, and it is not held against more.
+    pub fn was_asked(&self) -> Asked {
+        let told = || {
+            let object = AttestationObject::take_apart(&self.attestation_object).ok()?;
+            let data = AuthenticatorData::parse(&object.auth_data).ok()?;
+            data.extensions.cred_protect.and_then(CredProtect::of_level)
+        };
+        self.asked.clone().unwrap_or_else(|| Asked {
+            algorithms: vec![-7, -257],
+            cred_protect: told(),
+            hmac_secret: false,
         })
     }
 
@@ -194,6 +233,24 @@ mod tests {
         assert_eq!(kept.attestation_base64url(), samples::json()["attestationObject_b64url"]);
         assert_eq!(kept.client_data().json(), record.client_data_json);
         assert_eq!(kept.client_data_base64url(), base64url::encode(&record.client_data_json));
+    }
+
+    #[test]
+    fn what_was_asked_is_known_after_a_restart_and_of_old_records_what_was_told() {
+        let asked =
+            Asked { algorithms: vec![-7], cred_protect: Some(CredProtect::OptionalWithList), hmac_secret: true };
+        let kept = RegistrationRecord::from_bytes(&record().answering(asked.clone()).to_bytes()).expect("a record");
+        assert_eq!(kept.was_asked(), asked);
+        // Before this was kept.
+        let old = RegistrationRecord::from_bytes(&record().to_bytes()).expect("a record");
+        assert_eq!(old.asked, None);
+        let data = AuthenticatorData::parse(samples::accepted().answer().auth_data).expect("data");
+        assert_eq!(
+            old.was_asked().cred_protect.map(|level| u64::from(level.level())),
+            data.extensions.cred_protect,
+            "it is not held against less than its key told"
+        );
+        assert!(!old.was_asked().hmac_secret);
     }
 
     #[test]

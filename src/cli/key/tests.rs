@@ -22,7 +22,7 @@ struct Hands {
 }
 
 impl Operator for Hands {
-    fn confirm(&self, question: &str, word: &str) -> bool {
+    fn confirm_unless(&self, question: &str, word: &str, _: &dyn Fn() -> bool) -> bool {
         self.told.lock().expect("alone").push(question.to_owned());
         self.types == word
     }
@@ -211,7 +211,7 @@ fn a_touch_that_is_declined_wipes_nothing() {
 fn ctrl_c_ends_the_wait() {
     struct Idle(Arc<AtomicBool>, &'static str);
     impl Operator for Idle {
-        fn confirm(&self, _: &str, word: &str) -> bool {
+        fn confirm_unless(&self, _: &str, word: &str, _: &dyn Fn() -> bool) -> bool {
             word == self.1
         }
         fn tell(&self, _: &str) {

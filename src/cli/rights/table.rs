@@ -53,7 +53,8 @@ const POLICIES_WRITE: &[&str] = &[
 const WRITING: &str = "Conditional Access needs the second role and P1. `Policy.ReadWrite.SecurityDefaults` is for a file with `security_defaults`, \
     `Policy.ReadWrite.DeviceConfiguration` for one with `device_join_mfa`, which is a Cloud Device Administrator's to change and no application's \
     (one reads it with `Policy.Read.DeviceConfiguration`). `second_factor` and `system_preferred` of `[per_person]` take \
-    `UserAuthenticationMethod.ReadWrite.All` and an Authentication Administrator.";
+    `UserAuthenticationMethod.ReadWrite.All` and an Authentication Administrator. Who holds the roles that a policy is for is read with \
+    `RoleManagement.Read.Directory`, where it is granted.";
 
 /// Every command that asks a tenant.
 pub(super) const TABLE: &[Rights] = &[
@@ -109,7 +110,7 @@ pub(super) const TABLE: &[Rights] = &[
         command: "tenant plan",
         scopes: &["Policy.Read.All", "User.Read.All", "GroupMember.Read.All", "UserAuthenticationMethod.Read.All"],
         roles: &[EVERYTHING_READ],
-        note: "Beta for last uses, hardware tokens and what is set person by person.",
+        note: "Beta for last uses, hardware tokens and what is set person by person. Who holds the roles that a policy is for is read with `RoleManagement.Read.Directory`, where it is granted.",
         ..NONE
     },
     Rights { command: "tenant apply", scopes: POLICIES_WRITE, roles: &[POLICY, ACCESS], note: WRITING, ..NONE },

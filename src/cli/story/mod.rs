@@ -81,7 +81,12 @@ pub(super) fn in_words(entry: &Entry) -> String {
             None => format!("The passkey {credential} did not turn up; the watch is over."),
         },
         Entry::AttemptFailed { attempt, code, pin_on_key, .. } => {
-            let pin = if *pin_on_key { " The key holds the sealed PIN." } else { "" };
+            let unsure = matches!(code.as_str(), "given-up" | "pin-untried" | "change-forced");
+            let pin = match (*pin_on_key, unsure) {
+                (false, _) => "",
+                (true, false) => " The key holds the sealed PIN.",
+                (true, true) => " The key may hold the sealed PIN.",
+            };
             format!("Try {attempt} failed. {}{pin}", meaning(code))
         }
         Entry::KeyRefused { key, code } => {

@@ -1,7 +1,7 @@
 //! `keybench tap issue`.
 //!
 //! Promise: everything that forbids a pass is found before one is made; who was identified and how is in the ledger before the
-//! code is on the screen; a pass that can't be written down, or whose code was lost on the way, is deleted again.
+//! code is on the screen; a pass that can't be written down, or whose code was lost on the way to us or to the screen, is deleted again.
 
 use std::time::Duration;
 
@@ -150,7 +150,9 @@ pub(super) fn run(context: &Context<'_>, args: &IssueArgs) -> Result<Exit, CliEr
     let mut shown = Zeroizing::new(Vec::with_capacity(code.len() + 1));
     shown.extend_from_slice(code.as_bytes());
     shown.push(b'\n');
-    context.output.raw(&shown)?;
+    if let Err(error) = context.output.once(&shown) {
+        return Err(unseen(&at, &journal, &user, &issued, error));
+    }
     context.output.progress("When the key is registered: `keybench tap sweep`.");
     Ok(Exit::Done)
 }
@@ -282,6 +284,22 @@ fn issue(
         return Err(CliError::from(error).because(format!("The ledger could not be told of the pass. {what}")));
     }
     Ok(issued)
+}
+
+/// The code did not reach a screen: a full disk, a pipe whose reader has gone. Nobody can use the pass, so it goes.
+fn unseen(
+    at: &AtTenant,
+    journal: &AccountJournal<'_>,
+    user: &DirectoryUser,
+    issued: &IssuedPass,
+    error: CliError,
+) -> CliError {
+    match delete(at, journal, &user.id, &issued.pass, "its code could not be shown") {
+        Ok(_) => error.because("The pass was deleted again: its code was not shown whole."),
+        Err(second) => error
+            .because(format!("The pass could not be deleted again: {}", second.fact))
+            .because("Delete it with `keybench tap revoke`."),
+    }
 }
 
 /// No answer came: whatever was made has a code that nobody knows. It is looked for and deleted.

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::cli::Exit;
-use crate::cli::testing::Desk;
+use crate::cli::testing::{Desk, Sink};
+use crate::cli::{Exit, Level, Output, Style};
 use crate::ledger::{Entry, Ledger as _, TenantEntry};
 use crate::sim::tenant::spec::UserType;
 use crate::sim::tenant::{FaultRule, PersonSpec, RunningTenant, TenantSpec, start};
@@ -209,4 +209,48 @@ fn advice_needs_no_tenant() {
     let last = ran.lines().pop().expect("a line");
     assert_eq!(last, json!({"event": "advised", "pass": "neither"}));
     assert!(desk.run(&["tap", "advise", "--use", "windows", "--has-key"]).out.contains("No pass is needed"));
+}
+
+/// A stream whose reader has gone, or whose disk is full.
+struct Nowhere(std::io::ErrorKind);
+
+impl std::io::Write for Nowhere {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(self.0.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Err(self.0.into())
+    }
+}
+
+#[test]
+fn a_pass_whose_code_nobody_saw_is_deleted_again() {
+    for kind in [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::StorageFull] {
+        let (tenant, desk) = open(spec());
+        let err = Sink::default();
+        let style = Style {
+            json: false,
+            color: false,
+            level: Level::Normal,
+            stdout_is_terminal: false,
+            stderr_is_terminal: false,
+        };
+        let output = Output::new(Box::new(Nowhere(kind)), Box::new(err.clone()), style);
+        assert_eq!(desk.run_into(&output, &issue(&[])), Exit::Usage, "{}", err.text());
+        assert!(err.text().contains("The pass was deleted again"), "{}", err.text());
+        let all = entries(&desk);
+        assert!(
+            matches!(
+                &all[3..],
+                [
+                    TenantEntry::AccountChangeIntended { .. },
+                    TenantEntry::MethodRemoved { .. },
+                    TenantEntry::ChangeDone { .. }
+                ]
+            ),
+            "{all:?}"
+        );
+        assert!(!desk.run(&["tap", "list", KIM]).out.contains("OPEN"));
+        drop(tenant);
+    }
 }

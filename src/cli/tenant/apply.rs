@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::consent::Consent;
 use super::policies::{File, new_change};
 use super::{confirm, shown};
 use crate::cli::at_tenant::AtTenant;
-use crate::cli::prompt::Terminal;
 use crate::cli::{CliError, Context, Exit, ledger};
 use crate::tenant::apply::Step;
 use crate::tenant::names::Names;
-use crate::world::Operator as _;
 
 /// `keybench tenant apply`
 #[derive(Debug, Args)]
@@ -22,8 +21,8 @@ use crate::world::Operator as _;
   keybench tenant apply pilot.toml --yes         in a script; stops where people would be locked out
 
 Each write is in the ledger before it is sent, with the document as it was, and counts as done once
-reading shows it. `keybench tenant undo ID` writes the old document back. Policies for registering
-and joining are made off, tried by what-if, and switched on when it agrees; the others begin in
+reading shows it. `keybench tenant undo ID` writes the old document back. Policies that are to be on
+are made off, tried by what-if, and switched on when it agrees; those for signing in begin in
 report-only unless the file says otherwise. The same command goes on where one was cut off.")]
 pub struct ApplyArgs {
     /// The wanted state, in TOML (docs/POLICY.md)
@@ -32,12 +31,8 @@ pub struct ApplyArgs {
     /// Show the plan and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
-    /// With --yes: go on although this many people would be locked out, as the plan counts them
-    #[arg(long, value_name = "N", requires = "yes")]
-    pub accept_locked_out: Option<usize>,
+    #[command(flatten)]
+    pub consent: Consent,
     /// Look at the people of this group as well; may be given several times
     #[arg(long, value_name = "GROUP")]
     pub people: Vec<String>,
@@ -58,7 +53,7 @@ pub(super) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliEr
     let said = confirm::said(&at.settings, &at.tenant)?;
     shown::plan(context, &planned.plan, &planned.names, &said);
     let Some(ledger) = ledger.filter(|_| !planned.plan.is_empty()) else { return Ok(Exit::Done) };
-    may_go_on(context, args, planned.plan.locked_out())?;
+    args.consent.ask(context, &planned.plan.effects, "Change the tenant as shown above?", "apply")?;
     let break_glass = at.break_glass(&file.desired, &planned.names)?;
     if planned.plan.writes_access() && break_glass.is_empty() {
         let fact = "Nobody is in the break-glass groups that the file names.";
@@ -85,32 +80,4 @@ pub(super) fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, CliEr
     }
     context.output.answer("What stays off is as safe as before: mend the reason and apply the file again.");
     Ok(Exit::SomeFailed)
-}
-
-/// Asks, or takes `--yes` for what it covers.
-fn may_go_on(context: &Context<'_>, args: &ApplyArgs, locked_out: usize) -> Result<(), CliError> {
-    let people = if locked_out == 1 { "1 person".to_owned() } else { format!("{locked_out} people") };
-    if args.yes {
-        if locked_out == 0 || args.accept_locked_out == Some(locked_out) {
-            return Ok(());
-        }
-        let fact = format!("{people} would be locked out; nothing was changed.");
-        let next = format!("change the file; if it is meant, add --accept-locked-out {locked_out}.");
-        return Err(CliError::new(Exit::SomeFailed, "would-lock-out", fact, next));
-    }
-    let terminal = Terminal::new(context.output);
-    let (question, word) = if locked_out > 0 {
-        (format!("{people} would be LOCKED OUT, see above. Change the tenant all the same?"), "lock-out")
-    } else {
-        ("Change the tenant as shown above?".to_owned(), "apply")
-    };
-    if terminal.confirm(&question, word) {
-        return Ok(());
-    }
-    Err(CliError::new(
-        Exit::Interrupted,
-        "not-confirmed",
-        "Nothing was changed.",
-        "add --yes where nobody can be asked.",
-    ))
 }

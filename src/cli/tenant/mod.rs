@@ -4,6 +4,7 @@ mod app;
 mod apply;
 mod check;
 mod confirm;
+mod consent;
 mod export;
 mod first_contact;
 mod plan;

@@ -4,15 +4,17 @@ use std::path::Path;
 
 use crate::cli::at_tenant::AtTenant;
 use crate::cli::{CliError, Context, Exit};
+use crate::graph::ErrorKind;
 use crate::ledger::Ledger;
 use crate::model::{ChangeId, UserId};
 use crate::platform::who;
 use crate::tenant::apply::{ApplyError, Hand, Step};
+use crate::tenant::circle::Circle;
 use crate::tenant::current::Current;
 use crate::tenant::desired::{BUILT_IN, Desired, Problem};
 use crate::tenant::names::{Entry, Names};
 use crate::tenant::people::People;
-use crate::tenant::plan::{Plan, plan};
+use crate::tenant::plan::{Effects, Plan, plan};
 use crate::tenant::reach::{OverGraph, Reach as _};
 use crate::tenant::read::{self, NamesError};
 use crate::world::{Entropy as _, SystemEntropy};
@@ -83,27 +85,47 @@ impl AtTenant<'_> {
             NamesError::Graph(error) => error.into(),
         })?;
         let more = more.iter().map(|name| self.graph.find_group(name)).collect::<Result<Vec<_>, _>>()?;
-        context.output.progress("Reading what people can sign in with (Graph beta) …");
-        let people = self.people_of(&file.desired, &names, &more)?;
+        context.output.progress("Reading the tenant's policies, and what people can sign in with (Graph beta) …");
+        let mut current = read::current(&self.reach(), &file.desired)?;
+        let circle = Circle::of_file(&file.desired, &names, &more);
+        let people = self.people_of(circle, &current)?;
         for person in &people.list {
             names.add_user(&person.id, Entry { id: person.id.clone(), name: person.name.clone() });
         }
         for (name, id) in BUILT_IN {
             names.add_group(id, Entry { id: id.to_owned(), name: format!("the built-in strength {name}") });
         }
-        context.output.progress("Reading the tenant's policies …");
-        let current = read::current(&self.reach(), &file.desired, &people)?;
-        let plan = plan(&file.desired, &names, &current, &people).map_err(|problems| wrong(file.path, &problems))?;
+        read::per_person(&self.reach(), &file.desired, &names, &people, &mut current)?;
+        let mut plan =
+            plan(&file.desired, &names, &current, &people).map_err(|problems| wrong(file.path, &problems))?;
+        self.name_ids(&mut plan.effects, &current)?;
         Ok(Planned { plan, names, current })
     }
 
-    fn people_of(&self, desired: &Desired, names: &Names, more: &[crate::graph::Group]) -> Result<People, CliError> {
+    /// The people of a circle and whoever is signed in, with what they can sign in with.
+    pub(super) fn people_of(&self, circle: Circle, current: &Current) -> Result<People, CliError> {
         let used = if self.settings.ledger.path.exists() {
             read::key_users(&crate::cli::ledger::to_read(&self.settings)?)?
         } else {
             Default::default()
         };
-        Ok(read::people(&self.graph, desired, names, more, &used)?)
+        let circle = circle.and_caller(&self.graph, &self.graph.whoami()?)?;
+        Ok(read::people(&self.graph, &circle, current, &used)?)
+    }
+
+    /// Says by name which groups are meant where people can't be counted: the file names none of them.
+    pub(super) fn name_ids(&self, effects: &mut Effects, current: &Current) -> Result<(), CliError> {
+        let groups = current.ids().0;
+        for line in effects.uncounted.iter_mut().chain(&mut effects.cautions) {
+            for id in groups.iter().filter(|id| line.contains(id.as_str())).cloned().collect::<Vec<_>>() {
+                match self.graph.find_group(&id) {
+                    Ok(group) => *line = line.replace(&id, &group.name),
+                    Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Who writes.

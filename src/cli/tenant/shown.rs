@@ -7,7 +7,7 @@ use crate::cli::Context;
 use crate::tenant::apply::{Step, in_words};
 use crate::tenant::names::Names;
 use crate::tenant::overlay::Difference;
-use crate::tenant::plan::{Change, Plan, Weight};
+use crate::tenant::plan::{Change, Effects, Plan, Weight};
 use crate::tenant::statements::{Statement, Topic};
 
 /// A plan, on stdout.
@@ -29,30 +29,52 @@ pub(super) fn plan(context: &Context<'_>, plan: &Plan, names: &Names, said: &[St
     if plan.is_empty() {
         output.answer("Nothing to change: the tenant is as the file says.");
     } else {
-        output.answer(&format!("\nWhat it does to people. {}", plan.looked_at));
-        for effect in &plan.effects {
-            let weight = weight(effect.weight);
-            output.json(&json!({ "event": "effect", "weight": weight, "what": effect.what, "people": effect.people }));
-            output.answer(&format!(
-                "  {:<10}  {}\n              {}",
-                weight.replace('-', " "),
-                effect.people.join(", "),
-                effect.what
-            ));
-        }
-        if plan.effects.is_empty() {
-            output.answer("  Nobody of them loses anything.");
-        }
+        on_people(context, &plan.effects, &plan.looked_at);
     }
-    for caution in &plan.cautions {
-        output.json(&json!({ "event": "caution", "what": caution }));
-    }
-    if !plan.cautions.is_empty() {
-        output.answer("\nMind:");
-        plan.cautions.iter().for_each(|caution| output.answer(&format!("  - {caution}")));
-    }
+    cautions(context, &plan.effects);
     by_hand(context, said);
-    output.json(&json!({ "event": "plan", "changes": plan.changes.len(), "locked_out": plan.locked_out(), "looked_at": plan.looked_at }));
+    output.json(&json!({
+        "event": "plan", "changes": plan.changes.len(), "locked_out": plan.locked_out(),
+        "uncounted": plan.effects.uncounted.len(), "looked_at": plan.looked_at,
+    }));
+}
+
+/// What a change does to people, and where nobody can say.
+pub(super) fn on_people(context: &Context<'_>, effects: &Effects, looked_at: &str) {
+    let output = context.output;
+    output.answer(&format!("\nWhat it does to people. {looked_at}"));
+    for effect in &effects.on_people {
+        let weight = weight(effect.weight);
+        output.json(&json!({ "event": "effect", "weight": weight, "what": effect.what, "people": effect.people }));
+        output.answer(&format!(
+            "  {:<10}  {}\n              {}",
+            weight.replace('-', " "),
+            effect.people.join(", "),
+            effect.what
+        ));
+    }
+    if effects.on_people.is_empty() {
+        output.answer("  Nobody of them loses anything.");
+    }
+    if effects.uncounted.is_empty() {
+        return;
+    }
+    output.answer("\nWho else is locked out can't be counted:");
+    for (number, what) in effects.uncounted.iter().enumerate() {
+        output.json(&json!({ "event": "caution", "what": what, "uncounted": true }));
+        output.answer(&format!("  {}. {what}", number.saturating_add(1)));
+    }
+}
+
+/// What should be known besides.
+pub(super) fn cautions(context: &Context<'_>, effects: &Effects) {
+    for caution in &effects.cautions {
+        context.output.json(&json!({ "event": "caution", "what": caution, "uncounted": false }));
+    }
+    if !effects.cautions.is_empty() {
+        context.output.answer("\nMind:");
+        effects.cautions.iter().for_each(|caution| context.output.answer(&format!("  - {caution}")));
+    }
 }
 
 /// What has no API and is not settled yet.

@@ -1,6 +1,6 @@
 //! authenticatorGetAssertion (CTAP 2.1 §6.2), also silent: `up` false, nobody touches anything.
 
-use super::{Command, authorised_members, bytes_at, call, descriptor, number_at};
+use super::{AUTHORISATION, Command, authorised_members, bytes_at, call, descriptor, message, number_at};
 use crate::ctap2::cbor::{Members, Value, decode};
 use crate::ctap2::error::{CtapError, Malformed};
 use crate::ctap2::pin_protocol::PinToken;
@@ -36,6 +36,11 @@ pub struct Assertion {
 }
 
 impl GetAssertion {
+    /// Bytes of the message, with what a token adds to it.
+    pub(in crate::ctap2) fn length(&self) -> usize {
+        message(Command::GetAssertion, Some(&self.parameters(None))).len() + AUTHORISATION
+    }
+
     pub(in crate::ctap2) fn parameters(&self, token: Option<&PinToken>) -> Value {
         let mut members = Members::new().with(1, Value::text(&self.rp_id)).with(2, Value::bytes(self.client_data_hash));
         if !self.allow.is_empty() {

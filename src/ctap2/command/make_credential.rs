@@ -2,7 +2,7 @@
 //!
 //! Promise: `attStmt` is kept byte for byte as the key wrote it, whatever its format.
 
-use super::{Command, authorised_members, bytes_at, call, descriptor};
+use super::{AUTHORISATION, Command, authorised_members, bytes_at, call, descriptor, message};
 use crate::ctap2::cbor::{Members, Value, decode, raw_members};
 use crate::ctap2::error::{CtapError, Malformed};
 use crate::ctap2::pin_protocol::PinToken;
@@ -113,6 +113,11 @@ pub struct NewCredential {
 }
 
 impl MakeCredential {
+    /// Bytes of the message, with what a token adds to it.
+    pub(in crate::ctap2) fn length(&self) -> usize {
+        message(Command::MakeCredential, Some(&self.parameters(None))).len() + AUTHORISATION
+    }
+
     pub(in crate::ctap2) fn parameters(&self, token: Option<&PinToken>) -> Value {
         let rp = Members::new().with_name("id", Value::text(&self.rp.id));
         let rp = match &self.rp.name {

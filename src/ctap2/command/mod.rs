@@ -113,6 +113,9 @@ pub(super) fn message(command: Command, parameters: Option<&Value>) -> Vec<u8> {
     message
 }
 
+/// The most bytes that [`authorised_members`] adds: two keys, up to 32 bytes behind their two of length, and the protocol's number.
+pub(super) const AUTHORISATION: usize = 1 + 2 + 32 + 1 + 1;
+
 /// Adds `pinUvAuthParam` and `pinUvAuthProtocol` to a request; where they go differs by command.
 pub(super) fn authorised_members(
     members: Members,
@@ -132,6 +135,12 @@ pub(super) fn descriptor(id: &crate::model::CredentialId) -> Value {
         .with_name("id", Value::bytes(id.as_bytes()))
         .with_name("type", Value::text("public-key"))
         .into_value()
+}
+
+/// Bytes of a [`descriptor`], at most.
+pub(super) fn descriptor_length(id: &crate::model::CredentialId) -> usize {
+    // A map of two, "id" and the length of its bytes, "type" and "public-key".
+    1 + 3 + 3 + id.as_bytes().len() + 5 + 11
 }
 
 /// A required byte string of an answer.

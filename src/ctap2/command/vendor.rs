@@ -29,7 +29,7 @@ pub struct VendorFacts {
 /// Asks a key of a known vendor; every other key is asked nothing and tells nothing.
 ///
 /// # Errors
-/// [`CtapError`] of the wire. A key that does not know the command tells nothing, which is no error.
+/// [`CtapError`] of the wire, or of nonsense. A key that does not know the command tells nothing, which is no error.
 pub fn vendor_facts(link: &mut dyn Transport, vendor: u16, product: u16) -> Result<VendorFacts, CtapError> {
     match (vendor, product) {
         (0x1050, _) => yubico(link),
@@ -39,12 +39,11 @@ pub fn vendor_facts(link: &mut dyn Transport, vendor: u16, product: u16) -> Resu
     }
 }
 
-/// Sends a vendor command; `None` when the key does not know it or won't.
+/// Sends a vendor command; `None` when the key does not know it.
 fn ask(link: &mut dyn Transport, kind: Kind, message: &[u8]) -> Result<Option<Vec<u8>>, CtapError> {
     match link.exchange(kind, message, Patience::Key, &mut Unwatched) {
         Ok(answer) => Ok(Some(answer.to_vec())),
-        Err(TransportError::Hid(HidError::Busy)) => Err(TransportError::Hid(HidError::Busy).into()),
-        Err(TransportError::Hid(_)) => Ok(None),
+        Err(TransportError::Hid(HidError::InvalidCommand)) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -23,6 +23,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::command::descriptor_length;
 use super::command::get_assertion::{Assertion, GetAssertion, get_assertion};
 use super::command::get_info::{GetInfo, get_info};
 use super::command::make_credential::MakeCredential;
@@ -34,7 +35,7 @@ use super::error::CtapError;
 use super::hid::channel::Channel;
 use super::hid::packet::PacketDevice;
 use super::status::Status;
-use super::transport::{Hello, Limits, Transport, Unwatched, Watcher};
+use super::transport::{Hello, HidError, Limits, Transport, TransportError, Unwatched, Watcher};
 use crate::model::{CredentialId, Firmware, KeyRef, Serial};
 use crate::world::{Clock, Entropy, PluggedKey};
 
@@ -106,6 +107,8 @@ struct Core {
     tools: Tools,
     plugged: PluggedKey,
     vendor: VendorFacts,
+    /// Not by the USB descriptor, which some makers fill with the same number for every key.
+    serial_by_vendor: bool,
     info: GetInfo,
 }
 
@@ -129,12 +132,8 @@ pub fn open(device: Box<dyn PacketDevice>, plugged: &PluggedKey, tools: &Tools) 
 /// # Errors
 /// [`CtapError`].
 pub fn open_over(mut link: Box<dyn Transport>, plugged: &PluggedKey, tools: &Tools) -> Result<Opened, CtapError> {
-    let mut vendor = match vendor_facts(&mut *link, plugged.vendor_id, plugged.product_id) {
-        Ok(facts) => facts,
-        // A serial number that can't be read is one that is not told; only a lost key stops here.
-        Err(error) if error.is_gone() => return Err(error),
-        Err(_) => VendorFacts::default(),
-    };
+    let mut vendor = told_by_vendor(&mut *link, plugged)?;
+    let told = vendor.serial.is_some();
     if vendor.serial.is_none() {
         vendor.serial = plugged.usb_serial.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(Serial::new);
     }
@@ -146,8 +145,22 @@ pub fn open_over(mut link: Box<dyn Transport>, plugged: &PluggedKey, tools: &Too
     if !info.is_fido2() {
         return Ok(Opened::U2fOnly(U2fKey { plugged: plugged.clone(), hello, vendor }));
     }
-    let core = Core { link, tools: tools.clone(), plugged: plugged.clone(), vendor, info };
+    let core = Core { link, tools: tools.clone(), plugged: plugged.clone(), vendor, serial_by_vendor: told, info };
     Ok(classify(Box::new(core)))
+}
+
+/// What the vendor's command tells. A key that does not know the command tells nothing; one that knows it and could not be heard must
+/// not pass for a key without a serial number, or no list of serial numbers would hold it: it is asked once more, and then it is an error.
+fn told_by_vendor(link: &mut dyn Transport, plugged: &PluggedKey) -> Result<VendorFacts, CtapError> {
+    let mut ask = || vendor_facts(&mut *link, plugged.vendor_id, plugged.product_id);
+    match ask() {
+        // A busy key has been asked again for as long as one waits for a key.
+        Err(error) if error.is_gone() || matches!(error, CtapError::Wire(TransportError::Hid(HidError::Busy))) => {
+            Err(error)
+        }
+        Err(_) => ask(),
+        told => told,
+    }
 }
 
 fn classify(mut core: Box<Core>) -> Opened {
@@ -226,6 +239,11 @@ impl<S> Session<S> {
         self.core.vendor.serial.as_ref()
     }
 
+    /// Its serial number comes from a vendor command, and is no other key's.
+    pub fn serial_is_proof(&self) -> bool {
+        self.core.serial_by_vendor
+    }
+
     /// Its firmware, from a vendor command or getInfo.
     pub fn firmware(&self) -> Option<Firmware> {
         let told = || self.core.info.firmware_version;
@@ -296,7 +314,10 @@ impl<S> Session<S> {
             .filter(|id| longest.is_none_or(|longest| id.as_bytes().len() <= longest))
             .cloned()
             .collect();
-        for part in mine.chunks(self.max_list()) {
+        let bare = GetAssertion { rp_id: rp_id.to_owned(), client_data_hash, allow: Vec::new(), touch: false };
+        // Three bytes: the list's key, and its count behind a byte.
+        let room = self.core.info.max_message().saturating_sub(bare.length() + 3);
+        for part in in_parts(&mine, self.max_list(), room) {
             if let Some(found) = self.silent(rp_id, part.to_vec(), client_data_hash)? {
                 return Ok(Some(found));
             }
@@ -320,7 +341,7 @@ impl<S> Session<S> {
     }
 
     /// Makes the exclude list short enough for this key (CTAP 2.1 §6.1, platform's part): ids longer than the key's own can
-    /// not be on it, and of a list that is longer than the key takes, only what is on it matters.
+    /// not be on it, and of a list that is longer than the key takes, in ids or in bytes of the message, only what is on it matters.
     ///
     /// # Errors
     /// [`CtapError`].
@@ -328,7 +349,7 @@ impl<S> Session<S> {
         if let Some(longest) = self.core.info.max_credential_id_length.and_then(|bytes| usize::try_from(bytes).ok()) {
             request.exclude.retain(|id| id.as_bytes().len() <= longest);
         }
-        if request.exclude.len() <= self.max_list() {
+        if request.exclude.len() <= self.max_list() && request.length() <= self.core.info.max_message() {
             return Ok(());
         }
         let all = std::mem::take(&mut request.exclude);
@@ -368,6 +389,22 @@ impl<S> Session<S> {
         get_info(&mut *self.core.link)?;
         reset::reset(&mut *self.core.link, watch)
     }
+}
+
+/// A list of ids in parts of at most so many ids and so many bytes; one that is too long by itself stands alone.
+fn in_parts(ids: &[CredentialId], most: usize, room: usize) -> Vec<&[CredentialId]> {
+    let mut parts = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, id) in ids.iter().enumerate() {
+        let length = descriptor_length(id);
+        if at > from && (at - from >= most || bytes + length > room) {
+            parts.extend(ids.get(from..at));
+            (from, bytes) = (at, 0);
+        }
+        bytes += length;
+    }
+    parts.extend(ids.get(from..).filter(|rest| !rest.is_empty()));
+    parts
 }
 
 /// The key could not be looked at.

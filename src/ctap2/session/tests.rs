@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::ctap2::cbor::{Members, Value, decode};
+use crate::ctap2::command::make_credential::{Extensions, RelyingParty, User};
 use crate::ctap2::hid::packet::DeviceError;
 use crate::ctap2::transport::{Kind, Patience, TransportError};
 use crate::ledger::SealReceipt;
@@ -235,6 +236,112 @@ fn only_known_vendors_are_asked_in_their_own_tongue() {
     assert!(asked.lock().expect("short").iter().all(|(kind, _)| *kind == Kind::Cbor));
     let Ok(Opened::Blank(session)) = opened else { panic!("not blank") };
     assert_eq!(session.serial(), Some(&Serial::new("42")), "from the USB descriptor");
+}
+
+/// A YubiKey that meets the question for its serial number with these, one after another, and with the last of them from then on.
+fn yubikey(answers: Vec<fn() -> Answer>) -> (Result<Opened, CtapError>, usize) {
+    let mut asked = 0;
+    let (opened, all) = open_with(0x1050, 0x05, move |kind, message| match kind {
+        Kind::Vendor(0x42) => {
+            asked += 1;
+            answers[(asked - 1).min(answers.len() - 1)]()
+        }
+        _ if message == [0x04] => info(&[("clientPin", false)], Members::new()),
+        _ => Ok(vec![0x01]),
+    });
+    let asked = all.lock().expect("short").iter().filter(|(kind, _)| *kind != Kind::Cbor).count();
+    (opened, asked)
+}
+
+#[test]
+fn a_serial_number_that_could_not_be_heard_is_not_one_that_is_not_told() {
+    let told: fn() -> Answer = || Ok(vec![6, 0x02, 4, 0, 0, 0, 77]);
+    let unknown: fn() -> Answer = || Err(TransportError::Hid(HidError::InvalidCommand));
+    let busy: fn() -> Answer = || Err(TransportError::Hid(HidError::Busy));
+    let garbled: fn() -> Answer = || Err(TransportError::Garbled("half of it"));
+    let silent: fn() -> Answer = || Err(TransportError::Silent { waited: std::time::Duration::from_secs(5) });
+    let other: fn() -> Answer = || Err(TransportError::Hid(HidError::Other(0x7F)));
+    let nonsense: fn() -> Answer = || Ok(vec![9, 0x02]);
+    let serial = |opened: Result<Opened, CtapError>| match opened {
+        Ok(Opened::Blank(session)) => {
+            (session.serial().map(|serial| serial.as_str().to_owned()), session.serial_is_proof())
+        }
+        other => panic!("{other:?}"),
+    };
+    // It does not know the question: what USB tells is all there is, and no proof.
+    assert_eq!(serial(yubikey(vec![unknown]).0), (Some("42".into()), false));
+    for once in [garbled, silent, other, nonsense] {
+        let (opened, asked) = yubikey(vec![once, told]);
+        assert_eq!((serial(opened), asked), ((Some("77".into()), true), 2));
+        assert!(yubikey(vec![once]).0.is_err(), "it is not taken for a key without a serial number");
+    }
+    // The channel has waited for a busy key already.
+    let (opened, asked) = yubikey(vec![busy]);
+    assert!(matches!(opened, Err(CtapError::Wire(TransportError::Hid(HidError::Busy)))), "{opened:?}");
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn a_list_of_ids_is_cut_by_number_and_by_bytes() {
+    let ids = |lengths: &[usize]| lengths.iter().map(|length| CredentialId::new(vec![1; *length])).collect::<Vec<_>>();
+    let counts =
+        |ids: &[CredentialId], most, room| in_parts(ids, most, room).iter().map(|part| part.len()).collect::<Vec<_>>();
+    let ten = ids(&[128; 10]);
+    assert_eq!(counts(&ten, 20, 5_000), [10]);
+    assert_eq!(counts(&ten, 4, 5_000), [4, 4, 2]);
+    // 151 bytes each.
+    assert_eq!(counts(&ten, 20, 500), [3, 3, 3, 1]);
+    assert_eq!(counts(&ids(&[700, 16, 16]), 20, 500), [1, 2]);
+    assert_eq!(counts(&[], 20, 500), [0; 0]);
+}
+
+#[test]
+fn an_exclude_list_too_long_for_the_keys_messages_is_asked_about_in_parts() {
+    let theirs = CredentialId::new(vec![9; 128]);
+    let held = theirs.clone();
+    let (opened, asked) = open_with(0x1209, 0x05, move |_, message| match message {
+        [0x04] => info(&[("clientPin", true)], Members::new().with(5, Value::int(1024)).with(7, Value::int(20))),
+        // It has the last of them.
+        [0x02, body @ ..] => {
+            let request = decode(body).expect("CBOR");
+            let Some(Value::Array(allowed)) = request.member(3) else { panic!("no list") };
+            let mine = |entry: &Value| entry.named("id").and_then(Value::as_bytes) == Some(held.as_bytes());
+            if !allowed.iter().any(mine) {
+                return Ok(vec![0x2E]);
+            }
+            let id = Members::new()
+                .with_name("id", Value::bytes(held.as_bytes()))
+                .with_name("type", Value::text("public-key"));
+            ok(Members::new().with(1, id.into_value()).with(2, Value::bytes([0; 37])).with(3, Value::bytes([0; 70])))
+        }
+        _ => pin_basics(message).expect("only basics"),
+    });
+    let mut session = with_pin(opened);
+    let request = |exclude| MakeCredential {
+        client_data_hash: [0; 32],
+        rp: RelyingParty { id: "login.microsoft.com".into(), name: None },
+        user: User { id: vec![1; 64], name: None, display_name: None },
+        algorithms: vec![-7],
+        exclude,
+        resident: true,
+        extensions: Extensions::default(),
+        enterprise_attestation: None,
+    };
+    let mut all: Vec<CredentialId> = (0..9).map(|n| CredentialId::new(vec![n; 128])).collect();
+    all.push(theirs.clone());
+    let mut long = request(all);
+    assert!(long.length() > 1024);
+    session.fit_exclude_list(&mut long).expect("asked");
+    assert_eq!(long.exclude, [theirs]);
+    let asked = asked.lock().expect("short");
+    let silent: Vec<usize> =
+        asked.iter().filter(|(_, message)| message.first() == Some(&0x02)).map(|(_, message)| message.len()).collect();
+    assert!(silent.len() >= 2 && silent.iter().all(|length| *length <= 1024), "{silent:?}");
+    drop(asked);
+    // What fits is sent as it is.
+    let mut short = request(vec![CredentialId::new(vec![1; 16])]);
+    session.fit_exclude_list(&mut short).expect("nothing to ask");
+    assert_eq!(short.exclude.len(), 1);
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub(super) fn sign_in(
     endpoint: &Endpoint,
     prompt: &dyn SignInPrompt,
     claims: Option<&str>,
+    given_up: &dyn Fn() -> bool,
 ) -> Result<TokenAnswer, GraphError> {
     let local = |error: std::io::Error| {
         GraphError::new(ErrorKind::SignIn, Fixer::Operator, "No local port can be opened for the browser's answer")
@@ -71,7 +72,7 @@ pub(super) fn sign_in(
             .advise("Set `auth` under [tenant] to device-code, which needs no browser on this machine.")
     })?;
 
-    let code = wait_for_code(endpoint, &listener, state.secret())?;
+    let code = wait_for_code(endpoint, &listener, state.secret(), given_up)?;
     let fields = [
         ("grant_type", "authorization_code"),
         ("code", code.expose().as_str()),
@@ -82,7 +83,12 @@ pub(super) fn sign_in(
     endpoint.token(&fields, DOING).map_err(TokenFailure::into_error)
 }
 
-fn wait_for_code(endpoint: &Endpoint, listener: &TcpListener, state: &str) -> Result<Secret<String>, GraphError> {
+fn wait_for_code(
+    endpoint: &Endpoint,
+    listener: &TcpListener,
+    state: &str,
+    given_up: &dyn Fn() -> bool,
+) -> Result<Secret<String>, GraphError> {
     let start = endpoint.clock.monotonic();
     loop {
         if endpoint.clock.monotonic().saturating_sub(start) >= PATIENCE {
@@ -104,7 +110,10 @@ fn wait_for_code(endpoint: &Endpoint, listener: &TcpListener, state: &str) -> Re
             Err(error)
                 if matches!(error.kind(), IoKind::WouldBlock | IoKind::Interrupted | IoKind::ConnectionAborted) =>
             {
-                endpoint.cancel.wait(&*endpoint.clock, POLL).map_err(|_| GraphError::cancelled(DOING))?;
+                endpoint
+                    .cancel
+                    .wait_unless(&*endpoint.clock, POLL, given_up)
+                    .map_err(|_| GraphError::cancelled(DOING))?;
             }
             Err(error) => {
                 return Err(GraphError::new(

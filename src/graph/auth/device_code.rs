@@ -26,11 +26,12 @@ pub(super) fn sign_in(
     endpoint: &Endpoint,
     prompt: &dyn SignInPrompt,
     claims: Option<&str>,
+    given_up: &dyn Fn() -> bool,
 ) -> Result<TokenAnswer, GraphError> {
     let mut fields = vec![("scope", endpoint.scope())];
     fields.extend(claims.map(|claims| ("claims", claims)));
     let json = endpoint
-        .post(&endpoint.address("devicecode"), &fields, Repeat::Safe, DOING)
+        .post(&endpoint.address("devicecode"), &fields, Repeat::Read, DOING)
         .map_err(TokenFailure::into_error)?;
     let text = |name: &str| json[name].as_str().map(|text| one_line(text, 500)).filter(|text| !text.is_empty());
     let missing = || {
@@ -52,7 +53,7 @@ pub(super) fn sign_in(
     prompt.device_code(&DevicePrompt { user_code, verification_uri, message, expires_in });
 
     loop {
-        endpoint.cancel.wait(&*endpoint.clock, interval).map_err(|_| GraphError::cancelled(DOING))?;
+        endpoint.cancel.wait_unless(&*endpoint.clock, interval, given_up).map_err(|_| GraphError::cancelled(DOING))?;
         if endpoint.clock.monotonic().saturating_sub(start) >= expires_in {
             return Err(expired());
         }

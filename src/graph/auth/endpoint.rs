@@ -210,7 +210,7 @@ impl Endpoint {
     /// Asks for tokens. Everything but an authorization code may be sent twice.
     pub fn token(&self, fields: &[(&str, &str)], doing: &str) -> Result<TokenAnswer, TokenFailure> {
         let single_use = fields.iter().any(|&(name, value)| name == "grant_type" && value == "authorization_code");
-        let repeat = if single_use { Repeat::OnlyIfNotCarriedOut } else { Repeat::Safe };
+        let repeat = if single_use { Repeat::OnlyIfNotCarriedOut } else { Repeat::Read };
         let json = self.post(&self.token_url(), fields, repeat, doing)?;
         let mut json = json;
         let unusable = |cause: &str| {

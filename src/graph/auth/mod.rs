@@ -84,7 +84,15 @@ pub trait TokenSource: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::SignIn`] with the reason.
-    fn sign_in(&self) -> Result<Account, GraphError>;
+    fn sign_in(&self) -> Result<Account, GraphError> {
+        self.sign_in_unless(&|| false)
+    }
+
+    /// The same; the wait for a person ends as well when `given_up` is true, which is asked over and over.
+    ///
+    /// # Errors
+    /// As [`Self::sign_in`]; [`ErrorKind::Cancelled`] when it was given up.
+    fn sign_in_unless(&self, given_up: &dyn Fn() -> bool) -> Result<Account, GraphError>;
 
     /// Graph refused this token although it was new: nothing that led to it is of use any longer.
     fn rejected(&self, token: &Arc<AccessToken>);
@@ -235,7 +243,7 @@ impl SignIn {
     pub fn keep(&self) -> Result<Account, GraphError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.looked = true;
-        let answer = self.obtain(held.claims.as_deref())?;
+        let answer = self.obtain(held.claims.as_deref(), &|| false)?;
         let account = self.hold(&mut held, answer).account.clone();
         let cant = |why: String| {
             GraphError::new(ErrorKind::SignIn, Fixer::Operator, "The sign-in can't be kept")
@@ -251,13 +259,13 @@ impl SignIn {
     }
 
     /// Asks for a first token by the flow.
-    fn obtain(&self, claims: Option<&str>) -> Result<TokenAnswer, GraphError> {
+    fn obtain(&self, claims: Option<&str>, given_up: &dyn Fn() -> bool) -> Result<TokenAnswer, GraphError> {
         if self.flow.is_interactive() && !self.prompt.is_seen() {
             return Err(nobody_there());
         }
         match &self.flow {
-            Flow::DeviceCode => device_code::sign_in(&self.endpoint, &*self.prompt, claims),
-            Flow::Browser => browser::sign_in(&self.endpoint, &*self.prompt, claims),
+            Flow::DeviceCode => device_code::sign_in(&self.endpoint, &*self.prompt, claims, given_up),
+            Flow::Browser => browser::sign_in(&self.endpoint, &*self.prompt, claims, given_up),
             Flow::Certificate(certificate) => {
                 let assertion = certificate.assertion(
                     self.endpoint.token_url().as_str(),
@@ -288,7 +296,7 @@ impl SignIn {
     /// Renews without a person. `Ok(None)` when only a person can.
     fn renew(&self, held: &Held) -> Result<Option<TokenAnswer>, GraphError> {
         if !self.flow.is_interactive() {
-            return self.obtain(held.claims.as_deref()).map(Some);
+            return self.obtain(held.claims.as_deref(), &|| false).map(Some);
         }
         let Some(refresh) = &held.refresh else { return Ok(None) };
         if held.claims.is_some() {
@@ -407,7 +415,7 @@ impl TokenSource for SignIn {
         }
     }
 
-    fn sign_in(&self) -> Result<Account, GraphError> {
+    fn sign_in_unless(&self, given_up: &dyn Fn() -> bool) -> Result<Account, GraphError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(token) = self.still_good(&held) {
             return Ok(token.account.clone());
@@ -422,7 +430,7 @@ impl TokenSource for SignIn {
                 Err(error) => return Err(error),
             }
         }
-        let answer = self.obtain(held.claims.as_deref())?;
+        let answer = self.obtain(held.claims.as_deref(), given_up)?;
         Ok(self.hold(&mut held, answer).account.clone())
     }
 

@@ -413,7 +413,7 @@ pub enum Entry {
         attempt: Attempt,
         /// A short code, e.g. `pin-unknown`.
         code: String,
-        /// The key holds a PIN of ours; the custodian can open it.
+        /// The key holds a PIN of ours, or may: false only where it certainly does not. The custodian can open it.
         pin_on_key: bool,
     },
     /// A key was not fit and nothing was done to it.

@@ -72,6 +72,14 @@ pub enum Fault {
         #[serde(default)]
         times: Option<u32>,
     },
+    /// A vendor command is answered with a CTAPHID error; 6 is "busy".
+    VendorError {
+        /// The error's number.
+        error: u8,
+        /// How often; for ever when left out.
+        #[serde(default)]
+        times: Option<u32>,
+    },
     /// The command is answered with these bytes: status, then CBOR.
     Answer {
         /// Which command.

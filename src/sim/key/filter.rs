@@ -99,6 +99,12 @@ impl Filter {
     /// The reports for OpenSK, or `None` when the request has been dealt with.
     pub(super) fn prepare(&mut self, request: &Message, tokens: &[[u8; 32]], line: &Line) -> Option<Vec<Packet>> {
         let held = std::mem::take(&mut self.held);
+        if matches!(request.command, YUBIKEY_READ_CONFIG | SOLO_UUID | SOLO_VERSION)
+            && let Some(error) = self.vendor_error()
+        {
+            self.say(split(request.channel, ERROR, &[error]), line);
+            return None;
+        }
         match request.command {
             CBOR if self.shared.u2f_only => self.say(split(request.channel, ERROR, &[0x01]), line),
             CBOR => return self.prepare_cbor(request, held, tokens, line),
@@ -314,6 +320,20 @@ impl Filter {
 
     fn faults(&self) -> Vec<Fault> {
         super::lock(&self.shared.faults).clone()
+    }
+
+    /// The CTAPHID error that a fault answers a vendor command with.
+    fn vendor_error(&self) -> Option<u8> {
+        let mut faults = super::lock(&self.shared.faults);
+        let at = faults.iter().position(|fault| matches!(fault, Fault::VendorError { .. }))?;
+        let Some(Fault::VendorError { error, times }) = faults.get_mut(at) else { return None };
+        let error = *error;
+        match times {
+            Some(0 | 1) => drop(faults.remove(at)),
+            Some(times) => *times -= 1,
+            None => {}
+        }
+        Some(error)
     }
 
     /// What a fault answers instead of the command.

@@ -106,7 +106,7 @@ pub(super) fn creation_options(
             "extensions": {
                 "hmacCreateSecret": true,
                 "enforceCredentialProtectionPolicy": true,
-                "credentialProtectionPolicy": "userVerificationOptional",
+                "credentialProtectionPolicy": quirks.credential_protection,
             },
         },
     });

@@ -438,6 +438,8 @@ pub struct Quirks {
     pub options_timeout: u32,
     /// The relying party that creation options name.
     pub rp_id: String,
+    /// `credentialProtectionPolicy` of creation options; Entra asks for the lowest.
+    pub credential_protection: String,
     /// Lifetime of a challenge in seconds (v1.0, and beta's default).
     pub challenge_seconds: u32,
     /// A new passkey shows in reads only after so many milliseconds.
@@ -468,6 +470,7 @@ impl Default for Quirks {
             odata_noise: false,
             options_timeout: 0,
             rp_id: "login.microsoft.com".into(),
+            credential_protection: "userVerificationOptional".into(),
             challenge_seconds: 300,
             list_lag_ms: 0,
             list_lag_reads: 0,

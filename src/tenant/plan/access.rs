@@ -317,13 +317,12 @@ fn policy(planner: &mut Planner<'_>, access: &Access) {
     let Some((wanted, included)) = wanted(planner, access, before.as_ref()) else { return };
     let gate = gate(planner, access, &included);
     cautions(planner, access);
-    let is_action = access.doing.is_user_action();
     let at = match (there, before) {
         (Some(at), Some(before)) => {
             let after = overlay(&before, &wanted);
             let mut body = changed(&before, &after);
             let switches_on = access.state == Wanted::On && before["state"] != "enabled";
-            if !(switches_on && is_action) {
+            if !switches_on {
                 let state = json!(access.state.word());
                 if !same(&before["state"], &state) {
                     body.insert("state".to_owned(), state);
@@ -346,7 +345,7 @@ fn policy(planner: &mut Planner<'_>, access: &Access) {
                     gate: None,
                 });
             }
-            if !(switches_on && is_action) {
+            if !switches_on {
                 return;
             }
             at
@@ -354,12 +353,12 @@ fn policy(planner: &mut Planner<'_>, access: &Access) {
         _ => {
             let mut body = wanted;
             body["displayName"] = json!(access.name.value);
-            // What people do to themselves is tried by what-if before it acts.
-            let first = if is_action { Wanted::Off } else { access.state };
+            // Nothing acts before what-if was asked.
+            let first = if access.state == Wanted::On { Wanted::Off } else { access.state };
             body["state"] = json!(first.word());
             body["conditions"]["clientAppTypes"] = json!(["all"]);
             create(planner, AREA, subject.clone(), Kind::Access, body);
-            if !is_action || access.state != Wanted::On {
+            if access.state != Wanted::On {
                 return;
             }
             Kind::Access.of(&format!("{PENDING}access:{}", access.name.to_lowercase()))
@@ -389,14 +388,22 @@ fn wanted(planner: &mut Planner<'_>, access: &Access, before: Option<&Value>) ->
     include.add(planner, &access.include);
     let null = Value::Null;
     let now = before.map_or(&null, |before| &before["conditions"]["users"]);
-    let mut spared = match (&access.exclude, access.key_users_only) {
-        (None, false) => Crowd::of(&now["excludeUsers"], &now["excludeGroups"]),
-        _ => Crowd::default(),
+    let mut spared = match &access.exclude {
+        // What somebody excluded by hand stays: a sync account, a service account.
+        None => Crowd::of(&now["excludeUsers"], &now["excludeGroups"]),
+        Some(_) => Crowd::default(),
     };
     spared.add(planner, access.exclude.as_deref().unwrap_or_default());
     if access.key_users_only {
         let groups: Vec<&str> = include.groups.iter().map(String::as_str).collect();
         let people = planner.people;
+        if access.exclude.is_none() {
+            // Those it spared until they had used a key, and who have.
+            let arrived = |id: &String| {
+                people.in_any(&groups).any(|person| person.used_key && person.id.eq_ignore_ascii_case(id))
+            };
+            spared.users.retain(|id| !arrived(id));
+        }
         let waiting: Vec<&Person> = people.in_any(&groups).filter(|person| !person.used_key).collect();
         if waiting.len() > MOST_SPARED {
             let what = format!(
@@ -542,6 +549,7 @@ fn gate(planner: &Planner<'_>, access: &Access, included: &Crowd) -> Gate {
             .collect(),
         blocks: access.demand == Demand::Block,
         spared: spot(&access.outside),
+        caller: None,
     }
 }
 

@@ -1,19 +1,18 @@
-//! What a plan does to people, from what they can sign in with today.
+//! What a change of the tenant does to people, from what they can sign in with today. Pure.
 //!
-//! Promise: whoever is named would really be affected, by the documents before and after. Exceptions, which are said:
-//! people outside [`super::Plan::looked_at`], and those whose methods could not be read.
+//! Promise: whoever is named would really be affected, by the documents before and after; and where people can't be counted, because
+//! nobody looked at them or because what is demanded can't be read, that is said ([`Effects::uncounted`]) and never passed over.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::access::limit_of;
-use super::{Change, Planner};
+use super::{enforced, narrowed, unguarded};
 use crate::graph::methods_policy::{Fido2Policy, Member, PolicyVerdict};
 use crate::model::{Aaguid, UserId};
 use crate::tenant::current::{Current, id_of};
-use crate::tenant::people::{Held, Person, satisfies};
-use crate::tenant::resource::{Kind, Resource};
+use crate::tenant::names::Names;
+use crate::tenant::people::{Held, People, Person};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,48 +36,90 @@ pub struct Effect {
     pub people: Vec<String>,
 }
 
-pub(super) fn find(planner: &mut Planner<'_>) {
-    let mut effects = Vec::new();
-    for person in &planner.people.list {
-        match &person.methods {
-            Some(held) => {
-                passkeys(planner, person, held, &mut effects);
-                methods(planner, person, held, &mut effects);
-            }
-            None => {
-                add(&mut effects, Weight::Note, "what they can sign in with could not be read: not looked at", person)
-            }
-        }
-    }
-    let changes = planner.plan.changes.clone();
-    let mut seen = BTreeSet::new();
-    for change in changes.iter().rev().filter(|change| change.area == "conditional-access") {
-        // The last change of a policy shows how it ends.
-        let name = change.after["displayName"].as_str().unwrap_or("").to_owned();
-        if seen.insert(name.clone()) {
-            access(planner, &name, change, &mut effects);
-        }
-    }
-    tap(planner, &changes, &mut effects);
-    narrowed(planner, &changes);
-    effects.sort_by_key(|effect| effect.weight);
-    planner.plan.effects = effects;
+/// What a change does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// To people who were looked at, the worst first.
+    pub on_people: Vec<Effect>,
+    /// Where people may be locked out whom nobody can count, a sentence each.
+    pub uncounted: Vec<String>,
+    /// What should be known besides.
+    pub cautions: Vec<String>,
 }
 
-fn add(effects: &mut Vec<Effect>, weight: Weight, what: impl Into<String>, person: &Person) {
-    let what = what.into();
-    match effects.iter_mut().find(|effect| effect.weight == weight && effect.what == what) {
-        Some(effect) => {
-            if !effect.people.contains(&person.name) {
-                effect.people.push(person.name.clone());
+impl Effects {
+    /// How many people would be locked out of something they can reach today.
+    pub fn locked_out(&self) -> usize {
+        let locked = self.on_people.iter().filter(|effect| effect.weight == Weight::LockedOut);
+        locked.flat_map(|effect| &effect.people).collect::<BTreeSet<_>>().len()
+    }
+
+    pub(super) fn add(&mut self, weight: Weight, what: impl Into<String>, person: &Person) {
+        let what = what.into();
+        match self.on_people.iter_mut().find(|effect| effect.weight == weight && effect.what == what) {
+            Some(effect) => {
+                if !effect.people.contains(&person.name) {
+                    effect.people.push(person.name.clone());
+                }
+            }
+            None => self.on_people.push(Effect { weight, what, people: vec![person.name.clone()] }),
+        }
+    }
+
+    pub(super) fn uncounted(&mut self, what: String) {
+        if !self.uncounted.contains(&what) {
+            self.uncounted.push(what);
+        }
+    }
+
+    pub(super) fn caution(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if !self.cautions.contains(&what) {
+            self.cautions.push(what);
+        }
+    }
+}
+
+/// A tenant before and after, and who was looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// As it is.
+    pub before: &'a Current,
+    /// As it will be.
+    pub after: &'a Current,
+    /// Who was looked at.
+    pub people: &'a People,
+    /// What people call the ids.
+    pub names: &'a Names,
+}
+
+impl View<'_> {
+    /// What the change does.
+    pub fn effects(&self) -> Effects {
+        let mut found = Effects::default();
+        for person in &self.people.list {
+            match &person.methods {
+                Some(held) => {
+                    passkeys(self, person, held, &mut found);
+                    methods(self, person, held, &mut found);
+                }
+                None => {
+                    let what = "what they can sign in with could not be read: not looked at";
+                    found.add(Weight::Note, what, person);
+                }
             }
         }
-        None => effects.push(Effect { weight, what, people: vec![person.name.clone()] }),
+        enforced::find(self, &mut found);
+        tap(self, &mut found);
+        narrowed::find(self, &mut found);
+        unguarded::find(self, &mut found);
+        found.on_people.sort_by_key(|effect| effect.weight);
+        found
     }
 }
 
 /// Whether a key works at sign-in. AAGUID lists count there, attestation and self-service do not.
-fn works(policy: &Value, person: &Person, aaguid: Aaguid) -> Result<(), String> {
+pub(super) fn works(policy: &Value, person: &Person, aaguid: Aaguid) -> Result<(), String> {
     let mut read = Fido2Policy::from_json(policy);
     read.self_service = true;
     let user = UserId::new(person.id.clone());
@@ -90,8 +131,8 @@ fn works(policy: &Value, person: &Person, aaguid: Aaguid) -> Result<(), String> 
     }
 }
 
-fn passkeys(planner: &Planner<'_>, person: &Person, held: &[Held], effects: &mut Vec<Effect>) {
-    let (Some(before), Some(after)) = (planner.current.method("fido2"), planner.after.method("fido2")) else { return };
+fn passkeys(view: &View<'_>, person: &Person, held: &[Held], found: &mut Effects) {
+    let (Some(before), Some(after)) = (view.before.method("fido2"), view.after.method("fido2")) else { return };
     if before == after {
         return;
     }
@@ -107,12 +148,12 @@ fn passkeys(planner: &Planner<'_>, person: &Person, held: &[Held], effects: &mut
     }
     for (label, why) in lost {
         let weight = if left { Weight::Loses } else { Weight::LockedOut };
-        add(effects, weight, format!("can't sign in with the key {label} any more: {why}"), person);
+        found.add(weight, format!("can't sign in with the key {label} any more: {why}"), person);
     }
 }
 
 /// Methods that are switched off, or that somebody drops out of.
-fn methods(planner: &Planner<'_>, person: &Person, held: &[Held], effects: &mut Vec<Effect>) {
+fn methods(view: &View<'_>, person: &Person, held: &[Held], found: &mut Effects) {
     const METHODS: [(&str, &str); 7] = [
         ("sms", "text messages"),
         ("voice", "calls"),
@@ -126,11 +167,11 @@ fn methods(planner: &Planner<'_>, person: &Person, held: &[Held], effects: &mut 
         if !held.iter().any(|one| is_of(one, id)) {
             continue;
         }
-        if in_scope(planner.current, id, person) && !in_scope(&planner.after, id, person) {
-            let others = held.iter().any(|one| is_strong(one) && still(&planner.after, one, person));
+        if in_scope(view.before, id, person) && !in_scope(view.after, id, person) {
+            let others = held.iter().any(|one| is_strong(one) && still(view.after, one, person));
             let weight = if others { Weight::Loses } else { Weight::LockedOut };
             let rest = if others { "" } else { ", and has nothing else to prove more than a password with" };
-            add(effects, weight, format!("can't sign in with {words} any more{rest}"), person);
+            found.add(weight, format!("can't sign in with {words} any more{rest}"), person);
         }
     }
 }
@@ -168,7 +209,7 @@ fn still(after: &Current, held: &Held, person: &Person) -> bool {
     }
 }
 
-fn in_scope(tenant: &Current, method: &str, person: &Person) -> bool {
+pub(super) fn in_scope(tenant: &Current, method: &str, person: &Person) -> bool {
     let Some(policy) = tenant.method(method) else { return false };
     let has = |list: &Value| {
         list.as_array()
@@ -180,106 +221,16 @@ fn in_scope(tenant: &Current, method: &str, person: &Person) -> bool {
     policy["state"] == "enabled" && has(&policy["includeTargets"]) && !has(&policy["excludeTargets"])
 }
 
-/// Whether a policy is for this person.
-fn applies(policy: &Value, person: &Person) -> bool {
-    let users = &policy["conditions"]["users"];
-    let has = |users: &Value, groups: &Value| {
-        let texts = |list: &Value| -> Vec<String> {
-            list.as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_ascii_lowercase)).collect()
-        };
-        texts(users).iter().any(|id| id == "all" || *id == person.id)
-            || texts(groups).iter().any(|id| person.groups.contains(id))
-    };
-    has(&users["includeUsers"], &users["includeGroups"]) && !has(&users["excludeUsers"], &users["excludeGroups"])
-}
-
-fn access(planner: &Planner<'_>, name: &str, change: &Change, effects: &mut Vec<Effect>) {
-    let policy = &change.after;
-    let acts = match policy["state"].as_str() {
-        Some("enabled") => true,
-        Some("enabledForReportingButNotEnforced") => false,
-        _ => return,
-    };
-    let grant = &policy["grantControls"];
-    let controls: Vec<&str> =
-        grant["builtInControls"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let action =
-        policy["conditions"]["applications"]["includeUserActions"].as_array().is_some_and(|list| !list.is_empty());
-    let (combinations, models) = match grant["authenticationStrength"]["id"].as_str() {
-        Some(id) => strength(&planner.after, id),
-        None if controls.contains(&"mfa") => strength(&planner.after, "00000000-0000-0000-0000-000000000002"),
-        None => return,
-    };
-    if combinations.is_empty() {
-        return;
-    }
-    for person in planner.people.list.iter().filter(|person| applies(policy, person)) {
-        let Some(held) = &person.methods else { continue };
-        if combinations.iter().any(|one| satisfies(held, one, models.as_ref())) {
-            continue;
-        }
-        let was = planner.current.named(Kind::Access, name);
-        let already = was.iter().any(|(_, old)| {
-            old["state"] == "enabled" && applies(old, person) && old["grantControls"] == policy["grantControls"]
-        });
-        if already {
-            continue;
-        }
-        let (weight, what) = match (acts, action) {
-            (true, false) => (Weight::LockedOut, format!("can't satisfy {name}: locked out of the apps it is for")),
-            (true, true) => {
-                (Weight::Note, format!("can't satisfy {name} until they have a pass or another method it takes"))
-            }
-            (false, _) => (Weight::Note, format!("would be locked out if {name} were on; it is only reported now")),
-        };
-        add(effects, weight, what, person);
-    }
-}
-
-/// What satisfies a strength, and which key models.
-fn strength(tenant: &Current, id: &str) -> (Vec<String>, Option<BTreeSet<Aaguid>>) {
-    let Some(document) = tenant.get(&Resource::Strength(id.to_ascii_lowercase())) else { return (Vec::new(), None) };
-    let list = document["allowedCombinations"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let models = limit_of(document).map(|(_, models)| models.into_iter().collect());
-    (list.map(str::to_owned).collect(), models)
-}
-
-/// A method that is everybody's today and some groups' tomorrow is lost to people whom nobody looked at.
-fn narrowed(planner: &mut Planner<'_>, changes: &[Change]) {
-    let everybody = |policy: &Value| {
-        let targets = policy["includeTargets"].as_array().into_iter().flatten();
-        policy["state"] == "enabled" && targets.filter_map(id_of).any(|id| id == "all_users")
-    };
-    for change in changes {
-        let was = change.before.as_ref().is_some_and(everybody);
-        if was && change.after["includeTargets"].is_array() && !everybody(&change.after) {
-            let name = change.subject.split(':').next().unwrap_or_default().to_owned();
-            planner.caution(format!(
-                "{name} is on for everybody today and would not be: whoever is not in the groups that are left loses it, and only the people \
-                 above were looked at. Name others with --people GROUP, or keep \"all\" in its include."
-            ));
-        }
-    }
-}
-
 /// A stricter policy for passes ends those that were issued under the old one.
-fn tap(planner: &Planner<'_>, changes: &[Change], effects: &mut Vec<Effect>) {
-    let once = |one: &Value| one["isUsableOnce"] == true;
-    let stricter = changes
-        .iter()
-        .filter(|change| change.area == "temporary-access-pass")
-        .any(|change| change.before.as_ref().is_some_and(|before| !once(before)) && once(&change.after));
-    if !stricter {
+fn tap(view: &View<'_>, found: &mut Effects) {
+    let once = |tenant: &Current| tenant.method("temporaryaccesspass").is_some_and(|one| one["isUsableOnce"] == true);
+    if once(view.before) || !once(view.after) {
         return;
     }
-    for person in &planner.people.list {
+    for person in &view.people.list {
         if person.methods.iter().flatten().any(|held| matches!(held, Held::Pass { once: false })) {
-            add(
-                effects,
-                Weight::Loses,
-                "their multi-use pass stops working, because all passes will work once only",
-                person,
-            );
+            let what = "their multi-use pass stops working, because all passes will work once only";
+            found.add(Weight::Loses, what, person);
         }
     }
 }

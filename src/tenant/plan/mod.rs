@@ -4,14 +4,19 @@
 //! member or value that we don't know is lost on the way, and no passkey profile is deleted that the file does not name.
 
 pub(in crate::tenant) mod access;
+mod demand;
 mod effects;
+mod enforced;
 pub(in crate::tenant) mod methods;
+mod narrowed;
 mod person;
+mod scope;
+mod unguarded;
 
 use serde_json::{Map, Value, json};
 
 pub(crate) use access::limit_of;
-pub use effects::{Effect, Weight};
+pub use effects::{Effect, Effects, View, Weight};
 
 use super::current::Current;
 use super::desired::{At, Desired, Doing, Place, Problem, Who};
@@ -42,7 +47,8 @@ pub struct Change {
     pub gate: Option<Gate>,
 }
 
-/// What is asked of what-if before a policy for a user action is switched on.
+/// What is asked of what-if before a policy is switched on: of the break-glass accounts, of the signed-in person, and for a user
+/// action of somebody it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
     /// The policy's name.
@@ -57,6 +63,19 @@ pub struct Gate {
     pub blocks: bool,
     /// A country or an address where it should not apply, and one where it should.
     pub spared: Option<Spot>,
+    /// Who is signed in, where that is a person.
+    pub caller: Option<Caller>,
+}
+
+/// The signed-in person, to whom a policy may apply as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Object id.
+    pub id: String,
+    /// They meet it with what they hold, as far as could be read.
+    pub meets: bool,
+    /// The plan names them among those whom this policy locks out: whoever goes on has read that.
+    pub told: bool,
 }
 
 /// A place to ask what-if about.
@@ -73,10 +92,8 @@ pub enum Spot {
 pub struct Plan {
     /// In the order in which they are made.
     pub changes: Vec<Change>,
-    /// What they do to people.
-    pub effects: Vec<Effect>,
-    /// What should be known besides.
-    pub cautions: Vec<String>,
+    /// What they do to people, and what should be known besides.
+    pub effects: Effects,
     /// Whom [`Self::effects`] is about, as a sentence.
     pub looked_at: String,
 }
@@ -89,13 +106,7 @@ impl Plan {
 
     /// How many people would be locked out of something they can reach today.
     pub fn locked_out(&self) -> usize {
-        let people: std::collections::BTreeSet<&String> = self
-            .effects
-            .iter()
-            .filter(|effect| effect.weight == Weight::LockedOut)
-            .flat_map(|effect| &effect.people)
-            .collect();
-        people.len()
+        self.effects.locked_out()
     }
 
     /// Whether Conditional Access is written.
@@ -112,7 +123,6 @@ pub fn plan(desired: &Desired, names: &Names, current: &Current, people: &People
     let mut planner = Planner {
         desired,
         names,
-        current,
         people,
         after: current.clone(),
         plan: Plan { looked_at: people.scope.clone(), ..Plan::default() },
@@ -121,17 +131,34 @@ pub fn plan(desired: &Desired, names: &Names, current: &Current, people: &People
     methods::plan(&mut planner);
     access::plan(&mut planner);
     person::plan(&mut planner);
-    effects::find(&mut planner);
-    let Planner { plan, mut problems, .. } = planner;
+    let mut effects = View { before: current, after: &planner.after, people, names }.effects();
+    let Planner { mut plan, after, mut problems, .. } = planner;
+    let found = std::mem::replace(&mut effects.cautions, std::mem::take(&mut plan.effects.cautions));
+    found.into_iter().for_each(|one| effects.caution(one));
+    plan.effects = effects;
+    gates(&mut plan, &after, people);
     problems.sort_by_key(|problem| problem.place);
     problems.dedup();
     if problems.is_empty() { Ok(plan) } else { Err(problems) }
 }
 
+/// Tells each gate of a policy for signing in who is signed in.
+fn gates(plan: &mut Plan, after: &Current, people: &People) {
+    let Some(caller) = people.caller() else { return };
+    for change in &mut plan.changes {
+        let Some(gate) = change.gate.as_mut().filter(|gate| !gate.doing.is_user_action()) else { continue };
+        let of_this = |effect: &Effect| effect.weight == Weight::LockedOut && effect.what.contains(&gate.policy);
+        gate.caller = Some(Caller {
+            id: caller.id.clone(),
+            meets: enforced::caller_meets(after, &change.after, caller),
+            told: plan.effects.on_people.iter().any(|effect| of_this(effect) && effect.people.contains(&caller.name)),
+        });
+    }
+}
+
 struct Planner<'a> {
     desired: &'a Desired,
     names: &'a Names,
-    current: &'a Current,
     people: &'a People,
     /// The tenant once all changes so far are made.
     after: Current,
@@ -151,10 +178,7 @@ impl Planner<'_> {
     }
 
     fn caution(&mut self, what: impl Into<String>) {
-        let what = what.into();
-        if !self.plan.cautions.contains(&what) {
-            self.plan.cautions.push(what);
-        }
+        self.plan.effects.caution(what);
     }
 
     /// The id a word stands for.

@@ -1,5 +1,7 @@
 //! What is planned, area by area, and that a plan carried out leaves nothing to plan.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -15,6 +17,8 @@ use crate::tenant::reach::Tried;
 use crate::tenant::resource::Kind;
 use crate::tenant::testing::{InMemory, Trouble, fixture, ledger};
 use crate::tenant::undo::{Renames, UndoError, back, made};
+
+mod lockout;
 
 const KEYS: &str = "11111111-aaaa-4bbb-8ccc-000000000001";
 const GLASS: &str = "11111111-aaaa-4bbb-8ccc-0000000000b6";
@@ -41,13 +45,14 @@ fn person(name: &str, groups: &[&str], methods: Vec<Held>) -> Person {
         id: format!("id-of-{name}"),
         name: name.into(),
         groups: groups.iter().map(|id| (*id).to_owned()).collect(),
+        roles: BTreeSet::new(),
         used_key: methods.iter().any(|one| matches!(one, Held::Passkey { .. })),
         methods: Some(methods),
     }
 }
 
 fn people(list: Vec<Person>) -> People {
-    People { list, scope: "some".into(), uses_told: true }
+    People { list, scope: "some".into(), uses_told: true, ..People::default() }
 }
 
 fn read(text: &str) -> Desired {
@@ -158,7 +163,7 @@ fn a_tenant_without_profiles_takes_one_set_of_rules() {
     let sent = body(&plan.changes[0]);
     assert_eq!(sent["isAttestationEnforced"], true);
     assert_eq!(sent["keyRestrictions"], json!({"isEnforced": true, "enforcementType": "allow", "aaGuids": [YUBI]}));
-    assert!(sent["passkeyProfiles"].is_null() && plan.cautions[0].contains("October 2027"));
+    assert!(sent["passkeyProfiles"].is_null() && plan.effects.cautions[0].contains("October 2027"));
     let told = wrong(&tenant, &format!("{one}[[fido2.profile]]\nname = \"Second\"\n"));
     assert!(told[0].contains("no passkey profiles yet"), "{told:?}");
 }
@@ -187,7 +192,8 @@ fn who_is_locked_out_by_a_tighter_list_is_named() {
     // Everybody may use the default profile as well, which takes any key: nobody is locked out.
     assert_eq!(planned(&tenant, &format!("[fido2]\n{text}"), &everybody).locked_out(), 0);
     let plan = planned(&tenant, &format!("[fido2]\ninclude = [\"Keys\"]\n{text}"), &everybody);
-    let told: Vec<(Weight, Vec<String>)> = plan.effects.iter().map(|one| (one.weight, one.people.clone())).collect();
+    let told: Vec<(Weight, Vec<String>)> =
+        plan.effects.on_people.iter().map(|one| (one.weight, one.people.clone())).collect();
     assert_eq!(
         told,
         [
@@ -196,7 +202,7 @@ fn who_is_locked_out_by_a_tighter_list_is_named() {
             (Weight::Loses, vec!["lee".to_owned()])
         ]
     );
-    assert!(plan.effects[0].what.contains("does not list this model"), "{:?}", plan.effects);
+    assert!(plan.effects.on_people[0].what.contains("does not list this model"), "{:?}", plan.effects);
     assert_eq!(plan.locked_out(), 2);
 }
 
@@ -211,7 +217,8 @@ fn who_has_nothing_but_what_is_switched_off_is_named() {
         person("sam", &[], vec![key(YUBI)]),
     ]);
     let plan = planned(&tenant, "[sms]\nstate = \"off\"\n", &everybody);
-    let told: Vec<(Weight, &str)> = plan.effects.iter().map(|one| (one.weight, one.people[0].as_str())).collect();
+    let told: Vec<(Weight, &str)> =
+        plan.effects.on_people.iter().map(|one| (one.weight, one.people[0].as_str())).collect();
     assert_eq!(told, [(Weight::LockedOut, "kim"), (Weight::Loses, "lee")], "{:?}", plan.effects);
 }
 
@@ -304,12 +311,15 @@ fn a_phishing_resistant_policy_spares_who_has_not_used_a_key_and_names_who_can_n
         person("out", &[], vec![Held::Password]),
     ]);
     let plan = planned(&tenant, &text(false, "on"), &everybody);
-    assert_eq!(plan.effects[0].people, ["lee"]);
-    assert_eq!((plan.effects[0].weight, plan.locked_out()), (Weight::LockedOut, 1));
+    assert_eq!(plan.effects.on_people[0].people, ["lee"]);
+    assert_eq!((plan.effects.on_people[0].weight, plan.locked_out()), (Weight::LockedOut, 1));
     assert_eq!(planned(&tenant, &text(false, "report-only"), &everybody).locked_out(), 0);
     let plan = planned(&tenant, &text(true, "on"), &everybody);
     assert_eq!(body(&plan.changes[0])["conditions"]["users"]["excludeUsers"], json!(["id-of-lee"]));
-    assert!(plan.cautions.iter().any(|one| one.contains("lee")) && plan.effects.is_empty(), "{plan:?}");
+    assert!(
+        plan.effects.cautions.iter().any(|one| one.contains("lee")) && plan.effects.on_people.is_empty(),
+        "{plan:?}"
+    );
     carry_out(&tenant, &ledger(), &plan, "A").expect("carried out");
     everybody.list[1].used_key = true;
     let plan = planned(&tenant, &text(true, "on"), &everybody);

@@ -80,7 +80,7 @@ impl TestKey {
             let why = match &event {
                 Event::NotMade { code } => codes::meaning(code).unwrap_or(code).to_owned(),
                 Event::TouchTimedOut => "Nobody touched it in time.".to_owned(),
-                Event::PinWrong => "The PIN is wrong, or too few tries of it are left.".to_owned(),
+                Event::NotOpened(_) => "The PIN is wrong, or too few tries of it are left.".to_owned(),
                 Event::KeyGone => "The key was taken out, or does not answer.".to_owned(),
                 _ => "It answered what was not expected.".to_owned(),
             };

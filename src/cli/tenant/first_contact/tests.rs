@@ -20,7 +20,7 @@ const KIM: &str = "kim@contoso.example";
 struct Agrees;
 
 impl Operator for Agrees {
-    fn confirm(&self, _question: &str, _word: &str) -> bool {
+    fn confirm_unless(&self, _question: &str, _word: &str, _: &dyn Fn() -> bool) -> bool {
         true
     }
     fn tell(&self, _message: &str) {}

@@ -45,6 +45,7 @@ use crate::model::{BenchId, JobId, Person, SealedPin, UserId};
 use crate::platform::lock::FileLock;
 use crate::world::Clock;
 use lock::{Lock, Role};
+use open::Pages;
 use tables::Pen;
 use trouble::Trouble;
 
@@ -318,7 +319,12 @@ impl Ledger for SqliteLedger {
     fn append(&self, what: Append) -> Result<Head, LedgerError> {
         let owners = rules::check(&what)?;
         let mut inner = self.inner();
-        let ((), head) = self.write(&mut inner, |writing| {
+        // A plan of everybody goes through all indexes, in no order.
+        let of_many = what.entries.len() > PAGE && inner.role != Some(Role::Alone);
+        if of_many {
+            Pages::OfMany.keep(&inner.db);
+        }
+        let written = self.write(&mut inner, |writing| {
             if let Some(claim) = &what.claim {
                 writing.check(claim)?;
             }
@@ -345,7 +351,11 @@ impl Ledger for SqliteLedger {
                 tables::put_blob(&writing.db, *hash, owner, bytes)?;
             }
             Ok(())
-        })?;
+        });
+        if of_many {
+            Pages::OfOne.keep(&inner.db);
+        }
+        let ((), head) = written?;
         if what.entries.iter().any(|entry| entry.removes().is_some()) {
             inner.scrub();
         }

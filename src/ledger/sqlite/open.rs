@@ -150,6 +150,9 @@ pub(super) fn open_with(opening: &Opening<'_>, role: Role, flags: OpenFlags) -> 
             lock.let_desks_in(path)?;
         }
     }
+    if role != Role::Alone {
+        Pages::OfOne.keep(&inner.db);
+    }
     let session = random(opening.entropy, path)?;
     let ledger = SqliteLedger {
         path: path.clone(),
@@ -223,12 +226,37 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Ledge
         // macOS: a plain fsync there does not reach the disk (fcntl(2), F_FULLFSYNC). No effect elsewhere.
         ("fullfsync", 1),
         ("checkpoint_fullfsync", 1),
-        // Kibibytes when negative: the indexes of 100,000 jobs fit.
-        ("cache_size", -65_536),
+        ("cache_size", Pages::OfMany.kibibytes()),
     ] {
         db.pragma_update(None, pragma, value).map_err(told)?;
     }
     Ok(db)
+}
+
+/// How much of the file SQLite keeps in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pages {
+    /// Everybody is gone through: the indexes of 100,000 jobs fit.
+    OfMany,
+    /// One job after another: a bench that runs for days keeps no page of everybody it has been through.
+    OfOne,
+}
+
+impl Pages {
+    /// As `PRAGMA cache_size` takes it: kibibytes are negative.
+    fn kibibytes(self) -> i32 {
+        match self {
+            Self::OfMany => -65_536,
+            Self::OfOne => -8_192,
+        }
+    }
+
+    /// From now on. It is about memory alone: what is written does not depend on it.
+    pub(super) fn keep(self, db: &Connection) {
+        if let Err(error) = db.pragma_update(None, "cache_size", self.kibibytes()) {
+            tracing::debug!("the ledger's pages in memory can't be limited: {error}");
+        }
+    }
 }
 
 /// How long another program's transaction is waited for: whoever writes is next when it waits here, so one write at most is

@@ -242,17 +242,11 @@ fn job(person: &Person) -> JobId {
 }
 
 fn person(number: u32) -> Result<Person, Failed> {
-    Ok(Person {
-        id: UserId::new(format!("00000000-0000-0000-0001-{number:012x}")),
-        upn: Upn::parse(&format!("person{number}@contoso.example")).ok_or("no UPN")?,
-        display_name: format!("Person {number}"),
-        address: None,
-        first_device: None,
-        key_kind: None,
-        serial: None,
-        language: None,
-        spare_address: None,
-    })
+    Ok(Person::new(
+        UserId::new(format!("00000000-0000-0000-0001-{number:012x}")),
+        Upn::parse(&format!("person{number}@contoso.example")).ok_or("no UPN")?,
+        format!("Person {number}"),
+    ))
 }
 
 fn row(person: &Person, line: u32) -> RosterRow {

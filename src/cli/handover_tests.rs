@@ -45,17 +45,7 @@ pub(in crate::cli) fn sent(serials: &[&str], passkeys: u32) -> (RunningTenant, D
 
 fn sent_in(spec: TenantSpec, entries: Vec<Entry>) -> (RunningTenant, Desk) {
     let desk = Desk::new(1);
-    let kim = Person {
-        id: UserId::new(ID),
-        upn: Upn::parse(KIM).expect("a UPN"),
-        display_name: "Kim".into(),
-        address: None,
-        spare_address: None,
-        first_device: None,
-        key_kind: None,
-        serial: None,
-        language: None,
-    };
+    let kim = Person::new(UserId::new(ID), Upn::parse(KIM).expect("a UPN"), "Kim");
     desk.ledger().append(Append { entries, people: vec![kim], ..Append::default() }).expect("packed");
     let tenant = start(spec, ([127, 0, 0, 1], 0).into()).expect("a tenant");
     desk.point_at(&tenant);

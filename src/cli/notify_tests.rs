@@ -31,15 +31,8 @@ fn desk(tenant: &RunningTenant, more: &str) -> (Desk, JobId) {
     let desk = Desk::at(tenant);
     desk.more_settings(&format!("[handover]\nmail_from = \"{SAM}\"\n{more}"));
     let kim = Person {
-        id: id_of(tenant, KIM),
-        upn: Upn::parse(KIM).expect("a UPN"),
-        display_name: "Kim Lee".into(),
-        address: None,
-        spare_address: None,
-        first_device: None,
-        key_kind: None,
-        serial: None,
         language: Some("de".into()),
+        ..Person::new(id_of(tenant, KIM), Upn::parse(KIM).expect("a UPN"), "Kim Lee")
     };
     let job = desk.finished_key(kim, "19283746");
     (desk, job)
@@ -146,20 +139,7 @@ fn a_notice_can_be_sent_by_hand_and_needs_a_sender_otherwise() {
 
     let other = self::tenant();
     let alone = Desk::at(&other);
-    alone.finished_key(
-        Person {
-            id: id_of(&other, KIM),
-            upn: Upn::parse(KIM).expect("a UPN"),
-            display_name: "Kim".into(),
-            address: None,
-            spare_address: None,
-            first_device: None,
-            key_kind: None,
-            serial: None,
-            language: None,
-        },
-        "1",
-    );
+    alone.finished_key(Person::new(id_of(&other, KIM), Upn::parse(KIM).expect("a UPN"), "Kim"), "1");
     let told = alone.run(&notify(&[]));
     assert!(told.exit == Exit::Usage && told.err.contains("[handover] mail_from"), "{}", told.err);
     assert!(acts(&alone).is_empty());

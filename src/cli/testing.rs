@@ -188,19 +188,16 @@ impl Desk {
         let run = RunId::new("run-1");
         let (first, second) = self.recipients().fingerprints();
         let people = ["kim", "sam", "lee", "guest"].map(|name| Person {
-            id: UserId::new(format!("id-of-{name}")),
-            upn: Upn::parse(&format!("{name}@contoso.example")).expect("a UPN"),
-            display_name: if name == "kim" { "=Kim \"the\" Lee".into() } else { name.to_uppercase() },
             address: Some(PostalAddress {
                 lines: vec!["1 Main St".into(), "Town".into()],
                 country: Some("CZ".into()),
                 parts: None,
             }),
-            first_device: None,
-            key_kind: None,
-            serial: None,
-            language: None,
-            spare_address: None,
+            ..Person::new(
+                UserId::new(format!("id-of-{name}")),
+                Upn::parse(&format!("{name}@contoso.example")).expect("a UPN"),
+                if name == "kim" { "=Kim \"the\" Lee".to_owned() } else { name.to_uppercase() },
+            )
         });
         let jobs = people.each_ref().map(|person| JobId::derive(&tenant, &person.id, 1));
         let mut entries = vec![

@@ -253,9 +253,6 @@ mod tests {
 
     fn person(parts: bool) -> Person {
         Person {
-            id: UserId::new("u"),
-            upn: Upn::parse("kim@contoso.example").expect("a UPN"),
-            display_name: "Kim Lee".into(),
             address: Some(PostalAddress {
                 lines: vec!["1 Main St".into(), "1000 Town".into()],
                 country: Some("Germany".into()),
@@ -266,11 +263,7 @@ mod tests {
                     ..AddressParts::default()
                 }),
             }),
-            first_device: None,
-            key_kind: None,
-            serial: None,
-            language: None,
-            spare_address: None,
+            ..Person::new(UserId::new("u"), Upn::parse("kim@contoso.example").expect("a UPN"), "Kim Lee")
         }
     }
 

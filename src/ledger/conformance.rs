@@ -114,17 +114,7 @@ pub(super) fn user(number: u32) -> UserId {
 }
 
 pub(super) fn person(number: u32, name: &str) -> Person {
-    Person {
-        id: user(number),
-        upn: Upn::parse(&format!("{name}@contoso.com")).expect("a UPN"),
-        display_name: name.to_owned(),
-        address: None,
-        first_device: None,
-        key_kind: None,
-        serial: None,
-        language: None,
-        spare_address: None,
-    }
+    Person::new(user(number), Upn::parse(&format!("{name}@contoso.com")).expect("a UPN"), name.to_owned())
 }
 
 pub(super) fn planned(number: u32) -> Entry {

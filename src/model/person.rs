@@ -133,6 +133,21 @@ pub struct Person {
 }
 
 impl Person {
+    /// Of whom the roster says nothing but who it is.
+    pub fn new(id: UserId, upn: Upn, display_name: impl Into<String>) -> Self {
+        Self {
+            id,
+            upn,
+            display_name: display_name.into(),
+            address: None,
+            first_device: None,
+            key_kind: None,
+            serial: None,
+            language: None,
+            spare_address: None,
+        }
+    }
+
     /// Where the person's key of this number goes, from 1.
     pub fn address_for(&self, ordinal: u32) -> Option<&PostalAddress> {
         match ordinal {

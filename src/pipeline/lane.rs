@@ -497,15 +497,8 @@ mod tests {
     fn a_kind_takes_whole_words_and_never_the_next_best_key() {
         let wants = |kind: Option<&str>, model: &str| {
             let person = Person {
-                id: UserId::new("u"),
-                upn: Upn::parse("kim@contoso.com").expect("a UPN"),
-                display_name: "Kim".into(),
-                address: None,
-                first_device: None,
                 key_kind: kind.map(|kind| KeyKind(kind.to_owned())),
-                serial: None,
-                language: None,
-                spare_address: None,
+                ..Person::new(UserId::new("u"), Upn::parse("kim@contoso.com").expect("a UPN"), "Kim")
             };
             let (aaguid, port) = (Aaguid([7; 16]), PortName::new("1"));
             kind_fits(&person, &KeyRef { aaguid, serial: None, firmware: None, model: Some(model.into()), port })

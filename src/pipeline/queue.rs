@@ -287,15 +287,12 @@ mod tests {
 
     fn person(n: u32, serial: Option<&str>) -> Person {
         Person {
-            id: UserId::new(format!("u{n}")),
-            upn: Upn::parse(&format!("p{n}@contoso.com")).expect("a UPN"),
-            display_name: format!("Person {n}"),
-            address: None,
-            first_device: None,
-            key_kind: None,
             serial: serial.map(Serial::new),
-            language: None,
-            spare_address: None,
+            ..Person::new(
+                UserId::new(format!("u{n}")),
+                Upn::parse(&format!("p{n}@contoso.com")).expect("a UPN"),
+                format!("Person {n}"),
+            )
         }
     }
 

@@ -207,16 +207,12 @@ impl Stage {
             .as_array()
             .expect("people")
             .iter()
-            .map(|person| Person {
-                id: UserId::new(person["id"].as_str().expect("an id")),
-                upn: Upn::parse(person["upn"].as_str().expect("a UPN")).expect("a UPN"),
-                display_name: String::from("Somebody"),
-                address: None,
-                first_device: None,
-                key_kind: None,
-                serial: None,
-                language: None,
-                spare_address: None,
+            .map(|person| {
+                Person::new(
+                    UserId::new(person["id"].as_str().expect("an id")),
+                    Upn::parse(person["upn"].as_str().expect("a UPN")).expect("a UPN"),
+                    String::from("Somebody"),
+                )
             })
             .collect();
         Self {

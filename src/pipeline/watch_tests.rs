@@ -28,6 +28,16 @@ fn given_up(list_lag_ms: u64, trouble: Trouble) -> (Stage, SimKey) {
     (stage, key)
 }
 
+/// Expired before the answer was missed: what is sent again is refused, and nothing will ever show.
+fn past_its_challenge(stage: &Stage, key: SimKey) -> Play<'_> {
+    Play::of(vec![key.into()]).lag(0).watched_by(|progress, _| {
+        let bound = |event: &&Progress| matches!(event, Progress::Bound { .. });
+        if bound(&progress) && !stage.events().iter().any(|event| bound(&event)) {
+            stage.tenant.advance(400);
+        }
+    })
+}
+
 #[test]
 fn a_credential_that_turns_up_late_is_deleted_by_the_next_run() {
     let (stage, key) = given_up(3_600_000, Trouble::Lose);
@@ -74,13 +84,7 @@ fn a_credential_that_never_turns_up_is_watched_for_a_day() {
     let (stage, key) = given_up(0, Trouble::Drop);
     let ledger = stage.open_ledger();
     stage.plan(&ledger);
-    // Expired before the answer was missed: what is sent again is refused, and nothing will ever show.
-    let play = Play::of(vec![key.into()]).lag(0).watched_by(|progress, _| {
-        let bound = |event: &&Progress| matches!(event, Progress::Bound { .. });
-        if bound(&progress) && !stage.events().iter().any(|event| bound(&event)) {
-            stage.tenant.advance(400);
-        }
-    });
+    let play = past_its_challenge(&stage, key);
     let (outcome, _) = stage.run(&ledger, play);
     assert_eq!(outcome.expect("a run").summary.counts.finished, 1, "{:#?}", stage.events());
     assert!(kinds(&ledger, &stage).iter().any(|entry| matches!(entry, Entry::Watched { .. })));
@@ -97,12 +101,7 @@ fn a_person_whose_passkeys_may_not_be_read_keeps_no_run_from_beginning() {
     let (stage, key) = given_up(0, Trouble::Drop);
     let ledger = stage.open_ledger();
     stage.plan(&ledger);
-    let play = Play::of(vec![key.into()]).lag(0).watched_by(|progress, _| {
-        let bound = |event: &&Progress| matches!(event, Progress::Bound { .. });
-        if bound(&progress) && !stage.events().iter().any(|event| bound(&event)) {
-            stage.tenant.advance(400);
-        }
-    });
+    let play = past_its_challenge(&stage, key);
     stage.run(&ledger, play).0.expect("a run");
     // The person has become an administrator, whose passkeys this account may not see.
     let forbidden =

@@ -89,17 +89,7 @@ pub fn write(
         if !known.contains(&job) {
             entries.push(planned(&job, id, ordinal));
             if named.insert(id) {
-                people.push(Person {
-                    id: id.clone(),
-                    upn: refusal.upn.clone(),
-                    display_name: refusal.upn.to_string(),
-                    address: None,
-                    first_device: None,
-                    key_kind: None,
-                    serial: None,
-                    language: None,
-                    spare_address: None,
-                });
+                people.push(Person::new(id.clone(), refusal.upn.clone(), refusal.upn.to_string()));
             }
         }
         entries.push(Entry::JobRefused { job, code: refusal.code.as_str().to_owned() });

@@ -161,17 +161,7 @@ mod tests {
     }
 
     fn person(line: u32, id: &str, name: &str) -> CheckedPerson {
-        let person = Person {
-            id: UserId::new(id),
-            upn: upn(name),
-            display_name: name.to_owned(),
-            address: None,
-            first_device: None,
-            key_kind: None,
-            serial: None,
-            language: None,
-            spare_address: None,
-        };
+        let person = Person::new(UserId::new(id), upn(name), name.to_owned());
         CheckedPerson { line: Some(line), person, keys: 1, force_change: true }
     }
 

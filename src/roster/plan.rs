@@ -173,17 +173,11 @@ mod tests {
     fn person(name: &str, keys: u32) -> CheckedPerson {
         CheckedPerson {
             line: None,
-            person: Person {
-                id: UserId::new(format!("id-{name}")),
-                upn: Upn::parse(&format!("{name}@contoso.com")).expect("a UPN"),
-                display_name: name.to_owned(),
-                address: None,
-                first_device: None,
-                key_kind: None,
-                serial: None,
-                language: None,
-                spare_address: None,
-            },
+            person: Person::new(
+                UserId::new(format!("id-{name}")),
+                Upn::parse(&format!("{name}@contoso.com")).expect("a UPN"),
+                name.to_owned(),
+            ),
             keys,
             force_change: true,
         }

@@ -97,17 +97,7 @@ fn what_entra_or_the_ledger_alone_knows_is_named() {
             batch: BatchId::new("b"),
         };
         let registered = Entry::Registered { job, attempt: 1, method: MethodId::new("m"), found: false };
-        let people = vec![Person {
-            id: user,
-            upn: Upn::parse(upn).expect("a UPN"),
-            display_name: upn.into(),
-            address: None,
-            spare_address: None,
-            first_device: None,
-            key_kind: None,
-            serial: None,
-            language: None,
-        }];
+        let people = vec![Person::new(user, Upn::parse(upn).expect("a UPN"), upn)];
         ledger.append(Append { people, ..Append::entries([planned, registered]) }).expect("kept");
     }
     // Kim's passkey is in Entra's log; sam's is in the ledger alone, too new to be missed; then one that no ledger knows.

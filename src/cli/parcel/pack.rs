@@ -375,17 +375,8 @@ mod tests {
         let serial = |key: &SimKey| key.serial().expect("a serial number").to_string();
         let bench = Bench::new(1);
         let jobs = [("kim", serial(&kims)), ("sam", serial(&wiped))].map(|(name, serial)| {
-            let person = Person {
-                id: UserId::new(name),
-                upn: Upn::parse(&format!("{name}@contoso.example")).expect("a UPN"),
-                display_name: name.into(),
-                address: None,
-                spare_address: None,
-                first_device: None,
-                key_kind: None,
-                serial: None,
-                language: None,
-            };
+            let person =
+                Person::new(UserId::new(name), Upn::parse(&format!("{name}@contoso.example")).expect("a UPN"), name);
             bench.finished_key(person, &serial)
         });
         let ports = SimPorts::numbered(3);

@@ -153,17 +153,8 @@ fn person(
     }
     let at = AtTenant::sign_in(context)?;
     let found = at.person(upn.as_str())?;
-    let person = Person {
-        id: found.id,
-        display_name: found.display_name.unwrap_or_else(|| upn.to_string()),
-        upn: found.upn.unwrap_or(upn),
-        address: None,
-        spare_address: None,
-        first_device: None,
-        key_kind: None,
-        serial: None,
-        language: None,
-    };
+    let name = found.display_name.unwrap_or_else(|| upn.to_string());
+    let person = Person::new(found.id, found.upn.unwrap_or(upn), name);
     Ok((person, at.tenant.clone(), true))
 }
 

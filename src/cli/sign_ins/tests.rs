@@ -44,17 +44,7 @@ fn provisioned(desk: &Desk, tenant: &RunningTenant) -> JobId {
     let record = b"record".to_vec();
     let planned =
         Entry::JobPlanned { job: job.clone(), tenant, user: user.clone(), ordinal: 1, batch: BatchId::new("pilot") };
-    let person = Person {
-        id: user,
-        upn: Upn::parse(KIM).expect("a UPN"),
-        display_name: "Kim".into(),
-        address: None,
-        first_device: None,
-        key_kind: None,
-        serial: None,
-        language: None,
-        spare_address: None,
-    };
+    let person = Person::new(user, Upn::parse(KIM).expect("a UPN"), "Kim");
     let ledger = desk.ledger();
     ledger.append(Append { entries: vec![planned], people: vec![person], ..Append::default() }).expect("planned");
     let (job_id, attempt) = (job.clone(), 1);

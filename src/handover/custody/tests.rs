@@ -50,17 +50,11 @@ fn opens(ledger: &dyn Ledger, custodian: &NewIdentity, number: u32) -> bool {
 }
 
 fn person(number: u32) -> Person {
-    Person {
-        id: user(number),
-        upn: Upn::parse(&format!("p{number}@contoso.example")).expect("a UPN"),
-        display_name: format!("Person {number}"),
-        address: None,
-        first_device: None,
-        key_kind: None,
-        serial: None,
-        language: None,
-        spare_address: None,
-    }
+    Person::new(
+        user(number),
+        Upn::parse(&format!("p{number}@contoso.example")).expect("a UPN"),
+        format!("Person {number}"),
+    )
 }
 
 fn provision(ledger: &dyn Ledger, to: &Recipients, number: u32) {

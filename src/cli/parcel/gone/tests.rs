@@ -108,17 +108,11 @@ fn a_shipped_key_that_comes_back_leaves_the_tenant_is_wiped_and_is_stock_again()
 fn a_key_that_was_noted_as_not_wiped_is_wiped_later() {
     let (ports, serial, hands) = used(1);
     let (_tenant, bench) = sent(&["777"], 0);
-    let person = crate::model::Person {
-        id: crate::model::UserId::new("lee"),
-        upn: Upn::parse("lee@contoso.example").expect("a UPN"),
-        display_name: "Lee".into(),
-        address: None,
-        spare_address: None,
-        first_device: None,
-        key_kind: None,
-        serial: None,
-        language: None,
-    };
+    let person = crate::model::Person::new(
+        crate::model::UserId::new("lee"),
+        Upn::parse("lee@contoso.example").expect("a UPN"),
+        "Lee",
+    );
     let job = bench.finished_key(person, &serial);
     // Its method was deleted already, and the key lies on a desk.
     let noted = [

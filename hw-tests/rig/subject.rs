@@ -201,6 +201,27 @@ impl Subject {
         event["serial"].as_str() != self.serial.as_deref()
     }
 
+    /// A run has refused the key in this port: what a hand can do about that is done, as often as `again` says. `false` where
+    /// nothing can be done.
+    fn put_right(&mut self, refused: &Value, again: &mut u32) -> Result<bool, String> {
+        let code = refused["code"].as_str().unwrap_or_default();
+        // These are told before anybody could ask a key for its serial number.
+        let unheard = matches!(code, "no-right" | "no-node" | "in-use" | "not-confirmed");
+        if *again == 0 || unheard {
+            return Ok(false);
+        }
+        if code == "mute" {
+            // A machine that gets no time makes a virtual key silent; the screen says what to do about that.
+            self.replug()?;
+        } else if self.is_another(refused) {
+            self.ask_for_it(refused)?;
+        } else {
+            return Ok(false);
+        }
+        *again -= 1;
+        Ok(true)
+    }
+
     /// A run has refused another key in this port: the hand is asked for the right one.
     fn ask_for_it(&mut self, refused: &Value) -> Result<(), String> {
         // Beside a virtual key it was the trial that put another one there.
@@ -427,10 +448,7 @@ pub fn asked_for_touch(subject: &mut Subject, run: &mut Live, patience: Duration
     while let Some(event) = run.next(end.saturating_duration_since(Instant::now())) {
         match event["event"].as_str().unwrap_or_default() {
             "touch" => return Ok(event),
-            "key-refused" if subject.is_another(&event) && again > 0 => {
-                subject.ask_for_it(&event)?;
-                again -= 1;
-            }
+            "key-refused" if subject.put_right(&event, &mut again)? => {}
             "key-refused" => return Err(format!("{event}; {}", run.told())),
             _ => {}
         }
@@ -450,15 +468,7 @@ pub fn provision_with(subject: &mut Subject, run: &mut Live, patience: Duration)
         match event["event"].as_str().unwrap_or_default() {
             "touch" => subject.touch()?,
             "finished" => finished = Some(event),
-            "key-refused" if subject.is_another(&event) && again > 0 => {
-                subject.ask_for_it(&event)?;
-                again -= 1;
-            }
-            // A machine that gets no time makes a virtual key silent; the screen says what to do about that.
-            "key-refused" if event["code"] == "mute" && again > 0 => {
-                subject.replug()?;
-                again -= 1;
-            }
+            "key-refused" if subject.put_right(&event, &mut again)? => {}
             "key-refused" | "failed" => return Err(format!("{event}; {}", run.told())),
             _ => {}
         }

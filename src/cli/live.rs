@@ -3,7 +3,8 @@
 //! Promise: while it is up nothing is written across it: what anybody says appears above the board, and a question gets the whole
 //! terminal, one question at a time, so that an answer can't reach another question than the one that was read.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use crossterm::cursor::Show;
 use crossterm::execute;
@@ -59,7 +60,25 @@ pub struct Question {
 
 /// Waits for its turn and puts the screen away.
 pub fn question() -> Question {
-    let alone = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    asked(ASKING.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The same, but not for longer than the question is one: another may stand on the terminal, and nobody answer it.
+pub fn question_unless(given_up: &dyn Fn() -> bool) -> Option<Question> {
+    while !given_up() {
+        match ASKING.try_lock() {
+            Ok(alone) => return Some(asked(alone)),
+            Err(TryLockError::Poisoned(alone)) => return Some(asked(alone.into_inner())),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+        }
+    }
+    None
+}
+
+/// How often a question looks whether the terminal is free.
+const LOOK: Duration = Duration::from_millis(100);
+
+fn asked(alone: MutexGuard<'static, ()>) -> Question {
     let screen = screen();
     if let Some(screen) = &screen {
         screen.put_away();

@@ -183,11 +183,7 @@ impl Operator for Terminal<'_> {
             self.output.progress("Nobody is here to ask: taken as no.");
             return false;
         }
-        let _terminal = live::question();
-        // Another question may have had the terminal until now.
-        if given_up() {
-            return false;
-        }
+        let Some(_terminal) = live::question_unless(given_up) else { return false };
         // The bell: whoever stands at the hub does not see a question by itself.
         print(&format!("\u{7}{question}"));
         loop {

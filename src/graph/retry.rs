@@ -1,7 +1,7 @@
 //! Pure: given what came back, how often and how long we have tried: wait, retry at once, or stop.
 //!
-//! Promise: a wait the server asked for is kept to the second, and never cut short; from the second attempt on it is at least our own
-//! back-off. A request that must not happen twice is never repeated after it may have arrived: the verdict is [`Verdict::Unknown`]
+//! Promise: a wait the server asked for is kept to the second, and never cut short; a wait of zero is taken once, and then our own
+//! back-off counts. A request that must not happen twice is never repeated after it may have arrived: the verdict is [`Verdict::Unknown`]
 //! and the caller reads first. Nothing is tried forever.
 
 use std::time::Duration;

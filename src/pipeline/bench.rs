@@ -33,7 +33,8 @@ use crate::webauthn::metadata::Metadata;
 use crate::webauthn::trust::Anchors;
 use crate::world::{Clock, Entropy, KeyPorts, Operator, PortEvent, PortsError};
 
-/// How often the bench looks whether the run is over, or Ctrl-C was pressed. Keys that come and go are told to it at once.
+/// How often the bench looks whether the run is over, or Ctrl-C was pressed; four times as long while no hand is about. Keys that
+/// come and go are told to it at once.
 const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 250 });
 /// After so long without a plug, a pull or a touch everything is looked at less often.
 const HANDS_AWAY: Duration = Duration::from_secs(10);

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::on_tenant::pausing_code;
 use crate::graph::{ErrorKind, Graph, GraphError};
 use crate::ledger::entry::{Attempt, ENDS_AND_WATCHES, Entry, HandoverEntry};
 use crate::ledger::{Append, Ledger, LedgerError};
@@ -143,9 +144,11 @@ pub fn settle_before_run(
             // The person has left the directory, and the passkeys with them.
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             // About this person alone, who has become an administrator, say: no reason to keep everybody else waiting.
+            // Nobody has looked then, so it is looked for again.
             Err(error) if is_about_one(&error) => {
-                settled.unseen.push((job.clone(), error.to_string()));
-                None
+                settled.unseen.push((job, error.to_string()));
+                settled.still_watched += 1;
+                continue;
             }
             Err(error) => return Err(error.into()),
         };
@@ -164,7 +167,7 @@ pub fn settle_before_run(
 
 /// Whether an error need not meet the next person. A missing permission may be everybody's: then the run finds out at its first call.
 fn is_about_one(error: &GraphError) -> bool {
-    error.kind() == ErrorKind::Forbidden || !error.kind().pauses_bench()
+    pausing_code(error).is_none_or(|code| code == "no-permission")
 }
 
 fn find_and_delete(graph: &Graph, user: &UserId, credential: &CredentialId) -> Result<Option<MethodId>, GraphError> {

@@ -82,13 +82,14 @@ pub fn write(
     let wanted: HashSet<&JobId> = plan.jobs.iter().map(|wanted| &wanted.job).collect();
     for refusal in &checked.refused {
         let (Some((job, ordinal)), Some(id)) = (refused_job(tenant, refusal, &done), &refusal.id) else { continue };
-        // A duplicate's job belongs to its first row.
-        if wanted.contains(&job) {
+        // A duplicate's job belongs to its first row, and may have its key.
+        if wanted.contains(&job) || done.contains(&job) {
             continue;
         }
         if !known.contains(&job) {
             entries.push(planned(&job, id, ordinal));
-            if named.insert(id) {
+            // Whoever is known keeps name, language and addresses: a refusal tells none of them.
+            if named.insert(id) && ledger.person(id)?.is_none() {
                 people.push(Person::new(id.clone(), refusal.upn.clone(), refusal.upn.to_string()));
             }
         }

@@ -22,7 +22,7 @@ use crate::pipeline::progress::{Progress, Summary};
 use crate::pipeline::watch::settle_before_run;
 use crate::roster::Roster;
 use crate::roster::check::{Rules, check};
-use crate::roster::plan::{KnownJob, Plan, batch_of};
+use crate::roster::plan::{Disposition, KnownJob, Plan, batch_of};
 use crate::webauthn::trust::Anchors;
 use crate::world::{Clock, Entropy, KeyPorts, Operator};
 
@@ -338,8 +338,11 @@ pub fn provision(
     })
 }
 
-/// The batch that the people were planned by, where that is one and another than this run's.
+/// The batch that all these people were planned by, where that is one and another than this run's.
 fn other_batch<'k>(todo: &Plan, known: &'k [KnownJob], batch: &BatchId) -> Option<&'k BatchId> {
+    if todo.jobs.iter().any(|job| job.disposition == Disposition::New) {
+        return None;
+    }
     let wanted: BTreeSet<&JobId> = todo.jobs.iter().map(|job| &job.job).collect();
     let of: BTreeSet<&BatchId> = known.iter().filter(|job| wanted.contains(&job.job)).map(|job| &job.batch).collect();
     let mut of = of.into_iter();

@@ -92,10 +92,13 @@ pub fn count_what_is_served(checked: &mut CheckedRoster, tenant: &TenantId, know
     all
 }
 
-/// The job that a refusal is about, with its number among the person's: the first that has no key. `None` where the directory does
-/// not know the person.
+/// The job that a refusal is about, with its number among the person's: the first that has no key. A second row of a person is
+/// about the job that the first row has. `None` where the directory does not know the person.
 pub fn refused_job(tenant: &TenantId, refusal: &Refusal, done: &HashSet<&JobId>) -> Option<(JobId, u32)> {
     let id = refusal.id.as_ref()?;
+    if refusal.code == RefusalCode::Duplicate {
+        return Some((JobId::derive(tenant, id, 1), 1));
+    }
     (1..=crate::roster::file::MOST_KEYS)
         .map(|ordinal| (JobId::derive(tenant, id, ordinal), ordinal))
         .find(|(job, _)| !done.contains(job))
@@ -222,5 +225,6 @@ mod tests {
         let done: HashSet<&JobId> = served(&known).map(|job| &job.job).collect();
         let of = |at: usize| refused_job(&tenant(), &checked.refused[at], &done).map(|(_, ordinal)| ordinal);
         assert_eq!([of(0), of(1)], [Some(2), Some(1)], "what is made stays as it is");
+        assert_eq!(of(2), Some(1), "a second row asks for no second key");
     }
 }

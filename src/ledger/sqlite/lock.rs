@@ -13,7 +13,7 @@
 //!
 //! `LEDGER.next` makes writing fair. SQLite gives its write lock to whoever happens to look when it is free, and a program
 //! that writes without a pause would nearly always be that one. Here whoever waits for the write lock holds the place behind
-//! the one who writes, so that nobody can write twice while another waits.
+//! the one who writes, so that hardly anybody writes twice while another waits. Who gets that place when it comes free is chance.
 //!
 //! `LEDGER.holder` says for people who has `LEDGER.lock`.
 
@@ -125,9 +125,10 @@ impl Lock {
     }
 }
 
-/// The place behind the one who writes now, for whoever is about to. `None` when it did not come free.
-pub(super) fn next(ledger: &Path) -> Result<Option<FileLock>, LedgerError> {
-    wait(ledger, ".next", IN_LINE, FileLock::take)
+/// The place behind the one who writes now, for whoever is about to.
+pub(super) fn next(ledger: &Path) -> Result<FileLock, LedgerError> {
+    wait(ledger, ".next", IN_LINE, FileLock::take)?
+        .ok_or_else(|| LedgerError::InUse { path: ledger.to_owned(), holder: holder(ledger) })
 }
 
 /// The right to write to the mirror: one process at a time. `None` when it did not come within `patience`.

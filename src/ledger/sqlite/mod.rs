@@ -167,7 +167,7 @@ impl SqliteLedger {
         let clock = self.clock.as_ref().ok_or(LedgerError::ReadOnly)?;
         inner.usable(&self.path)?;
         let told = |trouble: Trouble| trouble.tell(&self.path);
-        let next = lock::next(&self.path)?.ok_or_else(|| LedgerError::Locked { path: self.path.clone() })?;
+        let next = lock::next(&self.path)?;
         let db =
             inner.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| told(error.into()))?;
         drop(next);
@@ -273,8 +273,8 @@ impl Inner {
         write: impl FnOnce(&mut Self) -> Result<Head, LedgerError>,
     ) -> Result<Head, LedgerError> {
         self.alone(path, |inner| {
-            if inner.mirror.is_some() {
-                owed::note(path)?;
+            if let Some(mirror) = &inner.mirror {
+                owed::note(path, mirror.path())?;
             }
             let head = write(inner)?;
             inner.scrub();

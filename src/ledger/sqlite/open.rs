@@ -132,7 +132,7 @@ pub(super) fn open_with(opening: &Opening<'_>, role: Role, flags: OpenFlags) -> 
     .map_err(told)?;
     check_end(&db).map_err(told)?;
     // A mirror that has to lose something is written anew, which nobody may see half-way.
-    let owed = opening.mirror.is_some() && lock.is_alone() && owed::is(path);
+    let owed = lock.is_alone() && opening.mirror.as_ref().is_some_and(|mirror| owed::is(path, mirror));
     if role == Role::Bench && !owed {
         lock.let_desks_in(path)?;
     }

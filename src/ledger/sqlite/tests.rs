@@ -412,6 +412,10 @@ fn what_the_mirror_could_not_lose_at_once_it_loses_at_the_next_opening() {
         drop(ledger);
         let mirrored = || fs::read_to_string(place.mirror()).expect("a mirror").matches("\"custodian\":\"").count();
         assert!(is_anywhere(&place, "xylophone"), "the mirror has it yet");
+        // Another mirror owes nothing, and does not pay for the first.
+        let elsewhere = Opening { mirror: Some(place.directory.path().join("other.jsonl")), ..place.opening("us") };
+        drop(open_writer(&elsewhere).expect("opens"));
+        assert!(is_anywhere(&place, "xylophone") && place::beside(&place.path(), ".owed").exists());
         fs::remove_dir(&in_the_way).expect("out of the way");
         let again = opened(&place);
         assert!(!is_anywhere(&place, "xylophone"));

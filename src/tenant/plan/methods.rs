@@ -424,8 +424,8 @@ fn campaign(planner: &mut Planner<'_>) {
     };
     if let Some(method) = method {
         // One method for all: Graph takes no two.
-        for target in targets.as_array_mut().into_iter().flatten() {
-            target["targetedAuthenticationMethod"] = json!(method);
+        for target in targets.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            target.insert("targetedAuthenticationMethod".to_owned(), json!(method));
         }
     }
     if campaign.scope.include.is_some() || method.is_some() {

@@ -179,6 +179,21 @@ fn beta_is_asked_only_for_what_beta_alone_has() {
     assert!(forced.changes[0].act.is_beta());
 }
 
+/// Nothing that a tenant answers makes a plan panic.
+#[test]
+fn a_campaign_s_targets_that_are_none_are_left_as_they_are() {
+    let tenant = InMemory::new(&fixture("new"));
+    let mut policy = tenant.tenant.borrow().get(&Resource::Policy).expect("a policy").clone();
+    let strange = json!(["x", 7, { "id": "all_users", "targetType": "group" }]);
+    policy["registrationEnforcement"]["authenticationMethodsRegistrationCampaign"]["includeTargets"] = strange;
+    tenant.tenant.borrow_mut().set(Resource::Policy, policy);
+    let plan = planned(&tenant, "[registration_campaign]\nask_for = \"passkey\"\n", &People::default());
+    let body = body(&plan.changes[0]);
+    let targets = &body["registrationEnforcement"]["authenticationMethodsRegistrationCampaign"]["includeTargets"];
+    assert_eq!((&targets[0], &targets[1]), (&json!("x"), &json!(7)));
+    assert_eq!(targets[2]["targetedAuthenticationMethod"], "fido2");
+}
+
 #[test]
 fn who_is_locked_out_by_a_tighter_list_is_named() {
     let tenant = InMemory::new(&fixture("profiles"));

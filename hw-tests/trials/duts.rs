@@ -84,6 +84,12 @@ fn files(rig: &Rig) -> Result<String, String> {
     desk.dut("mine", PERSON)?;
     begins_nothing(&["--duts", "yours"], "there is no DUT yours in")?;
     begins_nothing(&["--duts", "mine", "--only", "dance"], "there is no trial dance")?;
+    // A slip of the pen must not become "all trials".
+    begins_nothing(&["--duts", "mine", "--onyl=info"], "there is no option --onyl")?;
+    begins_nothing(&["--duts=mine", "--only=dance"], "there is no trial dance")?;
+    begins_nothing(&["--duts", "mine", "info"], "info is no option; with --duts trials are named by --only")?;
+    begins_nothing(&["--duts", "mine", "--full=yes"], "--full takes no value")?;
+    begins_nothing(&["--dut", "mine"], "there is no option --dut")?;
     for (text, sentence) in [
         ("model = ", "bad.toml is wrong: line 1: "),
         (&PERSON.replace("serial", "seriall"), "bad.toml is wrong: line 3: unknown field `seriall`"),
@@ -162,11 +168,11 @@ fn lab(rig: &Rig) -> Result<String, String> {
     desk.dut("key", &hook("", "30000001", ""))?;
     desk.says(&["--duts", "key", "--only", "provision", "--only", "info"], 0, "its file does not let it be wiped")?;
     desk.dut("key", &hook("", "30000001", "may = [\"wipe\"]"))?;
-    desk.says(&["--duts", "key", "--only", "provision"], 0, "sets what only a reset takes back")?;
+    desk.says(&["--duts", "key", "--only", "provision"], 2, "sets what only a reset takes back")?;
     desk.dut("key", &hook("", "30000001", &may.replace(", \"lock-out\"", "")))?;
-    desk.says(&["--duts", "key", "--only", "pin"], 0, "does not let its PIN tries be spent")?;
+    desk.says(&["--duts", "key", "--only", "pin"], 2, "does not let its PIN tries be spent")?;
     desk.dut("key", &hook("", "30000001", &format!("{may}\nbudget = {{ resets = 0 }}")))?;
-    desk.says(&["--duts", "key", "--only", "provision"], 0, "its budget of resets is spent (0 of 0, 1 more needed)")?;
+    desk.says(&["--duts", "key", "--only", "provision"], 2, "its budget of resets is spent (0 of 0, 1 more needed)")?;
     // An actuator over another port.
     let other = hook("", "30000001", may).replace("actuator = \"1\"", "actuator = \"7\"");
     desk.dut("key", &other)?;

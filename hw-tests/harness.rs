@@ -10,7 +10,7 @@ use crate::rig::dut::Dut;
 use crate::rig::report::{Report, Row, Verdict};
 use crate::rig::subject::{Asks, Subject};
 use crate::rig::wear::WearBook;
-use crate::rig::{Need, Rig, hook, lab, program};
+use crate::rig::{Need, Rig, figures, hook, lab, program};
 use crate::trials;
 
 /// What was tried, or why it failed, in words.
@@ -56,6 +56,8 @@ cargo test --test hw -- [OPTION]… [PART OF A NAME]…
   --trace             show what the bench says
   --share 1/2         every second trial, beginning with the first
   --join DIR          no trial: one report of several, each given by --join
+  --figures FILE      with --join: fills the table of a page like docs/FIGURES.md
+  --measured TEXT     when and on what, for that table
 
 Status: 0 when nothing failed, 1 when something did, 2 when nothing was begun.";
 
@@ -76,6 +78,8 @@ pub struct Line {
     help: bool,
     share: Option<Share>,
     join: Vec<PathBuf>,
+    figures: Option<PathBuf>,
+    measured: String,
     pub duts: Vec<String>,
     pub duts_folder: Option<PathBuf>,
     pub report: Option<PathBuf>,
@@ -104,6 +108,8 @@ impl Line {
                 "--help" | "-h" => line.help = true,
                 "--share" => line.share = Some(Share::read(&value()?)?),
                 "--join" => line.join.push(value()?.into()),
+                "--figures" => line.figures = Some(value()?.into()),
+                "--measured" => line.measured = value()?,
                 "--trace" => program::TRACE.store(true, Ordering::Relaxed),
                 "--duts" => line.duts.push(value()?),
                 "--duts-folder" => line.duts_folder = Some(value()?.into()),
@@ -208,7 +214,17 @@ pub fn main() -> ExitCode {
     if !line.join.is_empty() {
         let order: Vec<&str> = all.iter().map(|trial| trial.name).collect();
         return match Report::joined(&line.join, &order) {
-            Ok(report) => tell(&line, &report, None),
+            Ok(report) => {
+                let filled = line.figures.as_ref().map(|page| figures::fill(page, &report, &order, &line.measured));
+                let status = tell(&line, &report, None);
+                match filled {
+                    Some(Err(error)) => {
+                        println!("hw: the figures are not written: {error}");
+                        ExitCode::FAILURE
+                    }
+                    _ => status,
+                }
+            }
             Err(error) => nothing_begun(&error),
         };
     }

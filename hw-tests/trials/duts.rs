@@ -72,6 +72,30 @@ impl Desk {
 const PERSON: &str =
     "model = \"YubiKey 5 NFC\"\nusb = \"1050:0407\"\nserial = \"30000001\"\n\n[operator]\nkind = \"person\"\n";
 
+/// The table that a full run fills: lines of trials that were done are new, others stay, and so does the text around.
+fn fills_a_page(desk: &Desk) -> Result<(), String> {
+    let (part, page) = (desk.place("part"), desk.place("page.md"));
+    let (part_name, page_name) = (part.display().to_string(), page.display().to_string());
+    let write = |path: &Path, text: &str| fs::write(path, text).map_err(|error| error.to_string());
+    fs::create_dir_all(&part).map_err(|error| error.to_string())?;
+    let row = r#"{"dut": "virtual", "trial": "info", "verdict": "passed", "said": "one | two", "seconds": 2.4}"#;
+    write(&part.join("last.json"), &format!("{{\"rows\": [{row}], \"models\": {{}}}}"))?;
+    let words = ["--join", &part_name, "--figures", &page_name, "--measured", "today, 1.0"];
+    write(&page, "no table")?;
+    desk.says(&words, 1, "has no lines")?;
+    let kept = "| `soak` | passed | 9 | old | then |";
+    let around = |lines: &str| format!("above\n<!-- full run: begin -->\n{lines}<!-- full run: end -->\nbelow\n");
+    write(
+        &page,
+        &around(&format!("| `info` | failed | 1 | x | then |\n{kept}\n| `gone` | passed | 1 | x | then |\n")),
+    )?;
+    desk.says(&words, 0, "1 passed")?;
+    let is = fs::read_to_string(&page).map_err(|error| error.to_string())?;
+    let head = "| trial | | s | what was tried | measured |\n|---|---|---|---|---|\n";
+    let wanted = around(&format!("{head}| `info` | passed | 2 | one \\| two | today, 1.0 |\n{kept}\n"));
+    ensure(is == wanted, || format!("the page is\n{is}\nand not\n{wanted}"))
+}
+
 /// Needs no key: a file with a mistake begins nothing.
 fn files(rig: &Rig) -> Result<String, String> {
     let desk = Desk::new(rig)?;
@@ -122,6 +146,7 @@ fn files(rig: &Rig) -> Result<String, String> {
     fs::create_dir_all(desk.place("report")).map_err(|error| error.to_string())?;
     fs::write(desk.place("report/wear.json"), "torn").map_err(|error| error.to_string())?;
     begins_nothing(&["--duts", "mine"], "wear book")?;
+    fills_a_page(&desk)?;
     // The files that are shipped can be read.
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("hw-tests/duts");
     let folder = fs::read_dir(&shipped).map_err(|error| error.to_string())?;

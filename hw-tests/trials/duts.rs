@@ -78,6 +78,30 @@ impl Desk {
 const PERSON: &str =
     "model = \"YubiKey 5 NFC\"\nusb = \"1050:0407\"\nserial = \"30000001\"\n\n[operator]\nkind = \"person\"\n";
 
+/// The table that a full run fills: lines of trials that were done are new, others stay, and so does the text around.
+fn fills_a_page(desk: &Desk) -> Result<(), String> {
+    let (part, page) = (desk.place("part"), desk.place("page.md"));
+    let (part_name, page_name) = (part.display().to_string(), page.display().to_string());
+    let write = |path: &Path, text: &str| fs::write(path, text).map_err(|error| error.to_string());
+    fs::create_dir_all(&part).map_err(|error| error.to_string())?;
+    let row = r#"{"dut": "virtual", "trial": "info", "verdict": "passed", "said": "one | two", "seconds": 2.4}"#;
+    write(&part.join("last.json"), &format!("{{\"rows\": [{row}], \"models\": {{}}}}"))?;
+    let words = ["--join", &part_name, "--figures", &page_name, "--measured", "today, 1.0"];
+    write(&page, "no table")?;
+    desk.says(&words, 1, "has no lines")?;
+    let kept = "| `soak` | passed | 9 | old | then |";
+    let around = |lines: &str| format!("above\n<!-- full run: begin -->\n{lines}<!-- full run: end -->\nbelow\n");
+    write(
+        &page,
+        &around(&format!("| `info` | failed | 1 | x | then |\n{kept}\n| `gone` | passed | 1 | x | then |\n")),
+    )?;
+    desk.says(&words, 0, "1 passed")?;
+    let is = fs::read_to_string(&page).map_err(|error| error.to_string())?;
+    let head = "| trial | | s | what was tried | measured |\n|---|---|---|---|---|\n";
+    let wanted = around(&format!("{head}| `info` | passed | 2 | one \\| two | today, 1.0 |\n{kept}\n"));
+    ensure(is == wanted, || format!("the page is\n{is}\nand not\n{wanted}"))
+}
+
 /// Needs no key: a file with a mistake begins nothing.
 fn files(rig: &Rig) -> Result<String, String> {
     let desk = Desk::new(rig)?;
@@ -91,6 +115,12 @@ fn files(rig: &Rig) -> Result<String, String> {
     desk.dut("mine", PERSON)?;
     begins_nothing(&["--duts", "yours"], "there is no DUT yours in")?;
     begins_nothing(&["--duts", "mine", "--only", "dance"], "there is no trial dance")?;
+    // A slip of the pen must not become "all trials".
+    begins_nothing(&["--duts", "mine", "--onyl=info"], "there is no option --onyl")?;
+    begins_nothing(&["--duts=mine", "--only=dance"], "there is no trial dance")?;
+    begins_nothing(&["--duts", "mine", "info"], "info is no option; with --duts trials are named by --only")?;
+    begins_nothing(&["--duts", "mine", "--full=yes"], "--full takes no value")?;
+    begins_nothing(&["--dut", "mine"], "there is no option --dut")?;
     for (text, sentence) in [
         ("model = ", "bad.toml is wrong: line 1: "),
         (&PERSON.replace("serial", "seriall"), "bad.toml is wrong: line 3: unknown field `seriall`"),
@@ -129,6 +159,7 @@ fn files(rig: &Rig) -> Result<String, String> {
     begins_nothing(&["--duts", "/no/such/file.toml"], "can't be read")?;
     fs::write(desk.place("duts/wear.json"), "torn").map_err(|error| error.to_string())?;
     begins_nothing(&["--duts", "mine"], "wear book")?;
+    fills_a_page(&desk)?;
     // The files that are shipped can be read.
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("hw-tests/duts");
     let folder = fs::read_dir(&shipped).map_err(|error| error.to_string())?;
@@ -222,12 +253,12 @@ fn refused(desk: &Desk, keys: &mut Keys) -> Result<(), String> {
     dut("30000001", "")?;
     desk.says(&["--duts", "key", "--only", "provision", "--only", "info"], 0, "its file does not let it be wiped")?;
     dut("30000001", "may = [\"wipe\"]")?;
-    desk.says(&PROVISION, 0, "sets what only a reset takes back")?;
+    desk.says(&PROVISION, 2, "sets what only a reset takes back")?;
     dut("30000001", &MAY.replace(", \"lock-out\"", ""))?;
-    desk.says(&["--duts", "key", "--only", "pin"], 0, "does not let its PIN tries be spent")?;
+    desk.says(&["--duts", "key", "--only", "pin"], 2, "does not let its PIN tries be spent")?;
     // Enough to begin with, and not to leave it blank.
     dut("30000001", &format!("{MAY}\nbudget = {{ resets = 1 }}"))?;
-    desk.says(&PROVISION, 0, "its budget of resets is spent (0 of 1, 2 more needed)")?;
+    desk.says(&PROVISION, 2, "its budget of resets is spent (0 of 1, 2 more needed)")?;
     // An actuator that is not there, and one over another key: the hook succeeds, and ours goes on blinking.
     desk.dut("key", &hooked(&socket, "30000001", MAY)?.replace("actuator = \"1\"", "actuator = \"7\""))?;
     desk.says(&PROVISION, 1, "there is no key 7")?;

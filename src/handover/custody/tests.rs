@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use super::*;
@@ -398,7 +399,7 @@ fn a_held_key_is_packed_at_the_mail_room_and_activated_at_the_bench() {
     let rules = Settings { after_receipt: true, letter_days: 21 };
     let release = |ledger: &dyn Ledger| {
         let parcels = parcels_of(ledger);
-        may_release(parcels.get(&job).expect("a parcel"), &rules, &["Lee"], false, now)
+        may_release(parcels.get(&job).expect("a parcel"), &rules, &["Lee"], false, &now.to_zoned(TimeZone::UTC))
     };
     assert_eq!(release(&*between.room), Err(NotNow::NotActivated));
     let said = between.changed(Kind::Log, |content| {

@@ -306,6 +306,45 @@ fn the_presets_silence_is_over() {
     }
 }
 
+/// Whether security defaults and per-user MFA that go off are told as leaving people with a password alone, beside a policy that is on.
+fn password_alone(grant: &Value, conditions: &Value) -> (bool, bool) {
+    let tenant = InMemory::new(&fixture("profiles"));
+    tenant.tenant.borrow_mut().set(Resource::Defaults, json!({"id": "defaults", "isEnabled": true}));
+    tenant.tenant.borrow_mut().set(Resource::Mfa("id-of-lee".into()), json!({"perUserMfaState": "enforced"}));
+    there(&tenant, "enabled", grant, conditions);
+    let off = "security_defaults = false\n[per_person]\npeople = [\"Keys\"]\nmfa = \"disabled\"\n";
+    let cautions = planned(&tenant, off, &two()).effects.cautions.join("\n");
+    (cautions.contains("Security defaults go off"), cautions.contains("Per-user MFA goes off for lee"))
+}
+
+#[test]
+fn a_policy_for_some_sign_ins_stands_in_for_no_mfa() {
+    let filter = json!({"mode": "exclude", "rule": "CustomSecurityAttribute.App.Legacy -eq \"yes\""});
+    for (control, conditions) in [
+        ("block", json!({"clientAppTypes": ["exchangeActiveSync", "other"]})),
+        ("block", json!({"authenticationFlows": {"transferMethods": "deviceCodeFlow"}})),
+        ("block", json!({"insiderRiskLevels": "elevated"})),
+        ("mfa", json!({"newCondition": {"x": 1}})),
+        ("mfa", json!({"locations": {"includeLocations": ["All"], "excludeLocations": ["AllTrusted"]}})),
+        ("mfa", json!({"platforms": {"includePlatforms": ["all"], "excludePlatforms": ["all"]}})),
+        ("mfa", json!({"applications": {"includeApplications": ["All"], "applicationFilter": filter}})),
+    ] {
+        assert_eq!(password_alone(&demand(control), &conditions), (true, true), "{control} {conditions}");
+    }
+}
+
+#[test]
+fn a_policy_for_every_sign_in_stands_in_for_mfa_however_it_says_so() {
+    for conditions in [
+        json!({}),
+        json!({"locations": {"includeLocations": ["All"], "excludeLocations": []}}),
+        json!({"platforms": {"includePlatforms": ["all"], "excludePlatforms": null}, "clientAppTypes": ["All"]}),
+        json!({"authenticationFlows": null, "signInRiskLevels": [], "userRiskLevels": []}),
+    ] {
+        assert_eq!(password_alone(&demand("mfa"), &conditions), (false, false), "{conditions}");
+    }
+}
+
 #[test]
 fn who_can_not_be_read_is_said_where_a_policy_comes_to_demand_more() {
     let text =
@@ -375,6 +414,41 @@ fn what_the_plan_says_of_one_policy_is_not_said_of_another() {
         gates.filter(|gate| gate.policy == name).filter_map(|gate| gate.caller.as_ref()).any(|caller| caller.told)
     };
     assert_eq!((said("New"), said("New for all apps")), (false, true), "{:?}", plan.effects);
+}
+
+#[test]
+fn whom_a_policy_spares_no_more_is_named() {
+    let tenant = InMemory::new(&fixture("profiles"));
+    let users = json!({
+        "includeUsers": [], "includeGroups": [KEYS], "excludeUsers": ["sync-account", "id-of-kim", "GuestsOrExternalUsers"],
+        "excludeGroups": [GLASS, OTHERS],
+    });
+    there(&tenant, "enabled", &strength("00000000-0000-0000-0000-000000000004"), &json!({ "users": users }));
+    let text = |more: &str| {
+        let more = format!("strength = \"phishing-resistant\"\ninclude = [\"Keys\"]\nstate = \"on\"\n{more}");
+        sign_in("There", &more)
+    };
+    let said = |more: &str| {
+        let cautions = planned(&tenant, &text(more), &two()).effects.cautions;
+        cautions.into_iter().find(|one| one.starts_with("There excludes")).unwrap_or_default()
+    };
+    // Who has used a key is taken in, be it that they were excluded by hand.
+    assert!(said("key_users_only = true\n").starts_with("There excludes kim today and would not any more"));
+    let all = said("exclude = []\n");
+    assert!(all.starts_with("There excludes guests, kim, sync-account, Others today"), "{all}");
+    assert_eq!(said(""), "", "no exclude in the file: as it is");
+}
+
+#[test]
+fn who_is_spared_in_another_way_is_not_named() {
+    let tenant = InMemory::new(&fixture("profiles"));
+    let users = json!({"includeUsers": [], "includeGroups": [KEYS], "excludeUsers": ["id-of-kim", "id-of-lee"], "excludeGroups": [GLASS]});
+    there(&tenant, "enabled", &demand("mfa"), &json!({ "users": users }));
+    let mut everybody = two();
+    everybody.list[0].groups.insert(OTHERS.to_owned());
+    let text = sign_in("There", "demand = \"mfa\"\ninclude = [\"Keys\"]\nexclude = [\"Others\"]\nstate = \"on\"");
+    let cautions = planned(&tenant, &text, &everybody).effects.cautions.join("\n");
+    assert!(cautions.contains("There excludes lee today and would not any more"), "{cautions}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::rig::dut::Dut;
 use crate::rig::report::{Report, Row, Verdict};
 use crate::rig::subject::{Asks, Subject};
 use crate::rig::wear::WearBook;
-use crate::rig::{Need, Rig, hook, lab, program};
+use crate::rig::{Need, Rig, figures, hook, lab, program};
 use crate::trials;
 
 /// What was tried, or why it failed, in words.
@@ -40,16 +40,46 @@ pub struct OnKey {
     pub run: fn(&Rig, &mut Subject) -> Outcome,
 }
 
+/// What `--help` says.
+const USAGE: &str = "\
+Trials of keybench on USB devices; hw-tests/README.md tells what each does.
+
+cargo test --test hw -- [OPTION]… [PART OF A NAME]…
+
+  --only NAME         this trial; may be given again
+  --list              their names
+  --duts NAME,…|all   on the keys that these files name; without it no real key is opened
+  --duts-folder DIR   where the files are (hw-tests/duts)
+  --report DIR        where page, JUnit and what the next run is held against are kept
+  --full              every n, hundreds of kills, the soak, the figures
+  --seed N            other chances
+  --trace             show what the bench says
+  --share 1/2         every second trial, beginning with the first
+  --join DIR          no trial: one report of several, each given by --join
+  --figures FILE      with --join: fills the table of a page like docs/FIGURES.md
+  --measured TEXT     when and on what, for that table
+
+Status: 0 when nothing failed, 1 when something did, 2 when nothing was begun.";
+
 /// The command line.
 #[derive(Debug, Default)]
 pub struct Line {
     pub only: Vec<String>,
     filters: Vec<String>,
+    /// libtest's: the filters are whole names.
+    exact: bool,
+    /// libtest's: names that hold one of these are left out.
+    skip: Vec<String>,
+    /// libtest's: the ignored tests alone, and there are none.
+    ignored: bool,
     full: bool,
     seed: Option<u64>,
     list: bool,
+    help: bool,
     share: Option<Share>,
     join: Vec<PathBuf>,
+    figures: Option<PathBuf>,
+    measured: String,
     pub duts: Vec<String>,
     pub duts_folder: Option<PathBuf>,
     pub report: Option<PathBuf>,
@@ -60,8 +90,14 @@ impl Line {
         let mut line = Self::default();
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
-            match argument.as_str() {
+            // `--duts=mine` is `--duts mine`.
+            let (option, mut given) = match argument.split_once('=') {
+                Some((option, value)) if option.starts_with("--") => (option.to_owned(), Some(value.to_owned())),
+                _ => (argument, None),
+            };
+            let mut value =
+                || given.take().or_else(|| arguments.next()).ok_or_else(|| format!("{option} needs a value"));
+            match option.as_str() {
                 "--only" => line.only.push(value()?),
                 "--full" => line.full = true,
                 "--seed" => {
@@ -69,23 +105,52 @@ impl Line {
                     line.seed = Some(text.parse().map_err(|_| format!("--seed {text} is not a number"))?);
                 }
                 "--list" => line.list = true,
+                "--help" | "-h" => line.help = true,
                 "--share" => line.share = Some(Share::read(&value()?)?),
                 "--join" => line.join.push(value()?.into()),
+                "--figures" => line.figures = Some(value()?.into()),
+                "--measured" => line.measured = value()?,
                 "--trace" => program::TRACE.store(true, Ordering::Relaxed),
                 "--duts" => line.duts.push(value()?),
                 "--duts-folder" => line.duts_folder = Some(value()?.into()),
                 "--report" => line.report = Some(value()?.into()),
-                // Options that `cargo test` hands to every test program.
-                other if other.starts_with('-') => {}
-                other => line.filters.push(other.to_owned()),
+                // What `cargo test` hands to every test program: no other option is passed over, or a slip of the pen would do more to
+                // a key than was asked.
+                "--exact" => line.exact = true,
+                "--skip" => line.skip.push(value()?),
+                "--ignored" => line.ignored = true,
+                "--include-ignored" | "--nocapture" | "--no-capture" | "--show-output" | "--quiet" | "-q" => {}
+                "--test-threads" | "--color" | "--format" | "--logfile" | "-Z" => drop(value()?),
+                other if other.starts_with('-') => {
+                    return Err(format!("there is no option {other}; --help has them all"));
+                }
+                _ => {
+                    line.filters.push(option);
+                    continue;
+                }
             }
+            if let Some(value) = given {
+                return Err(format!("{option} takes no value, and was given {value}"));
+            }
+        }
+        if let Some(filter) = line.filters.first().filter(|_| !line.duts.is_empty()) {
+            return Err(format!("{filter} is no option; with --duts trials are named by --only"));
         }
         Ok(line)
     }
 
     fn wants(&self, trial: &Trial) -> bool {
-        (self.only.is_empty() || self.only.iter().any(|name| name == trial.name))
-            && (self.filters.is_empty() || self.filters.iter().any(|filter| trial.name.contains(filter.as_str())))
+        let fits =
+            |filter: &String| if self.exact { trial.name == filter } else { trial.name.contains(filter.as_str()) };
+        !self.ignored
+            && (self.only.is_empty() || self.only.iter().any(|name| name == trial.name))
+            && (self.filters.is_empty() || self.filters.iter().any(fits))
+            && !self.skip.iter().any(fits)
+    }
+
+    /// Whether somebody asked for these trials, or this key, and for nothing else.
+    fn is_by_name(&self) -> bool {
+        (!self.only.is_empty() || !self.duts.is_empty()) && self.share.is_none()
     }
 }
 
@@ -132,6 +197,10 @@ pub fn main() -> ExitCode {
         Ok(line) => line,
         Err(error) => return nothing_begun(&error),
     };
+    if line.help {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     if line.list {
         for trial in all {
             println!("{}: test", trial.name);
@@ -145,7 +214,17 @@ pub fn main() -> ExitCode {
     if !line.join.is_empty() {
         let order: Vec<&str> = all.iter().map(|trial| trial.name).collect();
         return match Report::joined(&line.join, &order) {
-            Ok(report) => tell(&line, &report, None),
+            Ok(report) => {
+                let filled = line.figures.as_ref().map(|page| figures::fill(page, &report, &order, &line.measured));
+                let status = tell(&line, &report, None);
+                match filled {
+                    Some(Err(error)) => {
+                        println!("hw: the figures are not written: {error}");
+                        ExitCode::FAILURE
+                    }
+                    _ => status,
+                }
+            }
             Err(error) => nothing_begun(&error),
         };
     }
@@ -193,6 +272,9 @@ fn tell(line: &Line, report: &Report, took: Option<Duration>) -> ExitCode {
     let (passed, failed, skipped) = report.counts();
     let took = took.map_or_else(String::new, |took| format!(", in {:.1} s", took.as_secs_f64()));
     println!("hw: {passed} passed, {failed} failed, {skipped} skipped{took}");
+    if line.is_by_name() && passed + failed == 0 && skipped > 0 {
+        return nothing_begun("nothing of what was named can be tried here; the lines above say why");
+    }
     let good = failed == 0 && !broken;
     let verdict = if good { "ok" } else { "FAILED" };
     println!(

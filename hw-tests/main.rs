@@ -11,7 +11,8 @@
 //! ```
 //!
 //! With `--duts` the trials are done on the keys that those files name (`hw-tests/duts`), real ones among them; without, no real key is
-//! opened. Status: 0 when nothing failed, 1 when something did, 2 when nothing was begun.
+//! opened. Status: 0 when nothing failed, 1 when something did, 2 when nothing was begun: a mistake in the line or in a file, or none of
+//! what was named can be tried here.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test harness that reports to people")]
 

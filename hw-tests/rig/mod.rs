@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod client;
 pub mod dut;
+pub mod figures;
 pub mod hook;
 pub mod inspect;
 pub mod keys;

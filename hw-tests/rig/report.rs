@@ -21,14 +21,14 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Passed(_) => "passed",
             Self::Failed(_) => "failed",
             Self::Skipped(_) => "skipped",
         }
     }
-    fn said(&self) -> &str {
+    pub(super) fn said(&self) -> &str {
         match self {
             Self::Passed(said) | Self::Failed(said) | Self::Skipped(said) => said,
         }
@@ -39,10 +39,10 @@ impl Verdict {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     dut: String,
-    trial: String,
+    pub(super) trial: String,
     #[serde(flatten)]
-    verdict: Verdict,
-    seconds: f64,
+    pub(super) verdict: Verdict,
+    pub(super) seconds: f64,
     #[serde(default)]
     destroys: String,
 }
@@ -142,6 +142,11 @@ impl Report {
         let json = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
         fs::write(place, json + "\n").map_err(failed)?;
         Ok(changes)
+    }
+
+    /// What was done on virtual keys.
+    pub(super) fn virtual_rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.dut == "virtual")
     }
 
     fn find(&self, dut: &str, trial: &str) -> Option<&Row> {

@@ -73,6 +73,30 @@ impl Desk {
 const PERSON: &str =
     "model = \"YubiKey 5 NFC\"\nusb = \"1050:0407\"\nserial = \"30000001\"\n\n[operator]\nkind = \"person\"\n";
 
+/// The table that a full run fills: lines of trials that were done are new, others stay, and so does the text around.
+fn fills_a_page(desk: &Desk) -> Result<(), String> {
+    let (part, page) = (desk.place("part"), desk.place("page.md"));
+    let (part_name, page_name) = (part.display().to_string(), page.display().to_string());
+    let write = |path: &Path, text: &str| fs::write(path, text).map_err(|error| error.to_string());
+    fs::create_dir_all(&part).map_err(|error| error.to_string())?;
+    let row = r#"{"dut": "virtual", "trial": "info", "verdict": "passed", "said": "one | two", "seconds": 2.4}"#;
+    write(&part.join("last.json"), &format!("{{\"rows\": [{row}], \"models\": {{}}}}"))?;
+    let words = ["--join", &part_name, "--figures", &page_name, "--measured", "today, 1.0"];
+    write(&page, "no table")?;
+    desk.says(&words, 1, "has no lines")?;
+    let kept = "| `soak` | passed | 9 | old | then |";
+    let around = |lines: &str| format!("above\n<!-- full run: begin -->\n{lines}<!-- full run: end -->\nbelow\n");
+    write(
+        &page,
+        &around(&format!("| `info` | failed | 1 | x | then |\n{kept}\n| `gone` | passed | 1 | x | then |\n")),
+    )?;
+    desk.says(&words, 0, "1 passed")?;
+    let is = fs::read_to_string(&page).map_err(|error| error.to_string())?;
+    let head = "| trial | | s | what was tried | measured |\n|---|---|---|---|---|\n";
+    let wanted = around(&format!("{head}| `info` | passed | 2 | one \\| two | today, 1.0 |\n{kept}\n"));
+    ensure(is == wanted, || format!("the page is\n{is}\nand not\n{wanted}"))
+}
+
 /// Needs no key: a file with a mistake begins nothing.
 fn files(rig: &Rig) -> Result<String, String> {
     let desk = Desk::new(rig)?;
@@ -86,6 +110,12 @@ fn files(rig: &Rig) -> Result<String, String> {
     desk.dut("mine", PERSON)?;
     begins_nothing(&["--duts", "yours"], "there is no DUT yours in")?;
     begins_nothing(&["--duts", "mine", "--only", "dance"], "there is no trial dance")?;
+    // A slip of the pen must not become "all trials".
+    begins_nothing(&["--duts", "mine", "--onyl=info"], "there is no option --onyl")?;
+    begins_nothing(&["--duts=mine", "--only=dance"], "there is no trial dance")?;
+    begins_nothing(&["--duts", "mine", "info"], "info is no option; with --duts trials are named by --only")?;
+    begins_nothing(&["--duts", "mine", "--full=yes"], "--full takes no value")?;
+    begins_nothing(&["--dut", "mine"], "there is no option --dut")?;
     for (text, sentence) in [
         ("model = ", "bad.toml is wrong: line 1: "),
         (&PERSON.replace("serial", "seriall"), "bad.toml is wrong: line 3: unknown field `seriall`"),
@@ -117,6 +147,7 @@ fn files(rig: &Rig) -> Result<String, String> {
     fs::create_dir_all(desk.place("report")).map_err(|error| error.to_string())?;
     fs::write(desk.place("report/wear.json"), "torn").map_err(|error| error.to_string())?;
     begins_nothing(&["--duts", "mine"], "wear book")?;
+    fills_a_page(&desk)?;
     // The files that are shipped can be read.
     let mut shipped_files = 0;
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("hw-tests/duts");
@@ -165,11 +196,11 @@ fn lab(rig: &Rig) -> Result<String, String> {
     desk.dut("key", &hook("", "30000001", ""))?;
     desk.says(&["--duts", "key", "--only", "provision", "--only", "info"], 0, "its file does not let it be wiped")?;
     desk.dut("key", &hook("", "30000001", "may = [\"wipe\"]"))?;
-    desk.says(&["--duts", "key", "--only", "provision"], 0, "sets what only a reset takes back")?;
+    desk.says(&["--duts", "key", "--only", "provision"], 2, "sets what only a reset takes back")?;
     desk.dut("key", &hook("", "30000001", &may.replace(", \"lock-out\"", "")))?;
-    desk.says(&["--duts", "key", "--only", "pin"], 0, "does not let its PIN tries be spent")?;
+    desk.says(&["--duts", "key", "--only", "pin"], 2, "does not let its PIN tries be spent")?;
     desk.dut("key", &hook("", "30000001", &format!("{may}\nbudget = {{ resets = 0 }}")))?;
-    desk.says(&["--duts", "key", "--only", "provision"], 0, "its budget of resets is spent (0 of 0, 1 more needed)")?;
+    desk.says(&["--duts", "key", "--only", "provision"], 2, "its budget of resets is spent (0 of 0, 1 more needed)")?;
     // An actuator over another port.
     let other = hook("", "30000001", may).replace("actuator = \"1\"", "actuator = \"7\"");
     desk.dut("key", &other)?;

@@ -219,7 +219,7 @@ const OURS: &[Code] = &[
     code(About::Command, "still-there", "The tenant still shows a passkey that it was told to delete.", "Run the same command again in some minutes."),
     code(About::Command, "policy-file", "The file with the wanted state of a tenant is wrong, or asks for what this tenant can't have. Nothing was changed.", "Correct the lines shown."),
     code(About::Command, "tenant-changed", "Somebody else changed the tenant between reading and writing, or since the change that is to be undone.", "Run the same command again; it reads first."),
-    code(About::Command, "not-shown", "The tenant took a change, and reading did not show it within a minute.", "Look at it in the portal; run the same command again."),
+    code(About::Command, "not-shown", "The tenant took a change, and reading did not show it within a minute.", "Run the same command again in a few minutes: it reads first what came of it."),
     code(About::Command, "would-lock-out", "People would be locked out, or nobody can count whom it locks out, and `--yes` does not cover that. Nothing was changed.", "Look at what is shown; change the file, or accept the numbers shown."),
     code(About::Command, "no-such-change", "The ledger has no such change of this tenant, it was not made, or what it replaced is gone.", "Give an id as `keybench tenant apply` printed it."),
     code(About::Command, "no-list", "Only expected keys are to be taken, and no supplier's list is there.", "`keybench stock expect`."),

@@ -116,25 +116,33 @@ impl Lane<'_, '_> {
         }
     }
 
-    /// The finished job of a key that had to be put in once more.
+    /// The finished job of a key that had to be put in once more: it signs for it. A key that does not sign without a PIN is
+    /// known by its serial number, if that is one job's alone.
     pub(super) fn expected_back(
         &self,
         hand: &mut KeyHand,
         key: &KeyRef,
     ) -> Result<Option<(JobId, String, State)>, DriveError> {
+        let mut found = None;
+        let mut of_that_number = Vec::new();
         for job in self.bench.touches.expected() {
             let Some((state, upn)) =
                 self.bench.queue().slot(&job).map(|slot| (slot.state.clone(), slot.person.upn.to_string()))
             else {
                 continue;
             };
-            let same = state.current().is_some_and(|at| at.key.resembles(key))
-                || (key.serial.is_none() && self.made_by(&state, hand)?);
-            if same && self.bench.touches.came_back(&job) {
-                return Ok(Some((job, upn, state)));
+            if self.made_by(&state, hand)? {
+                found = Some((job, upn, state));
+                break;
+            }
+            if key.serial.is_some() && state.current().is_some_and(|at| at.key.resembles(key)) {
+                of_that_number.push((job, upn, state));
             }
         }
-        Ok(None)
+        if found.is_none() && of_that_number.len() == 1 {
+            found = of_that_number.pop();
+        }
+        Ok(found.filter(|(job, ..)| self.bench.touches.came_back(job)))
     }
 
     /// A finished key is back, alone in somebody's hand a moment ago: now it is known which it is.

@@ -8,7 +8,7 @@ use super::progress::{Progress, ShownBy, Stage as At};
 use super::stage::{Flag, Play, Stage};
 use crate::ledger::{Entry, Ledger, RunEnd};
 use crate::model::{JobId, PortName};
-use crate::sim::key::{Model, Probe, SimKey};
+use crate::sim::key::{Model, Probe, SerialBy, SimKey};
 use crate::sim::operator::{BoxedKey, Fate, Manner};
 
 /// Far longer than two touches of one movement can lie apart on any machine.
@@ -187,6 +187,63 @@ fn the_key_that_did_not_flash_gets_no_label_when_it_is_taken_out_instead() {
     let asked = at(&events, |event| matches!(event, Progress::WhichKey { by: ShownBy::PutBack, .. }));
     let due = at(&events, |event| matches!(event, Progress::TakeOut { job: of, .. } if of == job));
     assert!(asked < due, "{events:#?}");
+}
+
+#[test]
+fn another_key_in_the_port_of_one_that_is_expected_back_gets_no_label() {
+    // Nothing but what is on them tells these keys apart.
+    let mut model = (*Model::usual()).clone();
+    model.serial_by = SerialBy::None;
+    let model = Arc::new(model);
+    let stage = Stage::new(3, 3, |_| {});
+    let ledger = stage.open_ledger();
+    stage.plan(&ledger);
+    let (keys, probes) = a_box(&model, 0);
+    let (flashing, labelled, waiting): (Mutex<Option<JobId>>, Mutex<Vec<(JobId, Probe)>>, Flag) = Default::default();
+    let stranger = Mutex::new(Some(SimKey::new(&model, 9)));
+    let taken: Mutex<Option<(PortName, SimKey)>> = Mutex::default();
+    let (was_refused, order) = (AtomicBool::new(false), Order::default());
+    let held_in = |port: &PortName| taken.lock().expect("a lock").as_ref().is_some_and(|(of, _)| of == port);
+    let play = Play { touches_apart: APART, ..Play::of(keys) }.watched_by(|progress, ports| match progress {
+        Progress::Plugged { .. } | Progress::Finished(_) => order.keep(progress),
+        Progress::WhichKey { job, by: ShownBy::Wink, .. } => *flashing.lock().expect("a lock") = Some(job.clone()),
+        Progress::TakeOut { port, job, .. } => {
+            labelled.lock().expect("a lock").push((job.clone(), ports.probe(port).expect("a key")));
+            let flashes = flashing.lock().expect("a lock").as_ref() == Some(job);
+            if flashes {
+                waiting.wait();
+            } else if stranger.lock().expect("a lock").is_none() {
+                // The hands don't know what was put in behind their back.
+                drop(ports.unplug(port));
+                waiting.raise();
+            }
+        }
+        Progress::Stage { port, stage: At::WhichKey } => {
+            if let Some(stranger) = stranger.lock().expect("a lock").take() {
+                let key = ports.unplug(port).expect("a key");
+                *taken.lock().expect("a lock") = Some((port.clone(), key));
+                ports.plug(port, stranger).expect("an empty port");
+            }
+        }
+        Progress::Reject { port, .. } if held_in(port) => was_refused.store(true, Ordering::SeqCst),
+        Progress::Left { port } if held_in(port) && was_refused.load(Ordering::SeqCst) => {
+            let (_, key) = taken.lock().expect("a lock").take().expect("a key");
+            ports.plug(port, key).expect("an empty port");
+        }
+        _ => {}
+    });
+    let (outcome, _) = stage.run(&ledger, play);
+    assert_eq!(outcome.expect("a run").summary.end, RunEnd::Complete);
+    assert!(was_refused.load(Ordering::SeqCst), "{:#?}", stage.events());
+    assert_all_labelled(&stage, &ledger, &probes);
+    let labelled = labelled.into_inner().expect("a lock");
+    assert_eq!(labelled.len(), 3);
+    for (job, probe) in labelled {
+        let state = stage.state_of(&ledger, &job);
+        let made = state.made().expect("made").credential.clone();
+        let held: Vec<_> = probe.residents().iter().map(|held| held.credential_id.clone()).collect();
+        assert_eq!(held, [made], "the label of {job} is on its key");
+    }
 }
 
 #[test]

@@ -189,9 +189,9 @@ impl From<ApplyError> for CliError {
                 shown
             }
             ApplyError::NotThere { change, .. } => {
-                let next = "look at it in the portal; if it is there by now, run the same command again.";
+                let next = "run the same command again in a few minutes: it reads first what came of it.";
                 Self::new(Exit::Tenant, "not-shown", fact, next)
-                    .because(format!("It stands in the ledger as {change}."))
+                    .because(format!("It stands in the ledger as {change}, and stays open until it was read."))
             }
             ApplyError::NoSuch { .. } => {
                 Self::new(Exit::Tenant, "tenant-changed", fact, "run the same command again: it plans anew.")

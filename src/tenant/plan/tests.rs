@@ -432,14 +432,27 @@ fn a_change_shows_late_and_is_waited_for() {
 }
 
 #[test]
-fn a_success_that_changed_nothing_is_no_success() {
-    let tenant = InMemory::new(&fixture("profiles"));
-    tenant.trouble.set(Some(Trouble::Silent));
-    let kept = ledger();
-    let error = carry_out(&tenant, &kept, &planned(&tenant, SMS_OFF, &People::default()), "A").expect_err("not there");
-    assert!(matches!(error, ApplyError::NotThere { .. }), "{error:?}");
-    assert_eq!(open_changes(&kept, &TenantId::new("t")).expect("read"), [], "it is written down as failed");
-    assert!(matches!(made(&kept, &TenantId::new("t"), "A"), Err(UndoError::NotMade(_))));
+fn what_does_not_show_stays_open_until_it_was_read() {
+    let of = TenantId::new("t");
+    for shows_later in [false, true] {
+        let (tenant, kept) = (InMemory::new(&fixture("profiles")), ledger());
+        if shows_later {
+            // Once more than anybody looks.
+            tenant.lag.set(9);
+        } else {
+            tenant.trouble.set(Some(Trouble::Silent));
+        }
+        let text = "[voice]\nstate = \"on\"\n";
+        let error = carry_out(&tenant, &kept, &planned(&tenant, text, &People::default()), "A").expect_err("not there");
+        assert!(matches!(error, ApplyError::NotThere { .. }), "{error:?}");
+        assert_eq!(open_changes(&kept, &of).expect("read").len(), 1);
+        let watch = |_: Step<'_>| {};
+        hand(&tenant, &kept, &watch).settle().expect("settled");
+        assert!(open_changes(&kept, &of).expect("read").is_empty());
+        // Only what is there can be undone.
+        let undoable = made(&kept, &of, "A");
+        assert_eq!(undoable.is_ok(), shows_later, "{undoable:?}");
+    }
 }
 
 #[test]

@@ -199,8 +199,8 @@ fn another_key_in_the_port_of_one_that_is_expected_back_gets_no_label() {
     let ledger = stage.open_ledger();
     stage.plan(&ledger);
     let (keys, probes) = a_box(&model, 0);
-    let (flashing, waiting) = (Mutex::<Option<JobId>>::default(), Flag::default());
-    let labelled = Mutex::<Vec<(JobId, Probe)>>::default();
+    let (flashing, waiting): (Mutex<Option<JobId>>, Flag) = Default::default();
+    let labelled: Mutex<Vec<(JobId, Probe)>> = Mutex::default();
     let stranger = Mutex::new(Some(SimKey::new(&model, 9)));
     let taken: Mutex<Option<(PortName, SimKey)>> = Mutex::default();
     let (was_refused, order) = (AtomicBool::new(false), Order::default());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::current::{Current, id_of};
 use super::desired::Doing;
 use super::overlay::{Difference, differences, overlay, same};
-use super::plan::{Change, Gate, PENDING, Plan, Spot, limit_of};
+use super::plan::{Change, Gate, Meets, PENDING, Plan, Spot, limit_of};
 use super::reach::{Reach, Tried};
 use super::resource::{Act, Called, Kind, Resource};
 use crate::graph::{ErrorKind, GraphError};
@@ -292,13 +292,19 @@ impl Hand<'_> {
                 Some(one) if !one.applies => {
                     format!("{id}, who is signed in: does not apply ({})", one.reasons.join(", "))
                 }
-                Some(_) if caller.meets => format!("{id}, who is signed in: applies, and is met by what they hold"),
-                Some(_) if caller.told => format!("{id}, who is signed in: applies and locks out, as the plan says"),
-                Some(_) => {
-                    return Ok(Err(format!(
-                        "it would apply to {id}, who is signed in, and as far as can be read they have nothing that satisfies it"
-                    )));
-                }
+                Some(_) => match (caller.meets, caller.told) {
+                    (Meets::Yes, _) => format!("{id}, who is signed in: applies, and is met by what they hold"),
+                    // Held up is what is certain; what can't be read was asked about with the plan.
+                    (Meets::Unknown, _) => {
+                        format!("{id}, who is signed in: applies, and whether they satisfy it can't be read")
+                    }
+                    (Meets::No, true) => format!("{id}, who is signed in: applies and locks out, as the plan says"),
+                    (Meets::No, false) => {
+                        return Ok(Err(format!(
+                            "it would apply to {id}, who is signed in and has nothing that satisfies it"
+                        )));
+                    }
+                },
             });
         }
         if !gate.doing.is_user_action() {

@@ -76,6 +76,9 @@ impl InMemory {
                 "Multifactor authentication",
                 json!([
                     "fido2",
+                    "windowsHelloForBusiness",
+                    "x509CertificateMultiFactor",
+                    "deviceBasedPush",
                     "password,sms",
                     "password,microsoftAuthenticatorPush",
                     "temporaryAccessPassOneTime",

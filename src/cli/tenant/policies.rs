@@ -113,9 +113,9 @@ impl AtTenant<'_> {
         Ok(read::people(&self.graph, &circle, current, &used)?)
     }
 
-    /// Says by name which groups are meant where people can't be counted: the file names none of them.
+    /// Says by name which groups and people of the tenant's own policies are meant: the file names none of them.
     pub(super) fn name_ids(&self, effects: &mut Effects, current: &Current) -> Result<(), CliError> {
-        let groups = current.ids().0;
+        let (groups, users) = current.ids();
         for line in effects.uncounted.iter_mut().chain(&mut effects.cautions) {
             for id in groups.iter().filter(|id| line.contains(id.as_str())).cloned().collect::<Vec<_>>() {
                 match self.graph.find_group(&id) {
@@ -123,6 +123,21 @@ impl AtTenant<'_> {
                     Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => {}
                     Err(error) => return Err(error.into()),
                 }
+            }
+            let named: Vec<&String> = users.iter().filter(|id| line.contains(id.as_str())).collect();
+            if named.is_empty() {
+                continue;
+            }
+            match self.graph.find_users(&named) {
+                Ok(found) => {
+                    for (id, user) in named.iter().zip(found) {
+                        if let Some(upn) = user.and_then(|user| user.upn) {
+                            *line = line.replace(id.as_str(), &upn.to_string());
+                        }
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Forbidden => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())

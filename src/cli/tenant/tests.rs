@@ -179,6 +179,26 @@ fn what_narrows_a_method_is_cautioned_of_and_break_glass_accounts_are_looked_at(
 }
 
 #[test]
+fn whom_a_policy_spares_no_more_is_named_though_neither_file_nor_groups_name_them() {
+    let tenant = tenant(|spec| {
+        spec.people[1].groups = vec!["Keys".into()];
+        spec.people[2].groups = vec!["Break glass".into()];
+    });
+    let desk = desk(&tenant);
+    let policy = |exclude: &str| {
+        FOR_KEY_USERS
+            .replace("key_users_only = true", &format!("exclude = [{exclude}]"))
+            .replace("state = \"on\"", "state = \"report-only\"")
+    };
+    desk.write("pilot.toml", &policy(&format!("\"user:{}\"", tenant.upns[0])));
+    let ran = run(&desk, &["tenant", "apply", "FILE", "--yes"]);
+    assert_eq!(ran.exit, Exit::Done, "{}{}", ran.out, ran.err);
+    desk.write("pilot.toml", &policy(""));
+    let said = cautions(&run(&desk, &["tenant", "plan", "FILE", "--json"]));
+    assert!(said.contains(&format!("Strong excludes {} today and would not any more", tenant.upns[0])), "{said}");
+}
+
+#[test]
 fn what_was_exported_plans_nothing() {
     let tenant = tenant(|_| {});
     let desk = desk(&tenant);

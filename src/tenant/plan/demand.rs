@@ -15,9 +15,9 @@ use crate::tenant::resource::Resource;
 /// The built-in strength that `mfa` stands for.
 const MFA: &str = "00000000-0000-0000-0000-000000000002";
 
-/// Whether somebody gets through.
+/// Whether somebody gets through with what they hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meets {
+pub enum Meets {
     /// They do.
     Yes,
     /// They don't.

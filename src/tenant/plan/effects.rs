@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::scope::Crowd;
 use super::{enforced, narrowed, unguarded};
 use crate::graph::methods_policy::{Fido2Policy, Member, PolicyVerdict};
 use crate::model::{Aaguid, UserId};
@@ -32,6 +33,8 @@ pub struct Effect {
     pub weight: Weight,
     /// What happens, as a sentence about them: `can't sign in with YubiKey 5 any more: …`.
     pub what: String,
+    /// The policy of Conditional Access that does it, by name; none where something else does.
+    pub policy: Option<String>,
     /// Whom, by name.
     pub people: Vec<String>,
 }
@@ -55,15 +58,33 @@ impl Effects {
     }
 
     pub(super) fn add(&mut self, weight: Weight, what: impl Into<String>, person: &Person) {
-        let what = what.into();
-        match self.on_people.iter_mut().find(|effect| effect.weight == weight && effect.what == what) {
+        self.put(weight, what.into(), None, person);
+    }
+
+    /// What this policy does.
+    pub(super) fn add_of(&mut self, policy: &str, weight: Weight, what: impl Into<String>, person: &Person) {
+        self.put(weight, what.into(), Some(policy.to_owned()), person);
+    }
+
+    fn put(&mut self, weight: Weight, what: String, policy: Option<String>, person: &Person) {
+        let is_same = |effect: &&mut Effect| effect.weight == weight && effect.what == what && effect.policy == policy;
+        match self.on_people.iter_mut().find(is_same) {
             Some(effect) => {
                 if !effect.people.contains(&person.name) {
                     effect.people.push(person.name.clone());
                 }
             }
-            None => self.on_people.push(Effect { weight, what, people: vec![person.name.clone()] }),
+            None => self.on_people.push(Effect { weight, what, policy, people: vec![person.name.clone()] }),
         }
+    }
+
+    /// Whether a plan with these effects names somebody among those whom this policy locks out.
+    pub(super) fn tells_of(&self, policy: &str, person: &Person) -> bool {
+        self.on_people.iter().any(|effect| {
+            effect.weight == Weight::LockedOut
+                && effect.policy.as_deref() == Some(policy)
+                && effect.people.contains(&person.name)
+        })
     }
 
     pub(super) fn uncounted(&mut self, what: String) {
@@ -115,6 +136,20 @@ impl View<'_> {
         unguarded::find(self, &mut found);
         found.on_people.sort_by_key(|effect| effect.weight);
         found
+    }
+
+    /// What people call whom a policy names.
+    pub(super) fn called(&self, crowd: &Crowd) -> String {
+        match crowd {
+            Crowd::All => "everybody".to_owned(),
+            Crowd::Guests => "guests".to_owned(),
+            Crowd::Role(id) => format!("holders of {}", self.names.role(id)),
+            Crowd::Group(id) => self.names.of(id),
+            Crowd::User(id) => {
+                let looked_at = self.people.list.iter().find(|person| person.id == *id);
+                looked_at.map_or_else(|| self.names.of(id), |person| person.name.clone())
+            }
+        }
     }
 }
 

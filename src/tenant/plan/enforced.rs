@@ -29,9 +29,9 @@ pub(super) fn find(view: &View<'_>, found: &mut Effects) {
     }
 }
 
-/// Whether the signed-in person certainly meets a policy as it is planned.
-pub(super) fn caller_meets(after: &Current, policy: &Value, caller: &Person) -> bool {
-    Demand::read(policy, after).meets(caller.methods.as_deref()) == Meets::Yes
+/// Whether the signed-in person meets a policy as it is planned.
+pub(super) fn caller_meets(after: &Current, policy: &Value, caller: &Person) -> Meets {
+    Demand::read(policy, after).meets(caller.methods.as_deref())
 }
 
 /// Places whose borders differ.
@@ -79,25 +79,26 @@ impl Looked<'_> {
     fn find(&self, found: &mut Effects) {
         let name = self.policy["displayName"].as_str().unwrap_or("").to_owned();
         let (acts, action) = (scope::acts(self.policy), scope::is_user_action(self.policy));
-        let mut unread = Vec::new();
+        let (mut unread, mut turns_on_more) = (Vec::new(), false);
         for person in self.view.people.list.iter().filter(|person| scope::applies(self.policy, person)) {
             let meets = self.demand.meets(person.methods.as_deref());
             if meets == Meets::Yes || self.was_so_before(person, meets) {
                 continue;
             }
             match (meets, acts, action) {
-                (Meets::No, true, false) => found.add(Weight::LockedOut, self.locks_out(&name), person),
-                (Meets::No, true, true) => found.add(Weight::Note, self.holds_up(&name), person),
+                (Meets::No, true, false) => found.add_of(&name, Weight::LockedOut, self.locks_out(&name), person),
+                (Meets::No, true, true) => found.add_of(&name, Weight::Note, self.holds_up(&name), person),
                 (Meets::No, false, _) => {
                     let what = format!("would be locked out if {name} were on; it is only reported now");
-                    found.add(Weight::Note, what, person);
+                    found.add_of(&name, Weight::Note, what, person);
                 }
                 (_, true, false) if person.methods.is_none() => unread.push(person.name.as_str()),
-                _ => {}
+                // Their methods are known, so it turns on something else.
+                _ => turns_on_more = true,
             }
         }
         if acts && !action {
-            self.uncounted(&name, &unread, found);
+            self.uncounted(&name, &unread, turns_on_more, found);
         }
     }
 
@@ -117,14 +118,17 @@ impl Looked<'_> {
         format!("can't satisfy {name} until they have a pass or another method it takes")
     }
 
-    /// It kept them out already, everywhere it will.
+    /// It kept them out already, everywhere it will; or whether it does can't be told, before or after, and whoever met it meets it
+    /// still.
     fn was_so_before(&self, person: &Person, meets: Meets) -> bool {
         let Some(was) = self.was else { return false };
-        let told = Demand::read(was, self.view.before).meets(person.methods.as_deref());
-        scope::acts(was)
-            && scope::applies(was, person)
-            && scope::is_within(self.policy, was, self.moved)
-            && told == meets
+        let before = Demand::read(was, self.view.before);
+        let no_worse = match (before.meets(person.methods.as_deref()), meets) {
+            (Meets::No, _) => true,
+            (Meets::Unknown, Meets::Unknown) => self.demand.follows_from(&before),
+            _ => false,
+        };
+        no_worse && scope::acts(was) && scope::applies(was, person) && scope::is_within(self.policy, was, self.moved)
     }
 
     /// It demands more than it did, or acts where it did not.
@@ -135,17 +139,18 @@ impl Looked<'_> {
         })
     }
 
-    fn uncounted(&self, name: &str, unread: &[&str], found: &mut Effects) {
+    /// `unread`: who of those looked at has methods that could not be read; `turns_on_more`: for somebody else of them it turns on what
+    /// can't be read of people.
+    fn uncounted(&self, name: &str, unread: &[&str], turns_on_more: bool, found: &mut Effects) {
         let view = self.view;
         let stricter = self.is_stricter();
-        let words = |crowd: Crowd| match crowd {
-            Crowd::All => Some("everybody".to_owned()),
-            Crowd::Guests => Some("guests".to_owned()),
-            Crowd::Role(id) => Some(format!("holders of {}", view.names.role(&id))),
-            Crowd::User(id) | Crowd::Group(id) => (!view.people.covers(&id)).then(|| view.names.of(&id)),
+        let looked_at = |crowd: &Crowd| match crowd {
+            Crowd::User(id) | Crowd::Group(id) => view.people.covers(id),
+            Crowd::All | Crowd::Guests | Crowd::Role(_) => false,
         };
+        let newcomers = scope::newcomers(self.policy, self.was, stricter);
         let new: Vec<String> =
-            scope::newcomers(self.policy, self.was, stricter).into_iter().filter_map(words).collect();
+            newcomers.iter().filter(|crowd| !looked_at(crowd)).map(|crowd| view.called(crowd)).collect();
         if !new.is_empty() {
             let who = if self.demand.is_block() { "everybody else it is for" } else { "whoever else can't satisfy it" };
             found.uncounted(format!(
@@ -153,7 +158,7 @@ impl Looked<'_> {
                 new.join(", ")
             ));
         }
-        if let Some(word) = self.demand.unreadable().filter(|_| stricter) {
+        if let Some(word) = self.demand.unreadable().filter(|_| stricter || turns_on_more) {
             found.uncounted(format!(
                 "{name} demands what can't be read of people here ({word}): whoever does not have it is locked out."
             ));

@@ -16,6 +16,7 @@ mod unguarded;
 use serde_json::{Map, Value, json};
 
 pub(crate) use access::limit_of;
+pub use demand::Meets;
 pub use effects::{Effect, Effects, View, Weight};
 
 use super::current::Current;
@@ -72,8 +73,8 @@ pub struct Gate {
 pub struct Caller {
     /// Object id.
     pub id: String,
-    /// They meet it with what they hold, as far as could be read.
-    pub meets: bool,
+    /// Whether they meet it.
+    pub meets: Meets,
     /// The plan names them among those whom this policy locks out: whoever goes on has read that.
     pub told: bool,
 }
@@ -147,11 +148,12 @@ fn gates(plan: &mut Plan, after: &Current, people: &People) {
     let Some(caller) = people.caller() else { return };
     for change in &mut plan.changes {
         let Some(gate) = change.gate.as_mut().filter(|gate| !gate.doing.is_user_action()) else { continue };
-        let of_this = |effect: &Effect| effect.weight == Weight::LockedOut && effect.what.contains(&gate.policy);
+        // As the tenant writes its name: the file may write it in another case.
+        let name = change.after["displayName"].as_str().unwrap_or(&gate.policy);
         gate.caller = Some(Caller {
             id: caller.id.clone(),
             meets: enforced::caller_meets(after, &change.after, caller),
-            told: plan.effects.on_people.iter().any(|effect| of_this(effect) && effect.people.contains(&caller.name)),
+            told: plan.effects.tells_of(name, caller),
         });
     }
 }

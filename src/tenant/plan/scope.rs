@@ -23,10 +23,16 @@ pub(super) fn is_user_action(policy: &Value) -> bool {
     policy["conditions"]["applications"]["includeUserActions"].as_array().is_some_and(|list| !list.is_empty())
 }
 
-/// Whether it is about every app.
-pub(super) fn is_for_all_apps(policy: &Value) -> bool {
-    let applications = &policy["conditions"]["applications"];
-    set(&applications["includeApplications"]).contains("all") && set(&applications["excludeApplications"]).is_empty()
+/// Whether it acts at every sign-in of whom it is for: every app is meant, and no other condition says anything, whether it is known
+/// here or not.
+pub(super) fn is_for_every_sign_in(policy: &Value) -> bool {
+    let conditions = &policy["conditions"];
+    set(&conditions["applications"]["includeApplications"]).contains("all")
+        && conditions
+            .as_object()
+            .into_iter()
+            .flatten()
+            .all(|(name, condition)| name == "users" || name.contains("@odata.") || is_any(condition))
 }
 
 /// Whether it is for everybody, apart from whom it spares.
@@ -36,16 +42,22 @@ pub(super) fn is_for_all_people(policy: &Value) -> bool {
 
 /// Whether it is for this person.
 pub(super) fn applies(policy: &Value, person: &Person) -> bool {
+    names(policy, "include", person) && !spares(policy, person)
+}
+
+/// Whether it excludes this person, by name, group or role.
+pub(super) fn spares(policy: &Value, person: &Person) -> bool {
+    names(policy, "exclude", person)
+}
+
+fn names(policy: &Value, which: &str, person: &Person) -> bool {
     let users = &policy["conditions"]["users"];
-    let among = |which: &str| {
-        let list = |what: &str| set(&users[format!("{which}{what}")]);
-        let people = list("Users");
-        people.contains("all")
-            || people.contains(&person.id)
-            || list("Groups").iter().any(|id| person.groups.contains(id))
-            || list("Roles").iter().any(|id| person.roles.contains(id))
-    };
-    among("include") && !among("exclude")
+    let list = |what: &str| set(&users[format!("{which}{what}")]);
+    let people = list("Users");
+    people.contains("all")
+        || people.contains(&person.id)
+        || list("Groups").iter().any(|id| person.groups.contains(id))
+        || list("Roles").iter().any(|id| person.roles.contains(id))
 }
 
 /// Whom a policy is for, one by one.
@@ -87,11 +99,15 @@ pub(super) fn newcomers(after: &Value, before: Option<&Value>, stricter: bool) -
     let include = crowds(after, "include");
     let Some(before) = before.filter(|before| acts(before) && !stricter) else { return include };
     let was = crowds(before, "include");
-    let spared = crowds(after, "exclude");
     let mut new: BTreeSet<Crowd> =
         if was.contains(&Crowd::All) { BTreeSet::new() } else { include.difference(&was).cloned().collect() };
-    new.extend(crowds(before, "exclude").difference(&spared).cloned());
+    new.extend(spared_no_more(after, before));
     new
+}
+
+/// Whom it excluded by name and excludes no more.
+pub(super) fn spared_no_more(after: &Value, before: &Value) -> BTreeSet<Crowd> {
+    crowds(before, "exclude").difference(&crowds(after, "exclude")).cloned().collect()
 }
 
 /// Whether it acts only where it acted before, people apart.
@@ -107,12 +123,15 @@ pub(super) fn is_within(after: &Value, before: &Value, moved: &MovedPlaces) -> b
     })
 }
 
-/// A condition that says nothing.
-pub(super) fn is_any(condition: &Value) -> bool {
+/// A condition that says nothing. What it excludes says something, whatever that is.
+fn is_any(condition: &Value) -> bool {
+    let is_all = |item: &Value| item.as_str().is_some_and(|text| text.eq_ignore_ascii_case("all"));
     match condition {
         Value::Null => true,
-        Value::Array(items) => items.is_empty() || items.iter().any(|item| item == "all"),
-        Value::Object(map) => map.values().all(is_any),
+        Value::Array(items) => items.is_empty() || items.iter().any(is_all),
+        Value::Object(map) => map
+            .iter()
+            .all(|(name, value)| if name.starts_with("exclude") { same(value, &Value::Null) } else { is_any(value) }),
         _ => false,
     }
 }
@@ -175,7 +194,18 @@ mod tests {
             (json!({"platforms": {"includePlatforms": ["iOS"]}}), json!({"platforms": null}), true),
             (json!({"platforms": null}), json!({"platforms": {"includePlatforms": ["iOS"]}}), false),
             (json!({"clientAppTypes": ["browser"]}), json!({"clientAppTypes": ["all"]}), true),
+            (json!({"clientAppTypes": ["browser"]}), json!({"clientAppTypes": ["All"]}), true),
             (json!({"newCondition": 2}), json!({"newCondition": 1}), false),
+            (
+                json!({"platforms": {"includePlatforms": ["iOS"]}}),
+                json!({"platforms": {"includePlatforms": ["All"], "excludePlatforms": []}}),
+                true,
+            ),
+            (
+                json!({"platforms": {"includePlatforms": ["iOS"]}}),
+                json!({"platforms": {"includePlatforms": ["all"], "excludePlatforms": ["all"]}}),
+                false,
+            ),
         ];
         for (after, before, wanted) in table {
             assert_eq!(is_within(&policy(&after), &policy(&before), &nowhere), wanted, "{after} {before}");

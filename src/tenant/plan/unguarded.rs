@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::demand::Demand;
 use super::effects::{Effects, View};
 use super::narrowed::METHODS;
-use super::scope;
+use super::scope::{self, Crowd};
 use crate::tenant::current::id_of;
 use crate::tenant::people::Person;
 use crate::tenant::resource::{Kind, Resource};
@@ -32,16 +32,34 @@ pub(super) fn find(view: &View<'_>, found: &mut Effects) {
             format!("the registration campaign spares {who} today and would not any more")
         });
     }
+    for (at, after) in view.after.all(Kind::Access) {
+        if let Some(before) = view.before.get(at) {
+            spared_no_more(view, (before, after), found);
+        }
+    }
 }
 
-/// A policy that asks for multifactor authentication at every sign-in, whatever the place and the device.
+/// Whom a Conditional Access policy excludes and would not any more, apart from people whom it still spares in another way.
+fn spared_no_more(view: &View<'_>, (before, after): (&Value, &Value), found: &mut Effects) {
+    let still = |crowd: &Crowd| match crowd {
+        Crowd::User(id) => view.people.list.iter().any(|person| person.id == *id && scope::spares(after, person)),
+        _ => false,
+    };
+    let dropped = scope::spared_no_more(after, before);
+    let who: Vec<String> = dropped.iter().filter(|crowd| !still(crowd)).map(|crowd| view.called(crowd)).collect();
+    if !who.is_empty() {
+        found.caution(format!(
+            "{} excludes {} today and would not any more: an exclude list in a file is the whole list, and key_users_only takes in who \
+             has used a key. Name in exclude everybody who is to stay excluded.",
+            after["displayName"].as_str().unwrap_or(""),
+            who.join(", ")
+        ));
+    }
+}
+
+/// A policy that asks for multifactor authentication at every sign-in, whatever the place, the device, the app and the way.
 fn guards(view: &View<'_>, policy: &Value) -> bool {
-    let open = |name: &str| scope::is_any(&policy["conditions"][name]);
-    let anywhere = ["locations", "platforms", "devices", "clientApplications", "signInRiskLevels", "userRiskLevels"];
-    scope::acts(policy)
-        && scope::is_for_all_apps(policy)
-        && anywhere.iter().all(|name| open(name))
-        && Demand::read(policy, view.after).asks_for_mfa()
+    scope::acts(policy) && scope::is_for_every_sign_in(policy) && Demand::read(policy, view.after).asks_for_mfa()
 }
 
 fn guarded(view: &View<'_>, person: &Person) -> bool {

@@ -1,7 +1,7 @@
 //! Who is locked out, who can't be counted, and what is asked before a policy acts.
 
 use super::*;
-use crate::tenant::plan::View;
+use crate::tenant::plan::{Meets, View};
 
 const ME: &str = "id-of-me";
 const GLOBAL_ADMINISTRATOR: &str = "62e90394-69f5-4237-9190-012177145e10";
@@ -226,7 +226,7 @@ fn the_administrator_who_locks_themselves_out_is_counted() {
     let plan = planned(&tenant, &text, &me);
     assert_eq!(plan.effects.on_people[0].people, ["me"]);
     let caller = plan.changes[1].gate.as_ref().and_then(|gate| gate.caller.clone()).expect("asked about");
-    assert_eq!((caller.id.as_str(), caller.meets, caller.told), (ME, false, true));
+    assert_eq!((caller.id.as_str(), caller.meets, caller.told), (ME, Meets::No, true));
     // Who has read that and goes on, goes on.
     told(&tenant, true);
     let applied = carry_out(&tenant, &ledger(), &plan, "A").expect("carried out");
@@ -303,5 +303,175 @@ fn the_presets_silence_is_over() {
     let cautions = planned(&tenant, &text, &two()).effects.cautions.join("\n");
     for wanted in ["Security defaults go off", "the method SMS excludes Others today and would not any more"] {
         assert!(cautions.contains(wanted), "{wanted}: {cautions}");
+    }
+}
+
+/// Whether security defaults and per-user MFA that go off are told as leaving people with a password alone, beside a policy that is on.
+fn password_alone(grant: &Value, conditions: &Value) -> (bool, bool) {
+    let tenant = InMemory::new(&fixture("profiles"));
+    tenant.tenant.borrow_mut().set(Resource::Defaults, json!({"id": "defaults", "isEnabled": true}));
+    tenant.tenant.borrow_mut().set(Resource::Mfa("id-of-lee".into()), json!({"perUserMfaState": "enforced"}));
+    there(&tenant, "enabled", grant, conditions);
+    let off = "security_defaults = false\n[per_person]\npeople = [\"Keys\"]\nmfa = \"disabled\"\n";
+    let cautions = planned(&tenant, off, &two()).effects.cautions.join("\n");
+    (cautions.contains("Security defaults go off"), cautions.contains("Per-user MFA goes off for lee"))
+}
+
+#[test]
+fn a_policy_for_some_sign_ins_stands_in_for_no_mfa() {
+    let filter = json!({"mode": "exclude", "rule": "CustomSecurityAttribute.App.Legacy -eq \"yes\""});
+    for (control, conditions) in [
+        ("block", json!({"clientAppTypes": ["exchangeActiveSync", "other"]})),
+        ("block", json!({"authenticationFlows": {"transferMethods": "deviceCodeFlow"}})),
+        ("block", json!({"insiderRiskLevels": "elevated"})),
+        ("mfa", json!({"newCondition": {"x": 1}})),
+        ("mfa", json!({"locations": {"includeLocations": ["All"], "excludeLocations": ["AllTrusted"]}})),
+        ("mfa", json!({"platforms": {"includePlatforms": ["all"], "excludePlatforms": ["all"]}})),
+        ("mfa", json!({"applications": {"includeApplications": ["All"], "applicationFilter": filter}})),
+    ] {
+        assert_eq!(password_alone(&demand(control), &conditions), (true, true), "{control} {conditions}");
+    }
+}
+
+#[test]
+fn a_policy_for_every_sign_in_stands_in_for_mfa_however_it_says_so() {
+    for conditions in [
+        json!({}),
+        json!({"locations": {"includeLocations": ["All"], "excludeLocations": []}}),
+        json!({"platforms": {"includePlatforms": ["all"], "excludePlatforms": null}, "clientAppTypes": ["All"]}),
+        json!({"authenticationFlows": null, "signInRiskLevels": [], "userRiskLevels": []}),
+    ] {
+        assert_eq!(password_alone(&demand("mfa"), &conditions), (false, false), "{conditions}");
+    }
+}
+
+#[test]
+fn who_can_not_be_read_is_said_where_a_policy_comes_to_demand_more() {
+    let text =
+        |strength: &str| sign_in("There", &format!("strength = \"{strength}\"\ninclude = [\"Keys\"]\nstate = \"on\""));
+    let keys = json!({"includeUsers": [], "excludeUsers": [], "includeGroups": [KEYS], "excludeGroups": [GLASS]});
+    let tenant = InMemory::new(&fixture("profiles"));
+    let mut everybody = two();
+    everybody.whole.insert(KEYS.to_owned());
+    everybody.list.iter_mut().for_each(|person| person.methods = None);
+    there(&tenant, "enabled", &demand("mfa"), &json!({ "users": keys }));
+    let plan = planned(&tenant, &text("phishing-resistant"), &everybody);
+    assert_eq!(counts(&plan), (0, 1), "{:#?}", plan.effects);
+    assert!(plan.effects.uncounted[0].contains("for kim, lee, and what they can sign in with"), "{:?}", plan.effects);
+    // Whoever gets through today gets through then.
+    there(&tenant, "enabled", &strength("00000000-0000-0000-0000-000000000004"), &json!({ "users": keys }));
+    let plan = planned(&tenant, &text("mfa"), &everybody);
+    assert_eq!((counts(&plan), plan.changes.len()), ((0, 0), 1), "{:#?}", plan.effects);
+}
+
+#[test]
+fn who_comes_under_a_demand_that_can_not_be_read_is_said() {
+    let tenant = InMemory::new(&fixture("profiles"));
+    let others = json!({"includeUsers": [], "excludeUsers": [], "includeGroups": [OTHERS], "excludeGroups": [GLASS]});
+    there(&tenant, "enabled", &demand("compliantDevice"), &json!({ "users": others }));
+    let mut everybody = two();
+    everybody.whole = BTreeSet::from([KEYS.to_owned(), OTHERS.to_owned()]);
+    let text = |include: &str| {
+        sign_in("There", &format!("demand = \"compliant-device\"\ninclude = [{include}]\nstate = \"on\""))
+    };
+    let plan = planned(&tenant, &text("\"Others\", \"Keys\""), &everybody);
+    assert_eq!(counts(&plan), (0, 1), "{:#?}", plan.effects);
+    assert!(plan.effects.uncounted[0].contains("(compliantDevice)"), "{:?}", plan.effects);
+    assert_eq!(counts(&planned(&tenant, &text("\"Others\""), &everybody)), (0, 0));
+}
+
+#[test]
+fn what_can_not_be_read_of_the_administrator_was_asked_by_the_plan_and_holds_nothing_up() {
+    let unread = || {
+        let mut me = with_me(vec![]);
+        me.list[0].methods = None;
+        me
+    };
+    for (demand, me) in [
+        ("demand = \"compliant-device\"", with_me(vec![Held::Password])),
+        ("strength = \"phishing-resistant\"", unread()),
+    ] {
+        let tenant = InMemory::new(&fixture("profiles"));
+        let text = sign_in("New", &format!("{demand}\ninclude = [\"all\"]\nstate = \"on\""));
+        let plan = planned(&tenant, &text, &me);
+        assert!(plan.locked_out() == 0 && !plan.effects.uncounted.is_empty(), "{:?}", plan.effects);
+        told(&tenant, true);
+        let applied = carry_out(&tenant, &ledger(), &plan, "A").expect("carried out");
+        assert_eq!(applied.held, [], "{demand}");
+    }
+}
+
+#[test]
+fn what_the_plan_says_of_one_policy_is_not_said_of_another() {
+    // By the groups that could be read, the first is not for the administrator; the second is, and its name holds the first one's.
+    let first = sign_in("New", "strength = \"phishing-resistant\"\ninclude = [\"Keys\"]\nstate = \"on\"");
+    let second = sign_in("New for all apps", "strength = \"phishing-resistant\"\ninclude = [\"all\"]\nstate = \"on\"");
+    let text = format!("{first}{}", second.trim_start_matches(GLASS_HEAD));
+    let tenant = InMemory::new(&fixture("profiles"));
+    let plan = planned(&tenant, &text, &with_me(vec![Held::Password]));
+    let said = |name: &str| {
+        let gates = plan.changes.iter().filter_map(|change| change.gate.as_ref());
+        gates.filter(|gate| gate.policy == name).filter_map(|gate| gate.caller.as_ref()).any(|caller| caller.told)
+    };
+    assert_eq!((said("New"), said("New for all apps")), (false, true), "{:?}", plan.effects);
+}
+
+#[test]
+fn whom_a_policy_spares_no_more_is_named() {
+    let tenant = InMemory::new(&fixture("profiles"));
+    let users = json!({
+        "includeUsers": [], "includeGroups": [KEYS], "excludeUsers": ["sync-account", "id-of-kim", "GuestsOrExternalUsers"],
+        "excludeGroups": [GLASS, OTHERS],
+    });
+    there(&tenant, "enabled", &strength("00000000-0000-0000-0000-000000000004"), &json!({ "users": users }));
+    let text = |more: &str| {
+        let more = format!("strength = \"phishing-resistant\"\ninclude = [\"Keys\"]\nstate = \"on\"\n{more}");
+        sign_in("There", &more)
+    };
+    let said = |more: &str| {
+        let cautions = planned(&tenant, &text(more), &two()).effects.cautions;
+        cautions.into_iter().find(|one| one.starts_with("There excludes")).unwrap_or_default()
+    };
+    // Who has used a key is taken in, be it that they were excluded by hand.
+    assert!(said("key_users_only = true\n").starts_with("There excludes kim today and would not any more"));
+    let all = said("exclude = []\n");
+    assert!(all.starts_with("There excludes guests, kim, sync-account, Others today"), "{all}");
+    assert_eq!(said(""), "", "no exclude in the file: as it is");
+}
+
+#[test]
+fn who_is_spared_in_another_way_is_not_named() {
+    let tenant = InMemory::new(&fixture("profiles"));
+    let users = json!({"includeUsers": [], "includeGroups": [KEYS], "excludeUsers": ["id-of-kim", "id-of-lee"], "excludeGroups": [GLASS]});
+    there(&tenant, "enabled", &demand("mfa"), &json!({ "users": users }));
+    let mut everybody = two();
+    everybody.list[0].groups.insert(OTHERS.to_owned());
+    let text = sign_in("There", "demand = \"mfa\"\ninclude = [\"Keys\"]\nexclude = [\"Others\"]\nstate = \"on\"");
+    let cautions = planned(&tenant, &text, &everybody).effects.cautions.join("\n");
+    assert!(cautions.contains("There excludes lee today and would not any more"), "{cautions}");
+}
+
+#[test]
+fn a_policy_is_known_by_the_name_that_the_tenant_has_for_it() {
+    let tenant = InMemory::new(&fixture("profiles"));
+    there(&tenant, "disabled", &demand("block"), &json!({}));
+    let text = sign_in("THERE", "demand = \"block\"\ninclude = [\"all\"]\nstate = \"on\"");
+    let plan = planned(&tenant, &text, &with_me(vec![Held::Password]));
+    let caller = plan.changes.iter().find_map(|change| change.gate.as_ref()?.caller.clone()).expect("asked about");
+    assert_eq!((caller.meets, caller.told), (Meets::No, true), "{:?}", plan.effects);
+}
+
+#[test]
+fn who_was_kept_out_before_is_not_locked_out_by_less() {
+    let tenant = InMemory::new(&fixture("profiles"));
+    let keys = json!({"includeUsers": [], "excludeUsers": [], "includeGroups": [KEYS], "excludeGroups": [GLASS]});
+    there(&tenant, "enabled", &demand("block"), &json!({ "users": keys }));
+    let mut everybody = two();
+    everybody.whole.insert(KEYS.to_owned());
+    everybody.list[0].methods = None;
+    for less in ["demand = \"compliant-device\"", "strength = \"phishing-resistant\""] {
+        let plan =
+            planned(&tenant, &sign_in("There", &format!("{less}\ninclude = [\"Keys\"]\nstate = \"on\"")), &everybody);
+        assert_eq!((counts(&plan), plan.changes.len()), ((0, 0), 1), "{less}: {:#?}", plan.effects);
     }
 }

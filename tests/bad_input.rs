@@ -151,7 +151,7 @@ impl Bench {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{shown}")))
             .collect();
         for event in &events {
-            schema::kind_of(event).unwrap_or_else(|why| panic!("{why}\n{shown}"));
+            schema::assert_described(event, &shown);
         }
         let error = events.iter().find(|event| event["event"] == "error");
         let error = error.unwrap_or_else(|| panic!("an error event: {shown}"));

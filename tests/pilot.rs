@@ -115,7 +115,7 @@ impl Desk {
         let answer = self.ask(line);
         let events: Vec<Value> = answer.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         for event in &events {
-            schema::kind_of(event).unwrap_or_else(|why| panic!("{line}: {why}"));
+            schema::assert_described(event, line);
         }
         events
     }

@@ -145,7 +145,7 @@ fn a_shipped_token_is_waited_for_until_it_works_and_the_pass_is_swept_then() {
     let method = json!({ "state": "enabled", "includeTargets": [{ "id": "all_users", "targetType": "group" }] });
     spec.policies.methods.insert("HardwareOath".into(), method.as_object().cloned().expect("an object"));
     let token = SelfParcel::Token { serial: "1001".into() };
-    let (_tenant, desk) = sent_in(spec, vec![sent_to_kim("1001", token)]);
+    let (tenant, desk) = sent_in(spec, vec![sent_to_kim("1001", token)]);
     desk.write(
         "tokens.csv",
         "upn,serial number,secret key,time interval,manufacturer,model\n,1001,JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP,30,Contoso,C200\n",
@@ -174,6 +174,11 @@ fn a_shipped_token_is_waited_for_until_it_works_and_the_pass_is_swept_then() {
     // A token that works is taken from its person by its own command, and that settles it here.
     let lost = desk.run(&["lost", "--tracking", "JD1001", "--reason", "stolen", "--yes"]);
     assert!(lost.exit == Exit::SomeFailed && lost.err.contains("keybench oath remove 1001"), "{}", lost.err);
+    // Who leaves with nothing but such a token is signed out all the same.
+    let left = desk.run(&["leaver", KIM, "--reason", "left", "--revoke-sessions", "--yes"]);
+    assert!(left.exit == Exit::SomeFailed && left.err.contains("keybench oath remove 1001"), "{}", left.err);
+    assert!(left.out.contains("signed out everywhere"), "{}", left.out);
+    assert_eq!(tenant.state()["signed_out"], json!([ID]));
     done(&["oath", "remove", "1001", "--reason", "stolen"], "out of the inventory");
     done(&["handover", "list", "--all"], "removed     P1001");
     done(&["ledger", "verify"], "");

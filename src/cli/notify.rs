@@ -1,7 +1,8 @@
 //! `keybench notify`: people are told that a key was bound to their account, and how to object (NIST SP 800-63B-4 §4).
 //!
-//! Promise: once a key, unless it is asked for again with a reason; what is about to be sent stands in the ledger before it is sent. A
-//! notice holds no PIN: it is made from what is no secret.
+//! Promise: once a key, unless it is asked for again with a reason; what is about to be sent stands in the ledger before it is sent; a
+//! notice that another keybench was quicker with is left out, and the rest is sent. A notice holds no PIN: it is made from what is no
+//! secret.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -20,7 +21,7 @@ use crate::handover::code::key_reference;
 use crate::handover::letter::Template;
 use crate::handover::letter::mail::{About, Notice};
 use crate::handover::notice::{NoticeState, Notices};
-use crate::ledger::{Append, Attempt, Entry, HandoverEntry, Head, Ledger, LedgerError};
+use crate::ledger::{Append, Attempt, Entry, HandoverEntry, Ledger, LedgerError};
 use crate::model::{JobId, KeyRef, Person, Secret, UserId};
 
 /// `keybench notify`
@@ -131,7 +132,6 @@ pub(super) fn run(context: &Context<'_>, args: &NotifyArgs) -> Result<Exit, CliE
         return Err(CliError::new(Exit::Usage, "usage", fact, "choose another, or add its texts to a template."));
     }
     let ledger = if args.dry_run { ledger::to_read(&settings)? } else { ledger::to_write(&settings)? };
-    let seen = ledger.head()?;
     let looked = look(&ledger, &template, args)?;
     if template.phone.is_empty() && !looked.due.is_empty() {
         context.output.warning(
@@ -145,7 +145,7 @@ pub(super) fn run(context: &Context<'_>, args: &NotifyArgs) -> Result<Exit, CliE
         ));
         context.output.json(&json!({ "event": "notice", "of": name, "state": "unknown", "since": since }));
     }
-    let (mut sent, mut failed) = (0u64, 0u64);
+    let mut done = Done::default();
     if args.dry_run {
         for one in &looked.due {
             context.output.answer(&format!(
@@ -160,19 +160,21 @@ pub(super) fn run(context: &Context<'_>, args: &NotifyArgs) -> Result<Exit, CliE
             shown(context, one, "due", args, args.text.then_some(&one.notice));
         }
     } else if !looked.due.is_empty() {
-        let post = Post { context, ledger: &ledger, seen, by: &by, reason };
-        (sent, failed) =
-            if args.text { post.print(&looked.due, args)? } else { post.mail(&settings, &looked.due, args)? };
+        let post = Post { context, ledger: &ledger, by: &by, reason };
+        done = if args.text { post.print(&looked.due, args)? } else { post.mail(&settings, &looked.due, args)? };
     }
+    let Done { sent, failed, overtaken } = done;
     let due = looked.due.len() as u64;
     let head = ledger.head()?;
     let count = if args.dry_run { format!("{due} would be told") } else { format!("{sent} told, {failed} not") };
     let unknown = looked.unknown.len();
     let doubt = if unknown == 0 { String::new() } else { format!(", of {unknown} nobody knows") };
-    context.output.answer(&format!("{count}; {} were told before{doubt}. The ledger's head is {head}.", looked.told));
+    let elsewhere = if overtaken == 0 { String::new() } else { format!(", {overtaken} left to another keybench") };
+    let told = looked.told;
+    context.output.answer(&format!("{count}; {told} were told before{doubt}{elsewhere}. The ledger's head is {head}."));
     context.output.json(&json!({
-        "event": "notices", "due": due, "sent": sent, "failed": failed, "already": looked.told, "unknown": unknown,
-        "dry_run": args.dry_run, "head": head.to_string(),
+        "event": "notices", "due": due, "sent": sent, "failed": failed, "overtaken": overtaken, "already": told,
+        "unknown": unknown, "dry_run": args.dry_run, "head": head.to_string(),
     }));
     Ok(if failed == 0 && unknown == 0 { Exit::Done } else { Exit::SomeFailed })
 }
@@ -286,11 +288,18 @@ fn named(ledger: &dyn Ledger, what: &[String]) -> Result<Vec<String>, CliError> 
     Ok(names)
 }
 
+/// What became of those who were due.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Done {
+    sent: u64,
+    failed: u64,
+    /// Another keybench wrote of them meanwhile: they were told by it, or there is nothing to tell any more.
+    overtaken: u64,
+}
+
 struct Post<'a> {
     context: &'a Context<'a>,
     ledger: &'a dyn Ledger,
-    /// Who is due was found in the ledger as it was then: another desk may have told them since.
-    seen: Head,
     by: &'a str,
     reason: &'a str,
 }
@@ -331,46 +340,62 @@ impl Post<'_> {
         })
     }
 
-    /// Notes what is about to happen, unless another desk was quicker.
-    fn begin(&self, one: &Due, entries: Vec<Entry>) -> Result<(), CliError> {
-        let Of::Parcel { parcel, .. } = &one.of else {
-            self.ledger.append(Append::entries(entries).as_of(self.seen))?;
-            return Ok(());
-        };
-        // About no job, as the notices before it: what stands there now is looked at.
-        settle(self.ledger, || {
-            let mut notices = Notices::default();
-            self.ledger.visit_jobless(&mut |recorded| {
-                notices.add(&recorded);
-                ControlFlow::Continue(())
-            })?;
-            if notices.sent().any(|(other, now)| other == parcel && now.state != one.state) {
-                return Err(LedgerError::Overtaken { job: String::new() }.into());
+    /// How far it is now; `None` when there is nothing to tell of that key any more.
+    fn state_now(&self, of: &Of) -> Result<Option<NoticeState>, LedgerError> {
+        let mut notices = Notices::default();
+        Ok(match of {
+            Of::Job { job, attempt } => {
+                self.ledger.entries_of(job)?.iter().for_each(|recorded| notices.add(recorded));
+                let bound = notices.get(job).filter(|bound| bound.attempt == *attempt && bound.since().is_some());
+                bound.map(|bound| bound.state)
             }
-            Ok((Some(Append::entries(entries.clone())), ()))
+            Of::Parcel { parcel, .. } => {
+                self.ledger.visit_jobless(&mut |recorded| {
+                    notices.add(&recorded);
+                    ControlFlow::Continue(())
+                })?;
+                let mut sent = notices.sent().filter(|(_, bound)| bound.registered.is_some());
+                sent.find(|(other, _)| *other == parcel).map(|(_, bound)| bound.state)
+            }
+        })
+    }
+
+    /// Notes what is about to happen. Not where another keybench was quicker: that is told, and it is `false`.
+    fn begin(&self, one: &Due, entries: &[Entry], args: &NotifyArgs) -> Result<bool, CliError> {
+        let (_, begun) = settle(self.ledger, || {
+            let is_due = self.state_now(&one.of)? == Some(one.state);
+            Ok((is_due.then(|| Append::entries(entries.to_vec())), is_due))
         })?;
-        Ok(())
+        if !begun {
+            let (who, what) = (&one.person.upn, one.of.in_words());
+            self.context.output.progress(&format!("left out  {who}: another keybench wrote of {what} meanwhile"));
+            shown(self.context, one, "overtaken", args, None);
+        }
+        Ok(begun)
     }
 
     /// Gives the texts out: whoever asked for them sends them.
-    fn print(&self, due: &[Due], args: &NotifyArgs) -> Result<(u64, u64), CliError> {
-        let mut sent = 0;
+    fn print(&self, due: &[Due], args: &NotifyArgs) -> Result<Done, CliError> {
+        let mut done = Done::default();
         for one in due {
-            self.begin(one, vec![self.intended(one, "text"), self.sent(one, "text", None)])?;
+            if !self.begin(one, &[self.intended(one, "text"), self.sent(one, "text", None)], args)? {
+                done.overtaken += 1;
+                continue;
+            }
             self.context.output.answer(&one.in_words());
             shown(self.context, one, "told", args, Some(&one.notice));
-            sent += 1;
+            done.sent += 1;
         }
-        Ok((sent, 0))
+        Ok(done)
     }
 
     /// Sends them, one after the other.
-    fn mail(&self, settings: &Settings, due: &[Due], args: &NotifyArgs) -> Result<(u64, u64), CliError> {
+    fn mail(&self, settings: &Settings, due: &[Due], args: &NotifyArgs) -> Result<Done, CliError> {
         let at = AtTenant::sign_in(self.context)?;
         let from = sender(&at, settings)?;
         let ids: Vec<&str> = due.iter().map(|one| one.person.id.as_str()).collect();
         let users = at.graph.find_users(&ids)?;
-        let (mut sent, mut failed) = (0u64, 0u64);
+        let mut done = Done::default();
         for (one, user) in due.iter().zip(users) {
             at.go_on()?;
             let Some(to) = user.and_then(|user| user.mail) else {
@@ -378,10 +403,13 @@ impl Post<'_> {
                 let next =
                     format!("`keybench notify {} --text` prints the notice to send it another way.", one.of.name());
                 self.context.output.error(&CliError::new(Exit::SomeFailed, "no-mail-address", fact, next));
-                failed += 1;
+                done.failed += 1;
                 continue;
             };
-            self.begin(one, vec![self.intended(one, "mail")])?;
+            if !self.begin(one, &[self.intended(one, "mail")], args)? {
+                done.overtaken += 1;
+                continue;
+            }
             let mail = Mail {
                 to,
                 subject: one.notice.subject.clone(),
@@ -394,7 +422,7 @@ impl Post<'_> {
                     let (who, what) = (&one.person.upn, one.of.in_words());
                     self.context.output.answer(&format!("told  {who} of {what} ({})", one.language));
                     shown(self.context, one, "told", args, None);
-                    sent += 1;
+                    done.sent += 1;
                 }
                 Err(error) => {
                     let lost = error.kind() == ErrorKind::Unknown;
@@ -403,16 +431,18 @@ impl Post<'_> {
                     }
                     // What would meet the next mail as well is no reason to try it.
                     if error.kind().pauses_bench() || error.kind() == ErrorKind::NotFound {
-                        return Err(CliError::from(error).because(format!("{sent} were told; the others stay due.")));
+                        return Err(
+                            CliError::from(error).because(format!("{} were told; the others stay due.", done.sent))
+                        );
                     }
-                    failed += 1;
+                    done.failed += 1;
                     self.context
                         .output
                         .error(&CliError::from(error).because(format!("The notice was for {}.", one.person.upn)));
                 }
             }
         }
-        Ok((sent, failed))
+        Ok(done)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::Exit;
-use super::testing::{Desk, PIN};
+use super::testing::{Desk, PIN, Sink};
+use super::{Exit, Level, Output, Style};
 use crate::handover::code::key_reference;
-use crate::ledger::{Append, Entry, HandoverEntry, Ledger as _};
-use crate::model::{JobId, Person, Upn, UserId};
+use crate::ledger::{Append, Entry, HandoverEntry, Ledger as _, SelfParcel};
+use crate::model::{Aaguid, JobId, KeyRef, MethodId, Person, PortName, TenantId, Upn, UserId};
 use crate::sim::tenant::{FaultRule, PersonSpec, RunningTenant, TenantSpec, start};
 
 const KIM: &str = "kim@contoso.example";
@@ -143,6 +143,92 @@ fn a_notice_can_be_sent_by_hand_and_needs_a_sender_otherwise() {
     let told = alone.run(&notify(&[]));
     assert!(told.exit == Exit::Usage && told.err.contains("[handover] mail_from"), "{}", told.err);
     assert!(acts(&alone).is_empty());
+}
+
+/// Stdout; as the first notice is printed, somebody else does something.
+struct Meanwhile {
+    out: Sink,
+    act: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl std::io::Write for Meanwhile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if String::from_utf8_lossy(bytes).contains("Subject: ")
+            && let Some(act) = self.act.take()
+        {
+            act();
+        }
+        self.out.write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A blank key went to Lee, who has registered it.
+fn registered(parcel: &str) -> [Entry; 2] {
+    let (user, created) = (UserId::new("id-of-lee"), crate::world::Clock::now(&crate::world::SystemClock::new()));
+    let key = KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port: PortName::new("1-1") };
+    let packed = HandoverEntry::SelfPacked {
+        parcel: parcel.into(),
+        tenant: TenantId::new("t"),
+        user: user.clone(),
+        what: SelfParcel::Key { key, label: Some(parcel.into()) },
+        seen_by: "label".into(),
+        tracking: None,
+        by: "Robin".into(),
+    };
+    let method = MethodId::new(format!("m-{parcel}"));
+    let (parcel, named, by) = (parcel.to_owned(), false, "Robin".to_owned());
+    [packed, HandoverEntry::SelfRegistered { parcel, user, method, created, named, by }].map(Entry::Handover)
+}
+
+/// Four are due; while the first is told, another keybench tells two of the others.
+#[test]
+fn a_notice_that_somebody_else_was_quicker_with_is_left_out_and_the_rest_is_told() {
+    let tenant = tenant();
+    let (desk, _) = desk(&tenant, "");
+    let sam = desk.finished_key(Person::new(id_of(&tenant, SAM), Upn::parse(SAM).expect("a UPN"), "Sam Roe"), "2");
+    let lee = Person::new(UserId::new("id-of-lee"), Upn::parse("lee@contoso.example").expect("a UPN"), "Lee");
+    let sent = [registered("P1"), registered("P2")].concat();
+    let other = desk.ledger();
+    other.append(Append { people: vec![lee], ..Append::entries(sent) }).expect("packed");
+    let told = {
+        let (channel, reason, by) = ("text".to_owned(), String::new(), "Robin".to_owned());
+        let (parcel, user, request) = ("P1".to_owned(), UserId::new("id-of-lee"), None);
+        let attempt = 1;
+        [
+            HandoverEntry::NoticeIntended {
+                job: sam.clone(),
+                attempt,
+                channel: channel.clone(),
+                reason: reason.clone(),
+                by: by.clone(),
+            },
+            HandoverEntry::NoticeSent { job: sam, attempt, channel: channel.clone(), request: None },
+            HandoverEntry::SelfNoticeIntended {
+                parcel: parcel.clone(),
+                user: user.clone(),
+                channel: channel.clone(),
+                reason,
+                by,
+            },
+            HandoverEntry::SelfNoticeSent { parcel, user, channel, request },
+        ]
+        .map(Entry::Handover)
+    };
+    let act = Box::new(move || _ = other.append(Append::entries(told)).expect("told elsewhere"));
+    let (out, err) = (Sink::default(), Sink::default());
+    let style =
+        Style { json: false, color: false, level: Level::Normal, stdout_is_terminal: false, stderr_is_terminal: false };
+    let output = Output::new(Box::new(Meanwhile { out: out.clone(), act: Some(act) }), Box::new(err.clone()), style);
+    let exit = desk.run_into(&output, &notify(&["--text"]));
+    let (out, err) = (out.text(), err.text());
+    assert_eq!(exit, Exit::Done, "{err}");
+    assert!(out.contains("2 told, 0 not; 0 were told before, 2 left to another keybench"), "{out}");
+    assert_eq!((out.matches("Subject: ").count(), out.contains("P2"), out.contains("P1")), (2, true, false), "{out}");
+    assert!(err.contains(&format!("left out  {SAM}")) && err.contains("wrote of parcel P1 meanwhile"), "{err}");
+    assert!(desk.run(&notify(&["--text"])).out.contains("0 told, 0 not; 4 were told before"));
 }
 
 fn release(desk: &Desk, by: &str, more: &[&str]) -> super::testing::Ran {

@@ -82,7 +82,7 @@ impl Output {
     /// A line of the answer for programs; left out without `--json`.
     pub fn json(&self, value: &impl Serialize) {
         #[cfg(test)]
-        super::testing::assert_described(value);
+        super::testing::schema::assert_described(value, "");
         if self.style().json
             && let Ok(line) = serde_json::to_string(value)
         {

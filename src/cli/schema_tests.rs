@@ -1,5 +1,5 @@
 //! `docs/schema` beside the source: every event that is printed has a kind, every kind is printed, every command is named, and a kind leaves
-//! nothing unsaid. That real lines are as their kind says is held by [`super::testing::assert_described`], wherever a test prints one.
+//! nothing unsaid. That real lines are as their kind says is held by `assert_described`, wherever a test prints one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -169,8 +169,36 @@ fn one_schema_is_of_any_line() {
     assert_eq!(named, files);
 }
 
+/// What [`fits`] holds a line against, and what is for people.
+const KEYWORDS: [&str; 10] = [
+    "additionalProperties",
+    "const",
+    "description",
+    "enum",
+    "items",
+    "oneOf",
+    "properties",
+    "required",
+    "title",
+    "type",
+];
+
 /// What a schema leaves open.
 fn unsaid(schema: &Value, place: &str, faults: &mut Vec<String>) {
+    // Anything, and it says so.
+    if *schema == Value::Bool(true) {
+        return;
+    }
+    let Some(said) = schema.as_object() else {
+        faults.push(format!("{place}: {schema} is no schema"));
+        return;
+    };
+    for keyword in said.keys().filter(|keyword| !KEYWORDS.contains(&keyword.as_str())) {
+        faults.push(format!("{place}: no line is held against `{keyword}`"));
+    }
+    if !["const", "enum", "oneOf", "type"].iter().any(|keyword| said.contains_key(*keyword)) {
+        faults.push(format!("{place}: of which type is it?"));
+    }
     let kinds = match &schema["type"] {
         Value::Array(kinds) => kinds.clone(),
         kind => vec![kind.clone()],
@@ -181,8 +209,24 @@ fn unsaid(schema: &Value, place: &str, faults: &mut Vec<String>) {
             None => faults.push(format!("{place}: what is in the list?")),
         }
     }
-    if kinds.contains(&json!("object")) && schema.get("additionalProperties").is_none() {
-        faults.push(format!("{place}: may it have other members?"));
+    if kinds.contains(&json!("object")) {
+        match schema.get("additionalProperties") {
+            Some(Value::Bool(_)) => {}
+            Some(others) => unsaid(others, place, faults),
+            None => faults.push(format!("{place}: may it have other members?")),
+        }
+    }
+    let required: BTreeSet<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let members: BTreeSet<&str> =
+        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    for name in required.difference(&members) {
+        faults.push(format!("{place}.{name}: it is required, and not described"));
+    }
+    // A program has to know that a member may not be there.
+    let tells = schema["description"].as_str().is_some_and(|text| text.contains("left out"));
+    for name in members.difference(&required).filter(|_| !tells) {
+        faults.push(format!("{place}.{name}: is it always there?"));
     }
     for choice in schema["oneOf"].as_array().into_iter().flatten() {
         unsaid(choice, place, faults);
@@ -215,6 +259,45 @@ fn a_kind_says_what_its_members_mean_and_leaves_none_out() {
         }
     }
     assert_eq!(faults, Vec::<String>::new());
+}
+
+#[test]
+fn what_a_schema_leaves_open_is_found() {
+    let member = |member: Value| json!({ "type": "object", "properties": { "m": member }, "required": ["m"], "additionalProperties": false });
+    let text = json!({ "type": "string", "description": "A text." });
+    let of = |properties: Value, required: Value, description: &str| {
+        member(json!({
+            "type": "object", "properties": properties, "required": required, "additionalProperties": false,
+            "description": description,
+        }))
+    };
+    for (schema, fault) in [
+        (member(text.clone()), None),
+        (member(json!({ "type": "string" })), Some("k.m: what does it mean?")),
+        (member(json!({ "description": "Something." })), Some("k.m: of which type is it?")),
+        (
+            member(json!({ "type": "integer", "minimum": 0, "description": "How many." })),
+            Some("k.m: no line is held against `minimum`"),
+        ),
+        (member(json!({ "type": "array", "description": "All." })), Some("k.m: what is in the list?")),
+        (member(json!({ "type": "array", "items": {}, "description": "All." })), Some("k.m: of which type is it?")),
+        (member(json!({ "type": "array", "items": true, "description": "All." })), None),
+        (member(json!({ "type": "object", "description": "It." })), Some("k.m: may it have other members?")),
+        (
+            member(
+                json!({ "type": "object", "additionalProperties": { "pattern": "x", "type": "string" }, "description": "It." }),
+            ),
+            Some("k.m: no line is held against `pattern`"),
+        ),
+        (of(json!({ "n": text }), json!(["n"]), "It."), None),
+        (of(json!({ "n": text }), json!([]), "It."), Some("k.m.n: is it always there?")),
+        (of(json!({ "n": text }), json!([]), "It; what is not known is left out."), None),
+        (of(json!({ "n": text }), json!(["n", "o"]), "It."), Some("k.m.o: it is required, and not described")),
+    ] {
+        let mut faults = Vec::new();
+        unsaid(&schema, "k", &mut faults);
+        assert_eq!(faults, Vec::from_iter(fault.map(str::to_owned)), "{schema}");
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -24,15 +23,6 @@ use crate::world::{SystemClock, SystemEntropy};
 pub(super) mod schema;
 
 pub(super) const PIN: &str = "kd2rp9vx84tbn5h7";
-
-/// A line for programs is one of those that `docs/schema` has, in every test, whether it was asked for or not.
-#[track_caller]
-pub(super) fn assert_described(line: &impl Serialize) {
-    let line = serde_json::to_value(line).expect("JSON");
-    if let Err(why) = schema::kind_of(&line) {
-        panic!("{why}");
-    }
-}
 
 #[derive(Clone, Default)]
 pub(super) struct Sink(Arc<Mutex<Vec<u8>>>);

@@ -119,7 +119,8 @@ fn told(output: Output) -> (i32, Vec<Value>, String) {
     let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
     let answers: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("JSON: {line}"))).collect();
-    let faults: Vec<String> = answers.iter().filter_map(|answer| schema::kind_of(answer).err()).collect();
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    for answer in &answers {
+        schema::assert_described(answer, &said);
+    }
     (output.status.code().unwrap_or(-1), answers, said)
 }

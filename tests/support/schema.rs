@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// One kind of line: what a schema's `oneOf` has.
@@ -48,6 +49,15 @@ fn read(folder: &Path, file: &str) -> Vec<Kind> {
 /// Every kind of every file.
 pub fn kinds() -> &'static [Kind] {
     &KINDS
+}
+
+/// A line for programs is of one of these kinds; `shown` is for whoever reads that it is not.
+#[track_caller]
+pub fn assert_described(line: &impl Serialize, shown: &str) {
+    let line = serde_json::to_value(line).expect("JSON");
+    if let Err(why) = kind_of(&line) {
+        panic!("{why}\n{shown}");
+    }
 }
 
 /// The one kind that a line is of; else what is wrong with it.

@@ -237,10 +237,12 @@ pub(in crate::cli) fn leaver(context: &Context<'_>, args: &LeaverArgs) -> Result
         }
     }
     for one in shipments(&desk.ledger)?.all().iter().filter(|one| one.is_out() && one.user == person.id) {
-        taken += 1;
         match desk.take_back(one, "left") {
-            Ok(exit) => worst = worst.max(exit),
-            // A token is taken from its person by a command of its own; it hides nothing else.
+            Ok(exit) => {
+                worst = worst.max(exit);
+                taken += 1;
+            }
+            // A token is taken from its person by a command of its own; it hides nothing else, and keeps nobody signed in.
             Err(error) if error.code == "registered-already" => {
                 context.output.error(&error);
                 worst = worst.max(Exit::SomeFailed);
@@ -578,15 +580,22 @@ impl<'a> Desk<'a> {
         at: Option<(&dyn KeyPorts, &dyn Operator)>,
         which: &Which,
     ) -> Result<Exit, CliError> {
+        let output = self.context.output;
         // One that is back already was stopped before it was wiped.
         let exit = if one.is_out() { self.take_back(one, "not-wiped")? } else { Exit::Done };
-        if self.asked.dry_run || exit != Exit::Done {
-            return Ok(exit);
+        let Some((ports, operator)) = at.filter(|_| exit == Exit::Done) else { return Ok(exit) };
+        if self.asked.dry_run {
+            output.answer(&format!(
+                "returned  {}: {} is wiped (a re-plug and a touch): back to stock. Nothing was done.",
+                one.parcel,
+                one.for_people()
+            ));
+            output
+                .json(&json!({ "event": "shipment-ended", "parcel": one.parcel, "code": "returned", "dry_run": true }));
+            return Ok(Exit::Done);
         }
-        let Some((ports, operator)) = at else { return Ok(exit) };
         key::reset(self.context, &self.settings, ports, operator, which)?;
         let head = self.ledger.append(Append::entry(ended(one, None, "returned", &self.reason, &self.by)))?;
-        let output = self.context.output;
         output
             .answer(&format!("returned  {}: wiped and blank: back to stock. The ledger's head is {head}.", one.parcel));
         output.json(&json!({

@@ -178,7 +178,7 @@ fn list(context: &Context<'_>, settings: &Settings, args: &ListArgs) -> Result<E
             "event": "parcel", "job": job, "attempt": parcel.attempt, "where": place.word(), "upn": person,
             "serial": parcel.serial, "tracking": parcel.tracking, "packed": parcel.packed.as_ref().map(|(at, _)| at),
             "delivered": parcel.delivered, "verified": parcel.verified.as_ref().map(|(at, _)| at),
-            "released": parcel.released, "release_rule": parcels.release_rule(job).map(ReleaseRule::word), "letter": parcel.letter, "hold": parcel.hold.map(Hold::word),
+            "released": parcel.released, "release_rule": parcels.release_rule(job).map(ReleaseRule::word), "letter": parcel.letter.map(|letter| letter.confirmed), "hold": parcel.hold.map(Hold::word),
             "hold_expires": runs_out(parcel), "hold_days_left": runs_out(parcel).map(|expires| days_left(expires, now)),
         }));
     }

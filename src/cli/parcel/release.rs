@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use jiff::Zoned;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -23,7 +24,6 @@ use crate::ledger::{Append, Entry, HandoverEntry, Head, Ledger};
 use crate::model::{JobId, Person, ReleaseRule};
 use crate::pin::{Identities, Prompts};
 use crate::platform::{hook, who};
-use crate::world::{Clock as _, SystemClock};
 
 /// How the PIN goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -160,7 +160,7 @@ impl Release<'_> {
             parcel.releasing = None;
         }
         let may = |by: &[&str]| {
-            may_release(&parcel, &rules, by, by_letter, SystemClock::new().now())
+            may_release(&parcel, &rules, by, by_letter, &Zoned::now())
                 .map_err(|why| not_now("can't be released", job, &why))
         };
         may(&[self.by, &operator])?;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{BatchRule, Custodians, Happened, JobPart, Kind, Opened, is_act, is_of_self_parcel};
 use crate::ledger::{Append, Entry, HandoverEntry, Ledger, LedgerError, Resealed};
-use crate::model::{BatchId, BenchId, JobId, ReleaseRule, SealedPin};
+use crate::model::{BatchId, BenchId, JobId, ReleaseRule, SealedPin, UserId};
 
 /// Why a file was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -120,8 +120,8 @@ pub fn take(ledger: &dyn Ledger, opened: &Opened, compared: Option<&str>, by: &s
         taken.entries += parcels.len();
         let mut people = Vec::new();
         for person in &content.people {
-            // What is known here is kept.
-            if ledger.person(&person.id)?.is_none() {
+            // Who is known here is kept as they are, and who was forgotten stays forgotten.
+            if ledger.person(&person.id)?.is_none() && !known.forgotten.contains(&person.id) {
                 people.push(person.clone());
             }
         }
@@ -144,7 +144,7 @@ pub fn take(ledger: &dyn Ledger, opened: &Opened, compared: Option<&str>, by: &s
                 set_custodians(ledger, content.custodians.as_ref(), &content.desk, Vec::new())?;
             }
             for part in &content.jobs {
-                taken.entries += story(ledger, &content.desk, part)?;
+                taken.entries += story(ledger, &content.desk, &known.forgotten, part)?;
                 taken.seals += seals(ledger, part, &mut others)?;
             }
             let changed = known.custodians.is_some() && known.custodians != content.custodians;
@@ -165,11 +165,19 @@ struct Known {
     brought: BTreeSet<u64>,
     /// What batches ask.
     rules: BTreeMap<BatchId, ReleaseRule>,
+    /// Who was forgotten here. The other desk may still have their names.
+    forgotten: BTreeSet<UserId>,
 }
 
 impl Known {
     fn read(ledger: &dyn Ledger, from: &BenchId) -> Result<Self, LedgerError> {
-        let mut known = Self { signer: None, custodians: None, brought: BTreeSet::new(), rules: BTreeMap::new() };
+        let mut known = Self {
+            signer: None,
+            custodians: None,
+            brought: BTreeSet::new(),
+            rules: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+        };
         ledger.visit(1, &mut |recorded| {
             match recorded.entry {
                 Entry::CustodiansSet { first, second, .. } => known.custodians = Some(Custodians { first, second }),
@@ -182,6 +190,7 @@ impl Known {
                 Entry::Handover(HandoverEntry::BatchRuled { batch, release, .. }) => {
                     known.rules.insert(batch, release);
                 }
+                Entry::Forgotten { user, .. } => _ = known.forgotten.insert(user),
                 _ => {}
             }
             ControlFlow::Continue(())
@@ -243,7 +252,12 @@ fn new_acts(ledger: &dyn Ledger, from: &BenchId, brought: &BTreeSet<u64>, all: &
 }
 
 /// The job's story from where we have it on, and a mark of how far it goes: one write.
-fn story(ledger: &dyn Ledger, desk: &BenchId, part: &JobPart) -> Result<usize, LedgerError> {
+fn story(
+    ledger: &dyn Ledger,
+    desk: &BenchId,
+    forgotten: &BTreeSet<UserId>,
+    part: &JobPart,
+) -> Result<usize, LedgerError> {
     let mut upto = 0;
     for recorded in ledger.entries_of(&part.job)? {
         if let Entry::Handover(HandoverEntry::CustodyTaken { desk: from, upto: last, .. }) = recorded.entry
@@ -270,7 +284,14 @@ fn story(ledger: &dyn Ledger, desk: &BenchId, part: &JobPart) -> Result<usize, L
         upto: last,
         entries: count as u64,
     }));
-    let people = part.person.iter().cloned().collect();
+    // More about a job that was here when its person was forgotten brings no name back; a new job is a new reason to know it.
+    let is_new = entries.iter().any(|entry| matches!(entry, Entry::JobPlanned { .. }));
+    let mut people = Vec::new();
+    if let Some(person) = &part.person
+        && (is_new || !forgotten.contains(&person.id) || ledger.person(&person.id)?.is_some())
+    {
+        people.push(person.clone());
+    }
     ledger.append(Append { people, ..Append::entries(entries) })?;
     Ok(count)
 }

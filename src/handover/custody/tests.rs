@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use super::*;
@@ -338,6 +339,41 @@ fn blank_keys_that_the_mail_room_packed_come_home_once() {
     bench.verify(None).expect("sound");
 }
 
+/// Both desks know Kim; one forgets them, the other does not, and has more to tell.
+#[test]
+fn who_was_forgotten_meanwhile_is_not_brought_back() {
+    let custodian = keygen(Timestamp::UNIX_EPOCH);
+    let between = Between::new(bench(&set(&[&custodian])));
+    let Between { bench, room, .. } = &between;
+    let knows = |ledger: &dyn Ledger, number| ledger.person(&user(number)).expect("read").is_some();
+    let packed = Append { people: vec![person(9)], ..Append::entry(Entry::Handover(self_packed("P1", 9))) };
+    room.append(packed).expect("packed");
+    assert!(between.home().entries == 1 && knows(&**bench, 9));
+    bench.forget(&user(9), "left").expect("forgotten");
+    let (parcel, code) = ("P1".to_owned(), "returned".to_owned());
+    let (method, reason, by) = (None, String::new(), "Robin".to_owned());
+    let ended = HandoverEntry::SelfEnded { parcel, user: user(9), method, code, reason, by };
+    room.append(Append::entry(Entry::Handover(ended))).expect("noted");
+    assert_eq!(between.home().entries, 1, "what happened comes home");
+    assert!(knows(&**room, 9) && !knows(&**bench, 9), "the name does not");
+
+    // The other way round: more about a job whose person the mail room has forgotten.
+    room.forget(&user(1), "left").expect("forgotten");
+    let parked = Entry::JobParked { job: job(1), code: "left".into() };
+    bench.append(Append::entry(parked)).expect("noted");
+    assert_eq!(between.out().entries, 1);
+    assert!(knows(&**bench, 1) && !knows(&**room, 1));
+    // A job that is new there has to be printed and packed there, whoever was forgotten before.
+    bench.forget(&user(3), "left").expect("nobody yet");
+    room.forget(&user(3), "left").expect("nobody yet");
+    provision(&**bench, &set(&[&custodian]), 3);
+    between.out();
+    assert!(knows(&**room, 3) && opens(&**room, &custodian, 3));
+    for ledger in [bench, room] {
+        ledger.verify(None).expect("sound");
+    }
+}
+
 #[test]
 fn what_a_batch_asks_goes_with_its_bundle_and_is_not_loosened_by_a_later_one() {
     let custodian = keygen(Timestamp::UNIX_EPOCH);
@@ -398,7 +434,7 @@ fn a_held_key_is_packed_at_the_mail_room_and_activated_at_the_bench() {
     let rules = Settings { after_receipt: true, letter_days: 21 };
     let release = |ledger: &dyn Ledger| {
         let parcels = parcels_of(ledger);
-        may_release(parcels.get(&job).expect("a parcel"), &rules, &["Lee"], false, now)
+        may_release(parcels.get(&job).expect("a parcel"), &rules, &["Lee"], false, &now.to_zoned(TimeZone::UTC))
     };
     assert_eq!(release(&*between.room), Err(NotNow::NotActivated));
     let said = between.changed(Kind::Log, |content| {

@@ -15,5 +15,5 @@ mod state;
 mod table;
 
 pub use rules::{NotNow, Settings, may_activate, may_be_delivered, may_be_verified, may_pack, may_release};
-pub use state::{Hold, Parcel, Parcels, Place};
+pub use state::{GoodLetter, Hold, Parcel, Parcels, Place};
 pub use table::{Asks, Scanned, Table, Verdict};

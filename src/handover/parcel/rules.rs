@@ -1,8 +1,7 @@
 //! What may be done with a parcel now, and why not. Pure.
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Unit};
+use jiff::{Timestamp, Unit, Zoned};
 
 use super::state::{Hold, Parcel, Place};
 
@@ -156,7 +155,8 @@ fn packer_among(parcel: &Parcel, by: &[&str]) -> Option<String> {
     by.iter().any(|by| same_person(packer, by)).then(|| packer.clone())
 }
 
-/// May this person hand the PIN over? `by_letter`: as a letter, which must be good and not too old.
+/// May this person hand the PIN over? `by_letter`: as a letter, which must be good and not too old. `now` is local time: a
+/// letter's last day is one where it is read.
 ///
 /// # Errors
 /// Why not.
@@ -165,7 +165,7 @@ pub fn may_release(
     settings: &Settings,
     by: &[&str],
     by_letter: bool,
-    now: Timestamp,
+    now: &Zoned,
 ) -> Result<(), NotNow> {
     on_its_way(parcel)?;
     if let Some(when) = parcel.released {
@@ -190,13 +190,14 @@ pub fn may_release(
         return Err(NotNow::SamePerson(packer));
     }
     if by_letter {
-        let printed = parcel.letter.ok_or(NotNow::NoLetter)?;
-        let days = now.since((Unit::Hour, printed)).map_or(i64::MAX, |age| i64::from(age.get_hours()) / 24);
+        let letter = parcel.letter.ok_or(NotNow::NoLetter)?;
+        let age = now.timestamp().since((Unit::Hour, letter.confirmed));
+        let days = age.map_or(i64::MAX, |age| i64::from(age.get_hours()) / 24);
         if days >= i64::from(settings.letter_days) {
             return Err(NotNow::LetterExpired { days, limit: settings.letter_days });
         }
         // It was printed days before it was confirmed, say: what the person reads counts as well.
-        if let Some(last) = parcel.last_day.filter(|last| now.to_zoned(TimeZone::UTC).date() > *last) {
+        if let Some(last) = letter.last_day.filter(|last| now.date() > *last) {
             return Err(NotNow::LetterOver(last));
         }
     }
@@ -211,6 +212,9 @@ fn same_person(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::super::state::GoodLetter;
     use super::*;
 
     const SETTINGS: Settings = Settings { after_receipt: true, letter_days: 21 };
@@ -219,12 +223,21 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + days * 86_400).expect("a time")
     }
 
+    /// The same on a clock in London.
+    fn day(days: i64) -> Zoned {
+        at(days).to_zoned(TimeZone::UTC)
+    }
+
+    fn letter(last_day: Option<Date>) -> Option<GoodLetter> {
+        Some(GoodLetter { confirmed: at(1), last_day, issue: 1 })
+    }
+
     fn finished() -> Parcel {
         Parcel { attempt: 1, finished: Some(at(0)), ..Parcel::default() }
     }
 
     fn packed() -> Parcel {
-        Parcel { packed: Some((at(1), "Robin Roe".into())), letter: Some(at(1)), ..finished() }
+        Parcel { packed: Some((at(1), "Robin Roe".into())), letter: letter(None), ..finished() }
     }
 
     #[test]
@@ -238,7 +251,7 @@ mod tests {
         assert_eq!(may_be_verified(&packed()), Err(NotNow::NotDelivered));
         let delivered = Parcel { delivered: Some(at(3)), ..packed() };
         assert_eq!(may_be_verified(&delivered), Ok(()));
-        let release = |parcel: &Parcel, by: &str, day| may_release(parcel, &SETTINGS, &[by], true, at(day));
+        let release = |parcel: &Parcel, by: &str, on| may_release(parcel, &SETTINGS, &[by], true, &day(on));
         assert_eq!(release(&packed(), "Kim", 3), Err(NotNow::NotDelivered));
         assert_eq!(release(&delivered, "Kim", 3), Err(NotNow::NotVerified), "a code alone releases nothing");
         let verified = Parcel { verified: Some((at(4), "Kim".into())), ..delivered };
@@ -246,11 +259,18 @@ mod tests {
         assert_eq!(release(&verified, " robin  ROE", 4), Err(NotNow::SamePerson("Robin Roe".into())));
         assert_eq!(release(&verified, "Kim", 22), Err(NotNow::LetterExpired { days: 21, limit: 21 }));
         assert_eq!(release(&Parcel { letter: None, ..verified.clone() }, "Kim", 4), Err(NotNow::NoLetter));
-        assert_eq!(may_release(&verified, &SETTINGS, &["Kim"], false, at(40)), Ok(()), "no letter, no age");
-        let last = at(3).to_zoned(TimeZone::UTC).date();
-        let old = Parcel { last_day: Some(last), ..verified.clone() };
+        assert_eq!(may_release(&verified, &SETTINGS, &["Kim"], false, &day(40)), Ok(()), "no letter, no age");
+        let last = day(3).date();
+        let old = Parcel { letter: letter(Some(last)), ..verified.clone() };
         assert_eq!(release(&old, "Kim", 3), Ok(()), "on its last day");
         assert_eq!(release(&old, "Kim", 4), Err(NotNow::LetterOver(last)), "the letter itself says so");
+        let on = |at: Timestamp, hours| {
+            let zone = TimeZone::fixed(jiff::tz::offset(hours));
+            may_release(&old, &SETTINGS, &["Kim"], true, &at.to_zoned(zone))
+        };
+        assert_eq!(on(at(4), -10), Ok(()), "in Honolulu that day is not over yet");
+        let evening = at(3).saturating_add(jiff::SignedDuration::from_hours(12)).expect("a time");
+        assert_eq!((on(evening, 0), on(evening, 13)), (Ok(()), Err(NotNow::LetterOver(last))), "in Auckland it is");
         let released = Parcel { released: Some(at(5)), ..verified };
         assert_eq!(release(&released, "Kim", 6), Err(NotNow::ReleasedAlready(at(5))));
         let in_doubt = Parcel { released: None, releasing: Some(at(5)), ..released };
@@ -260,8 +280,8 @@ mod tests {
     #[test]
     fn without_the_rule_a_letter_may_leave_before_the_receipt() {
         let loose = Settings { after_receipt: false, ..SETTINGS };
-        assert_eq!(may_release(&packed(), &loose, &["Kim"], true, at(2)), Ok(()));
-        assert!(may_release(&packed(), &loose, &["x", "Robin Roe"], true, at(2)).is_err(), "two people in any case");
+        assert_eq!(may_release(&packed(), &loose, &["Kim"], true, &day(2)), Ok(()));
+        assert!(may_release(&packed(), &loose, &["x", "Robin Roe"], true, &day(2)).is_err(), "two people in any case");
     }
 
     #[test]
@@ -279,15 +299,15 @@ mod tests {
         assert_eq!(activate(&verified, "Kim", 30), Err(NotNow::HoldExpired(at(30))));
         for after_receipt in [true, false] {
             let settings = Settings { after_receipt, ..SETTINGS };
-            assert_eq!(may_release(&verified, &settings, &["Kim"], true, at(4)), Err(NotNow::NotActivated));
+            assert_eq!(may_release(&verified, &settings, &["Kim"], true, &day(4)), Err(NotNow::NotActivated));
         }
         let activated = Parcel { hold: Some(Hold::Activated), ..verified.clone() };
         assert_eq!(activated.place(), Place::ToRelease);
-        assert_eq!(may_release(&activated, &SETTINGS, &["Kim"], true, at(4)), Ok(()));
+        assert_eq!(may_release(&activated, &SETTINGS, &["Kim"], true, &day(4)), Ok(()));
         assert_eq!(activate(&activated, "Kim", 4), Err(NotNow::NotHeld), "not twice");
         let over = Parcel { hold: Some(Hold::Over), ..verified };
         assert_eq!(activate(&over, "Kim", 4), Err(NotNow::HoldOver));
-        assert_eq!(may_release(&over, &SETTINGS, &["Kim"], true, at(4)), Err(NotNow::HoldOver));
+        assert_eq!(may_release(&over, &SETTINGS, &["Kim"], true, &day(4)), Err(NotNow::HoldOver));
     }
 
     #[test]
@@ -299,7 +319,7 @@ mod tests {
             assert_eq!(may_pack(&parcel), Err(why.clone()));
             assert_eq!(may_be_delivered(&parcel), Err(why.clone()));
             assert_eq!(may_be_verified(&parcel), Err(why.clone()));
-            assert_eq!(may_release(&parcel, &SETTINGS, &["Kim"], true, at(3)), Err(why));
+            assert_eq!(may_release(&parcel, &SETTINGS, &["Kim"], true, &day(3)), Err(why));
         }
     }
 }

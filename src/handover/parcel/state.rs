@@ -1,10 +1,11 @@
 //! Where every key is after the bench: a projection of the ledger's entries. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::handover::code::Code;
 use crate::ledger::{Attempt, Entry, HandoverEntry, Recorded};
 use crate::model::{BatchId, JobId, ReleaseRule, Serial};
 
@@ -31,16 +32,25 @@ pub struct Parcel {
     pub released: Option<Timestamp>,
     /// A mail with the PIN was about to leave, and nobody knows whether it did.
     pub releasing: Option<Timestamp>,
-    /// The last good PIN letter was printed.
-    pub letter: Option<Timestamp>,
-    /// The last day on which that letter is to be used, as it says itself.
-    pub last_day: Option<Date>,
+    /// Its PIN letter: the print that was last found good, whatever was printed since and not looked at.
+    pub letter: Option<GoodLetter>,
     /// Gone.
     pub lost: Option<Timestamp>,
     /// Back in hand.
     pub returned: Option<Timestamp>,
     /// Then wiped, and shown to be blank.
     pub wiped: bool,
+}
+
+/// A PIN letter whose sheet somebody has looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoodLetter {
+    /// When it was found to be good.
+    pub confirmed: Timestamp,
+    /// The last day on which it is to be used, as it says itself; letters of old ledgers don't.
+    pub last_day: Option<Date>,
+    /// Which print it is, from 1.
+    pub issue: u32,
 }
 
 /// What the parcel's story tells of a held key.
@@ -142,6 +152,8 @@ pub struct Parcels {
     all: BTreeMap<JobId, Parcel>,
     batches: BTreeMap<JobId, BatchId>,
     rules: BTreeMap<BatchId, ReleaseRule>,
+    /// What each PIN sheet says of its own last day.
+    last_days: HashMap<String, Date>,
 }
 
 impl Parcels {
@@ -209,16 +221,27 @@ impl Parcels {
                 parcel.returned = Some(at);
                 parcel.wiped = *blank;
             }),
-            HandoverEntry::LetterClaimed { job, attempt, expires, .. } => {
-                self.of(job, *attempt, |parcel| parcel.last_day = *expires);
+            HandoverEntry::LetterClaimed { sheet, expires: Some(last), .. } => {
+                self.last_days.insert(sheet.clone(), *last);
             }
-            HandoverEntry::LetterConfirmed { job, good, .. } => {
-                if let Some(parcel) = self.all.get_mut(job) {
-                    parcel.letter = good.then_some(at);
-                }
-            }
+            HandoverEntry::LetterConfirmed { job, sheet, good } => self.looked_at(job, sheet, *good, at),
             _ => {}
         }
+    }
+
+    /// Somebody has seen a sheet: a good one is the parcel's letter. A spoiled one takes the letter away, unless a later print of
+    /// it is known to be good.
+    fn looked_at(&mut self, job: &JobId, sheet: &str, good: bool, at: Timestamp) {
+        let Some(parcel) = self.all.get(job) else { return };
+        let (attempt, issue) = Code::parse(sheet).map_or((parcel.attempt, 1), |code| (code.attempt(), code.issue()));
+        let last_day = self.last_days.get(sheet).copied();
+        self.of(job, attempt, |parcel| {
+            if good {
+                parcel.letter = Some(GoodLetter { confirmed: at, last_day, issue });
+            } else {
+                parcel.letter = parcel.letter.filter(|letter| letter.issue > issue);
+            }
+        });
     }
 
     /// An older try's paper says nothing about the key that took its place.
@@ -264,6 +287,61 @@ impl Parcels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handover::code::CodeKind;
+    use crate::model::{Aaguid, BenchId, KeyRef, PortName};
+
+    fn job() -> JobId {
+        JobId::new("7H2KQ0M4XA")
+    }
+
+    fn begun(attempt: Attempt) -> Entry {
+        let key =
+            KeyRef { aaguid: Aaguid::ZERO, serial: None, firmware: None, model: None, port: PortName::new("1-1") };
+        Entry::AttemptStarted { job: job(), attempt, key }
+    }
+
+    fn sheet(attempt: Attempt, issue: u32) -> String {
+        Code::new(CodeKind::PinSheet, &job(), attempt, issue).expect("a code").digits().to_owned()
+    }
+
+    fn printed(attempt: Attempt, issue: u32, last_day: &str) -> Entry {
+        let (reason, by, expires) = (String::new(), "kim".to_owned(), Some(last_day.parse().expect("a day")));
+        let sheet = sheet(attempt, issue);
+        Entry::Handover(HandoverEntry::LetterClaimed { job: job(), attempt, sheet, reason, by, run: None, expires })
+    }
+
+    fn seen(attempt: Attempt, issue: u32, good: bool) -> Entry {
+        Entry::Handover(HandoverEntry::LetterConfirmed { job: job(), sheet: sheet(attempt, issue), good })
+    }
+
+    /// The letter's print and last day, if there is a good letter.
+    fn letter(entries: &[Entry]) -> Option<(u32, String)> {
+        let mut parcels = Parcels::default();
+        for (seq, entry) in (1..).zip(entries) {
+            let (at, bench, entry) = (Timestamp::UNIX_EPOCH, BenchId::new("b"), entry.clone());
+            parcels.add(&Recorded { seq, at, bench, entry, hash: [0; 32] });
+        }
+        let letter = parcels.get(&job())?.letter?;
+        Some((letter.issue, letter.last_day.map(|day| day.to_string()).unwrap_or_default()))
+    }
+
+    #[test]
+    fn the_letter_is_the_sheet_that_was_found_good_and_is_good_until_it_says_so() {
+        let (early, late) = ("2026-12-01", "2026-12-24");
+        let first = [begun(1), printed(1, 1, early), seen(1, 1, true)];
+        let then = |more: &[Entry]| letter(&[&first[..], more].concat());
+        let is = |issue: u32, day: &str| Some((issue, day.to_owned()));
+        assert_eq!(letter(&first[..2]), None, "nobody has looked at it");
+        assert_eq!(then(&[]), is(1, early));
+        assert_eq!(then(&[printed(1, 2, late)]), is(1, early), "of the second nobody knows");
+        let two = [begun(1), printed(1, 1, early), printed(1, 2, late), seen(1, 1, true)];
+        assert_eq!(letter(&two), is(1, early), "the first was looked at, and not the second");
+        assert_eq!(then(&[printed(1, 2, late), seen(1, 2, true)]), is(2, late));
+        assert_eq!(then(&[printed(1, 2, late), seen(1, 2, false)]), None);
+        let both = [printed(1, 2, late), seen(1, 2, true), seen(1, 1, false)];
+        assert_eq!(then(&both), is(2, late), "the first is destroyed, not the second");
+        assert_eq!(then(&[begun(2), seen(1, 1, true)]), None, "another try's paper is of another key");
+    }
 
     #[test]
     fn a_key_that_came_back_is_its_next_persons() {

@@ -43,7 +43,11 @@ fn used(unit: u32) -> (SimPorts, String, Hands) {
     (ports.clone(), serial, Hands { ports, word })
 }
 
-fn back(bench: &Bench, what: Option<&str>, (ports, hands): (&SimPorts, &Hands)) -> Ran {
+fn back(bench: &Bench, what: Option<&str>, at: (&SimPorts, &Hands)) -> Ran {
+    returning(bench, what, false, at)
+}
+
+fn returning(bench: &Bench, what: Option<&str>, dry_run: bool, (ports, hands): (&SimPorts, &Hands)) -> Ran {
     let (output, out, err) = output(false);
     let global = Global { config: Some(bench.path("config.toml")), ..Global::default() };
     let home = bench.path("home").display().to_string();
@@ -54,13 +58,7 @@ fn back(bench: &Bench, what: Option<&str>, (ports, hands): (&SimPorts, &Hands)) 
         what: what.map(str::to_owned),
         not_wiped: false,
         replace: false,
-        asked: Asked {
-            by: Some("Robin".into()),
-            reason: "moved".into(),
-            revoke_sessions: false,
-            dry_run: false,
-            yes: true,
-        },
+        asked: Asked { by: Some("Robin".into()), reason: "moved".into(), revoke_sessions: false, dry_run, yes: true },
     };
     let exit = returned(&context, &args, Some((ports, hands))).unwrap_or_else(|error| {
         context.output.error(&error);
@@ -92,6 +90,11 @@ fn a_shipped_key_that_comes_back_leaves_the_tenant_is_wiped_and_is_stock_again()
     assert!(stopped.exit == Exit::Usage && stopped.err.contains("Nothing was wiped"), "{}", stopped.err);
     assert_eq!((passkeys(&tenant), has_pin(&ports)), (0, true));
     assert!(bench.run(&["stock", "list"]).out.contains("1  not-wiped"));
+
+    // What the same command would do is told, and nothing is done.
+    let dry = returning(&bench, None, true, (&ports, &hands));
+    assert!(dry.exit == Exit::Done && dry.out.contains("back to stock. Nothing was done"), "{}{}", dry.out, dry.err);
+    assert!(has_pin(&ports) && bench.run(&["stock", "list"]).out.contains("1  not-wiped"));
 
     // The same command goes on.
     let done = back(&bench, None, (&ports, &hands));

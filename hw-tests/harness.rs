@@ -9,7 +9,6 @@ use crate::rig::bench::UNSEEN;
 use crate::rig::dut::Dut;
 use crate::rig::report::{Report, Row, Verdict};
 use crate::rig::subject::{Asks, Subject};
-use crate::rig::wear::WearBook;
 use crate::rig::{Need, Rig, figures, hook, lab, program};
 use crate::trials;
 
@@ -139,6 +138,12 @@ impl Line {
         Ok(line)
     }
 
+    /// Not all trials, or not all keys, were asked for. What a share leaves out, the others do.
+    fn is_a_part(&self) -> bool {
+        let some_keys = !self.duts.is_empty() && !self.duts.iter().any(|name| name == "all");
+        some_keys || !self.only.is_empty() || !self.filters.is_empty() || !self.skip.is_empty() || self.ignored
+    }
+
     fn wants(&self, trial: &Trial) -> bool {
         let fits =
             |filter: &String| if self.exact { trial.name == filter } else { trial.name.contains(filter.as_str()) };
@@ -178,7 +183,7 @@ impl Share {
     }
 }
 
-/// Where reports and the wear book are kept if nothing else is said.
+/// Where reports are kept if nothing else is said.
 pub fn lab_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target")).join("hw-lab")
@@ -237,7 +242,7 @@ pub fn main() -> ExitCode {
         if line.duts.is_empty() { Ok(on_virtual_keys(&rig, &line, &wanted)) } else { lab::run(&rig, &line, &wanted) };
     match report {
         Err(error) => nothing_begun(&error),
-        Ok(report) => tell(&line, &report, Some(began.elapsed())),
+        Ok(report) => tell(&line, &report.of_a_part(line.is_a_part()), Some(began.elapsed())),
     }
 }
 
@@ -325,9 +330,4 @@ pub fn guarded(trial: impl FnOnce() -> Result<String, String>) -> Verdict {
         Ok(said) => Verdict::Passed(said),
         Err(error) => Verdict::Failed(error),
     }
-}
-
-/// The book of a lab.
-pub fn wear_book(line: &Line) -> Result<WearBook, String> {
-    WearBook::open(&line.report.clone().unwrap_or_else(lab_folder))
 }

@@ -1,5 +1,6 @@
 //! Other people's FIDO clients at a key: Debian's fido2-tools.
 
+use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -56,6 +57,11 @@ pub fn user_changes_pin(subject: &mut Subject, job: &Finished) -> Result<(), Str
     let node = subject.node()?;
     let before = told(&node)?;
     let forced = before.contains("pin change required: true");
+    // Three voices: what the key is now, what the ledger says, and what libfido2 says that it can.
+    let can = has_option(&before, "setMinPINLength");
+    ensure(forced == job.forced && forced == can, || {
+        format!("a forced PIN change: the key {forced}, the ledger {}, able to {can}: {before}", job.forced)
+    })?;
     ensure(matches!(tries(&node)?, None | Some(8)), || format!("libfido2 tells other tries than 8: {before}"))?;
     if forced {
         let same = change_pin(&node, &job.pin, &job.pin)?;
@@ -71,17 +77,41 @@ pub fn user_changes_pin(subject: &mut Subject, job: &Finished) -> Result<(), Str
     Ok(())
 }
 
-/// A real key can't be looked into: the PIN that the custodian opened is changed by libfido2, which then lists what is on the key.
+/// An option as libfido2 lists them: `options: rk, up, noplat, clientPin`.
+fn has_option(told: &str, name: &str) -> bool {
+    let options = told.lines().find_map(|line| line.strip_prefix("options: ")).unwrap_or_default();
+    options.split(',').any(|option| option.trim() == name)
+}
+
+/// A real key can't be looked into: once it is recognised, libfido2 changes the PIN that the custodian opened, and lists what is on the key.
+/// Keys that list nothing sign with what must be on them instead; no touch is asked for.
 pub fn is_as_the_books_say(subject: &mut Subject, job: &Finished) -> Result<(), String> {
-    if subject.node().is_err() {
-        subject.insert()?;
-    }
+    let node = subject.bring_back()?;
     user_changes_pin(subject, job)?;
-    let node = subject.node()?;
+    let told = told(&node)?;
+    if !has_option(&told, "credMgmt") && !has_option(&told, "credentialMgmtPreview") {
+        // It must be able to say no.
+        let other: Vec<u8> = job.credential.iter().map(|byte| !byte).collect();
+        ensure(!signs(&node, &other)?, || "it signs with a credential that nobody has made".to_owned())?;
+        return ensure(signs(&node, &job.credential)?, || "its credential is not on the key".to_owned());
+    }
     let parties = asked_for_pins("fido2-token", &["-L", "-r", &node], &[CHOSEN])?.good()?;
     ensure(parties.contains(RP_ID) && parties.trim().lines().count() == 1, || format!("relying parties: {parties}"))?;
     let credentials = asked_for_pins("fido2-token", &["-L", "-k", RP_ID, &node], &[CHOSEN])?.good()?;
     let credential = STANDARD.encode(&job.credential);
     let only = credentials.contains(&credential) && credentials.trim().lines().count() == 1;
     ensure(only, || format!("{credential} is not the only one on the key: {credentials}"))
+}
+
+/// Whether the key signs with this credential, by its user's PIN and without a touch.
+fn signs(node: &str, credential: &[u8]) -> Result<bool, String> {
+    let asked = format!("{}\n{RP_ID}\n{}\n", STANDARD.encode([7; 32]), STANDARD.encode(credential));
+    let mut file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+    file.write_all(asked.as_bytes()).map_err(|error| error.to_string())?;
+    let path = file.path().to_string_lossy().into_owned();
+    let line = ["-G", "-t", "pin=true", "-t", "up=false", "-i", &path, node];
+    let ended = asked_for_pins("fido2-assert", &line, &[CHOSEN])?;
+    let unknown =
+        ended.stderr.contains("FIDO_ERR_NO_CREDENTIALS") || ended.stderr.contains("FIDO_ERR_INVALID_CREDENTIAL");
+    if unknown { Ok(false) } else { ended.good().map(|_| true) }
 }

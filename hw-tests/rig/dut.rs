@@ -1,6 +1,7 @@
 //! Devices under test: which key it is, what may be done to it, and whose hand is at it. One TOML file each (`hw-tests/duts/README.md`).
 //!
-//! Promise: a file with a mistake starts nothing, and no two files name one key.
+//! Promise: a file with a mistake starts nothing, and no two files name one key: a key that tells a serial number is only taken by a file
+//! that names it (`super::subject`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -84,6 +85,20 @@ pub struct Power {
     pub port: u32,
 }
 
+impl Power {
+    /// The USB path of what is in the switched port. A hub's name is its own path, a root hub's the number of its bus.
+    pub fn path(&self) -> String {
+        let sign = if self.location.contains('-') { '.' } else { '-' };
+        format!("{}{sign}{}", self.location, self.port)
+    }
+
+    /// Switching another port than the key's would take power from somebody else's device.
+    pub fn reaches(&self, port: &str) -> Result<(), String> {
+        let path = self.path();
+        if path == port { Ok(()) } else { Err(format!("[power] switches port {path}, and the key is in port {port}")) }
+    }
+}
+
 fn uhubctl() -> String {
     "uhubctl".to_owned()
 }
@@ -107,7 +122,7 @@ pub struct Dut {
     /// The serial number it must tell.
     #[serde(default)]
     pub serial: Option<String>,
-    /// The port it must be in: needed where the key tells no serial number.
+    /// The port it must be in: needed where the key tells no serial number, and alone enough only there.
     #[serde(default)]
     pub port: Option<String>,
     #[serde(default)]
@@ -173,6 +188,9 @@ impl Dut {
         }
         if dut.serial.is_none() && dut.port.is_none() {
             return Err("neither serial nor port says which key it is".to_owned());
+        }
+        if let (Some(power), Some(port)) = (&dut.power, &dut.port) {
+            power.reaches(port)?;
         }
         if let OperatorSpec::Hook { command, .. } = &dut.operator
             && command.is_empty()

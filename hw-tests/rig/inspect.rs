@@ -23,6 +23,8 @@ pub struct Finished {
     pub credential: Vec<u8>,
     /// The PIN that the custodian opened.
     pub pin: String,
+    /// The ledger says that a change of it is forced.
+    pub forced: bool,
 }
 
 /// One attempt, as the ledger tells it.
@@ -101,7 +103,8 @@ fn books(bench: &Bench, want: usize, open: impl Fn(usize) -> bool) -> Result<Boo
         })?;
         ensure(attempt.sealed, || format!("job {job} is finished without a sealed PIN"))?;
         let pin = if open(nth) { bench.open_pin(job)? } else { String::new() };
-        finished.push(Finished { job: job.clone(), serial: attempt.serial.clone(), credential, pin });
+        let (job, serial) = (job.clone(), attempt.serial.clone());
+        finished.push(Finished { job, serial, credential, pin, forced: attempt.forced });
     }
     let jobs: BTreeSet<&str> = finished.iter().map(|one| one.job.as_str()).collect();
     ensure(jobs.len() == finished.len(), || "a job is finished twice".to_owned())?;

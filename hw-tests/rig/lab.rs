@@ -10,13 +10,13 @@ use super::report::{Report, Row, Verdict};
 use super::subject::Subject;
 use super::wear::WearBook;
 use super::{Need, Rig};
-use crate::harness::{Line, Trial, guarded, wear_book};
+use crate::harness::{Line, Trial, guarded};
 
 pub fn run(rig: &Rig, line: &Line, wanted: &[&Trial]) -> Result<Report, String> {
     let folder = line.duts_folder.clone();
     let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("hw-tests/duts"));
     let duts = Dut::named(&folder, &line.duts)?;
-    let mut wear = wear_book(line)?;
+    let mut wear = WearBook::open(&folder)?;
     let mut report = Report::default();
     for dut in &duts {
         on(rig, dut, wanted, &mut wear, &mut report);

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod client;
 pub mod dut;
 pub mod figures;
+pub mod hidraw;
 pub mod hook;
 pub mod inspect;
 pub mod keys;
@@ -90,16 +91,8 @@ impl Need {
 
 /// A FIDO device that is not one of ours.
 fn real_key() -> Option<String> {
-    // Usage page 0xF1D0 as report descriptors write it.
-    const FIDO: [u8; 3] = [0x06, 0xD0, 0xF1];
-    std::fs::read_dir("/sys/class/hidraw").ok()?.flatten().find_map(|entry| {
-        let device = entry.path().join("device");
-        let descriptor = std::fs::read(device.join("report_descriptor")).unwrap_or_default();
-        let uevent = std::fs::read_to_string(device.join("uevent")).unwrap_or_default();
-        let ours = uevent.lines().any(|line| line.starts_with("HID_PHYS=sim-"));
-        let fido = descriptor.windows(FIDO.len()).any(|bytes| bytes == FIDO);
-        (fido && !ours).then(|| entry.file_name().to_string_lossy().into_owned())
-    })
+    let real = hidraw::devices().into_iter().find(|device| !device.port.starts_with("sim-"))?;
+    Some(format!("{} in port {}", real.node.display(), real.port))
 }
 
 fn is_root() -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::dut::{Dut, OperatorSpec, Power};
 use super::keys::Keys;
-use super::program::run;
+use super::program::run_group;
 use super::{ensure, eventually};
 
 /// How long a hand may take.
@@ -18,6 +18,10 @@ const HAND: Duration = Duration::from_secs(120);
 pub trait Operator {
     /// Touches the key that blinks.
     fn touch(&mut self) -> Result<(), String>;
+    /// The same for a key that wants it for at least five seconds.
+    fn touch_long(&mut self) -> Result<(), String> {
+        self.touch()
+    }
     /// Puts the key into its port.
     fn insert(&mut self) -> Result<(), String>;
     /// Takes it out.
@@ -82,6 +86,10 @@ impl Operator for Person {
         self.please("touch the key that blinks");
         Ok(())
     }
+    fn touch_long(&mut self) -> Result<(), String> {
+        self.please("touch the key that blinks, and leave your finger there for at least five seconds");
+        Ok(())
+    }
     fn insert(&mut self) -> Result<(), String> {
         self.please(&format!("put the same key back into port {}", self.port));
         Ok(())
@@ -104,7 +112,7 @@ impl Hook {
         let (program, arguments) = self.command.split_first().ok_or("the hook has no command")?;
         let mut command = Command::new(program);
         command.args(arguments).args([verb, &self.actuator, &self.port]);
-        let ended = run(&mut command, self.patience).map_err(|error| format!("the hook: {error}"))?;
+        let ended = run_group(&mut command, self.patience).map_err(|error| format!("the hook: {error}"))?;
         ensure(ended.code == Some(0), || {
             format!("the hook {program} {verb} {} ended with {:?}: {}", self.actuator, ended.code, ended.stderr.trim())
         })
@@ -114,6 +122,9 @@ impl Hook {
 impl Operator for Hook {
     fn touch(&mut self) -> Result<(), String> {
         self.call("touch")
+    }
+    fn touch_long(&mut self) -> Result<(), String> {
+        self.call("touch-long")
     }
     fn insert(&mut self) -> Result<(), String> {
         self.call("insert")
@@ -137,7 +148,8 @@ impl Switched {
         let Power { command, location, port } = &self.power;
         let mut line = Command::new(command);
         line.args(["-l", location, "-p", &port.to_string(), "-a", action]);
-        let ended = run(&mut line, HAND).map_err(|error| format!("{error}; install uhubctl, or take [power] out"))?;
+        let ended =
+            run_group(&mut line, HAND).map_err(|error| format!("{error}; install uhubctl, or take [power] out"))?;
         ensure(ended.code == Some(0), || {
             let said = format!("{}{}", ended.stdout, ended.stderr);
             format!("{command} could not switch port {port} of hub {location} {action}: {}", said.trim())
@@ -148,6 +160,9 @@ impl Switched {
 impl Operator for Switched {
     fn touch(&mut self) -> Result<(), String> {
         self.hand.touch()
+    }
+    fn touch_long(&mut self) -> Result<(), String> {
+        self.hand.touch_long()
     }
     fn insert(&mut self) -> Result<(), String> {
         self.switch("on")

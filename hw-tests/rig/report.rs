@@ -86,6 +86,9 @@ pub struct Report {
     rows: Vec<Row>,
     /// By DUT: model and firmware.
     models: BTreeMap<String, String>,
+    /// Not everything was asked for: what is not here keeps its last verdict.
+    #[serde(default)]
+    part: bool,
 }
 
 impl Report {
@@ -105,9 +108,15 @@ impl Report {
                 serde_json::from_str(&text).map_err(|error| format!("{} is no report: {error}", place.display()))?;
             all.rows.extend(one.rows);
             all.models.extend(one.models);
+            all.part |= one.part;
         }
         all.rows.sort_by_key(|row| order.iter().position(|name| *name == row.trial));
         Ok(all)
+    }
+
+    /// Whether only a part was asked for.
+    pub fn of_a_part(self, part: bool) -> Self {
+        Self { part, ..self }
     }
 
     pub fn model(&mut self, dut: &str, model: &str, firmware: Option<&str>) {
@@ -130,7 +139,8 @@ impl Report {
         named.collect::<Vec<_>>().join(", ")
     }
 
-    /// Writes `junit.xml`, `index.html` and `last.json` into a folder; what is other than in the `last.json` before.
+    /// Writes `junit.xml`, `index.html` and `last.json` into a folder; what is other than in the `last.json` before. A part of the trials
+    /// leaves the others there as they were.
     pub fn write(&self, folder: &Path) -> Result<Vec<String>, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder).map_err(failed)?;
@@ -139,7 +149,14 @@ impl Report {
         let changes = last.as_ref().map(|last| self.changes(last)).unwrap_or_default();
         fs::write(folder.join("junit.xml"), self.junit()).map_err(failed)?;
         fs::write(folder.join("index.html"), self.html(last.as_ref(), &changes)).map_err(failed)?;
-        let json = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        let mut kept = Self { rows: self.rows.clone(), models: self.models.clone(), part: self.part };
+        if let Some(last) = last.filter(|_| self.part) {
+            kept.rows.extend(last.rows.into_iter().filter(|row| self.find(&row.dut, &row.trial).is_none()));
+            last.models.into_iter().for_each(|(dut, model)| {
+                kept.models.entry(dut).or_insert(model);
+            });
+        }
+        let json = serde_json::to_string_pretty(&kept).map_err(|error| error.to_string())?;
         fs::write(place, json + "\n").map_err(failed)?;
         Ok(changes)
     }
@@ -168,7 +185,7 @@ impl Report {
                 changes.push(format!("{} {}: {:.1} s, was {:.1} s", row.dut, row.trial, row.seconds, before.seconds));
             }
         }
-        let gone = last.rows.iter().filter(|row| self.find(&row.dut, &row.trial).is_none());
+        let gone = last.rows.iter().filter(|row| !self.part && self.find(&row.dut, &row.trial).is_none());
         changes.extend(gone.map(|row| format!("{} {}: not done, was {}", row.dut, row.trial, row.verdict.word())));
         changes
     }

@@ -4,8 +4,6 @@
 //! that is not the one that was named.
 
 use std::cell::RefCell;
-use std::fs;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -20,7 +18,7 @@ use super::operator::{self, Operator};
 use super::program::{Ended, Live, run};
 use super::terminal::Dialogue;
 use super::wear::{WearBook, Worn};
-use super::{Rig, ensure, eventually};
+use super::{Rig, ensure, eventually, hidraw};
 
 /// How long a key may be away that a hand is bringing back.
 const BACK: Duration = Duration::from_secs(120);
@@ -125,6 +123,10 @@ impl Subject {
             inside,
         };
         subject.check_model()?;
+        if let Some(power) = &dut.power {
+            let wrong = |error| format!("DUT {}: {error}; nothing was done to it", dut.name);
+            power.reaches(&subject.port).map_err(wrong)?;
+        }
         Ok(subject)
     }
 
@@ -168,8 +170,8 @@ impl Subject {
                 "it sets what only a reset takes back, and its file does not allow it (one-way = [{word:?}])"
             ));
         }
-        // One reset before the trial, if the key is not blank.
-        let more = Worn { resets: asks.worn.resets + u32::from(asks.wipes), ..asks.worn };
+        // One reset before the trial, if the key is not blank, and one by which it is left blank.
+        let more = Worn { resets: asks.worn.resets + 2 * u32::from(asks.wipes), ..asks.worn };
         wear.too_much(&self.dut, more)
     }
 
@@ -240,8 +242,12 @@ impl Subject {
             .ok_or_else(|| format!("there is no key in port {} any more", self.port))
     }
 
-    /// Fails unless the key in the port is the one that was found.
+    /// Fails unless the key in the port is the one that was found. One with other USB ids is not even opened.
     pub fn recognise(&self) -> Result<Value, String> {
+        let ids = hidraw::in_port(&self.port).map(|device| device.usb).unwrap_or_default();
+        ensure(self.dut.usb.as_ref().is_none_or(|wanted| ids.is_empty() || ids.eq_ignore_ascii_case(wanted)), || {
+            format!("the key in port {} is another one (USB ids {ids}); it was not opened", self.port)
+        })?;
         let told = self.look()?;
         let same = told["serial"].as_str() == self.serial.as_deref() && told["info"]["aaguid"] == self.info["aaguid"];
         ensure(same, || {
@@ -256,6 +262,11 @@ impl Subject {
 
     pub fn touch(&mut self) -> Result<(), String> {
         self.hand.touch()
+    }
+
+    /// As long as this key wants it for a reset.
+    pub fn touch_for_reset(&mut self) -> Result<(), String> {
+        if self.info["long_touch_for_reset"] == true { self.hand.touch_long() } else { self.hand.touch() }
     }
 
     /// Takes the key out, and sees that it has gone.
@@ -274,6 +285,20 @@ impl Subject {
     /// Puts the key in if it is out.
     pub fn wait_for_node(&mut self) -> Result<(), String> {
         if node_of(&self.port).is_some() { Ok(()) } else { self.insert() }
+    }
+
+    /// The key back in its port after somebody had it in hand, and recognised; its node. Nobody may ask another key for a PIN.
+    pub fn bring_back(&mut self) -> Result<String, String> {
+        self.wait_for_node()?;
+        if let Err(error) = self.recognise() {
+            if self.dut.operator != OperatorSpec::Person {
+                return Err(error);
+            }
+            println!("  >>> {}: {error}", self.dut.name);
+            self.replug()?;
+            self.recognise()?;
+        }
+        self.node()
     }
 
     fn wait(&self) -> Result<(), String> {
@@ -335,7 +360,7 @@ impl Subject {
             return Err(reason);
         }
         wear.count(&self.dut, more)?;
-        let ended = self.reset(Self::touch)?;
+        let ended = self.reset(Self::touch_for_reset)?;
         ensure(ended.code == Some(0), || format!("the key was not reset: {}", ended.stdout))
     }
 
@@ -369,30 +394,42 @@ impl Subject {
     }
 }
 
-/// The port and the state of the key that a file means.
+/// The port and the state of the key that a file means. Keys with its USB ids are asked who they are one after the other, until one tells
+/// the serial number.
 fn search(keybench: &Path, dut: &Dut) -> Result<(String, Value), String> {
     let usb = dut.usb.as_deref().unwrap_or_default();
     let listed = run(Command::new(keybench).args(["key", "list", "--unopened", "--json"]), PATIENCE)?;
     let listed: Vec<Value> = listed.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let text = |key: &Value, name: &str| key[name].as_str().unwrap_or_default().to_owned();
     let ids = |key: &Value| format!("{}:{}", text(key, "vendor_id"), text(key, "product_id"));
-    let keys: Vec<&Value> = listed.iter().filter(|key| key["event"] == "key").collect();
-    let mut found = Vec::new();
     let mut others = Vec::new();
-    for key in &keys {
+    for key in listed.iter().filter(|key| key["event"] == "key") {
         let port = text(key, "port");
         let meant = ids(key).eq_ignore_ascii_case(usb) && dut.port.as_ref().is_none_or(|wanted| *wanted == port);
         if !meant {
             others.push(format!("port {port} ({}, not opened)", ids(key)));
             continue;
         }
-        let told = key_info(keybench, &port)?;
-        let serial = told["serial"].as_str();
-        match &dut.serial {
-            Some(wanted) if !serial.is_some_and(|serial| serial.eq_ignore_ascii_case(wanted)) => {
-                others.push(format!("port {port} (serial {})", serial.unwrap_or("not told")));
+        let told = match key_info(keybench, &port) {
+            Ok(told) => told,
+            // One that somebody else talks to just now need not be ours.
+            Err(error) if dut.port.is_none() => {
+                others.push(format!("port {port} ({})", error.trim()));
+                continue;
             }
-            _ => found.push((port, told)),
+            Err(error) => return Err(error),
+        };
+        match (&dut.serial, told["serial"].as_str()) {
+            (Some(wanted), Some(serial)) if serial.eq_ignore_ascii_case(wanted) => return Ok((port, told)),
+            (Some(_), serial) => others.push(format!("port {port} (serial {})", serial.unwrap_or("not told"))),
+            (None, None) => return Ok((port, told)),
+            (None, Some(serial)) => {
+                return Err(format!(
+                    "DUT {}: the key in port {port} tells its serial number {serial}, and the file names none: put serial = \
+                     {serial:?} there if it is the one; nothing was done to it",
+                    dut.name
+                ));
+            }
         }
     }
     let who = match (&dut.serial, &dut.port) {
@@ -400,22 +437,8 @@ fn search(keybench: &Path, dut: &Dut) -> Result<(String, Value), String> {
         (Some(serial), None) => format!("serial {serial}"),
         (None, port) => format!("a key in port {}", port.as_deref().unwrap_or_default()),
     };
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => {
-            let seen = if others.is_empty() { "there is no key in any port".to_owned() } else { others.join(", ") };
-            Err(format!("DUT {} ({usb}, {who}) is not there: {seen}", dut.name))
-        }
-        _ => {
-            let ports: Vec<&str> = found.iter().map(|(port, _)| port.as_str()).collect();
-            Err(format!(
-                "DUT {}: {} keys are {who} (ports {}); say which by its port",
-                dut.name,
-                found.len(),
-                ports.join(", ")
-            ))
-        }
-    }
+    let seen = if others.is_empty() { "there is no key in any port".to_owned() } else { others.join(", ") };
+    Err(format!("DUT {} ({usb}, {who}) is not there: {seen}", dut.name))
 }
 
 fn key_info(keybench: &Path, port: &str) -> Result<Value, String> {
@@ -424,21 +447,9 @@ fn key_info(keybench: &Path, port: &str) -> Result<Value, String> {
     serde_json::from_str(told.trim()).map_err(|error| format!("key info: {error}: {told}"))
 }
 
-/// The node of the FIDO device in this port: HID_PHYS for virtual keys, else the USB path.
-pub fn node_of(port: &str) -> Option<PathBuf> {
-    // Usage page 0xF1D0 as report descriptors write it.
-    const FIDO: [u8; 3] = [0x06, 0xD0, 0xF1];
-    let entries = fs::read_dir("/sys/class/hidraw").ok()?;
-    entries.flatten().find_map(|entry| {
-        let device = fs::canonicalize(entry.path().join("device")).ok()?;
-        let descriptor = fs::read(device.join("report_descriptor")).ok()?;
-        let uevent = fs::read_to_string(device.join("uevent")).ok()?;
-        let by_phys = uevent.lines().any(|line| line.strip_prefix("HID_PHYS=") == Some(port));
-        let by_path = device.components().any(|part| part.as_os_str() == port);
-        let node = Path::new("/dev").join(entry.file_name());
-        let is_node = fs::metadata(&node).is_ok_and(|node| node.file_type().is_char_device());
-        (descriptor.windows(FIDO.len()).any(|bytes| bytes == FIDO) && (by_phys || by_path) && is_node).then_some(node)
-    })
+/// The node of the FIDO device in this port.
+fn node_of(port: &str) -> Option<PathBuf> {
+    hidraw::in_port(port).map(|device| device.node)
 }
 
 /// Reads on until the run asks for the touch of this key.

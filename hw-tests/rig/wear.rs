@@ -1,7 +1,11 @@
 //! What keys have been through: resets and lock-outs of each, kept between runs.
+//!
+//! Promise: the book lies beside the DUT files, where neither `cargo clean` nor another `--report` loses it, and is never half written.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +19,9 @@ pub struct Worn {
     pub lock_outs: u32,
 }
 
+/// What it is called, in the folder of the DUT files.
+pub const BOOK: &str = "wear.json";
+
 /// The file. It is written after each change.
 pub struct WearBook {
     path: PathBuf,
@@ -23,8 +30,8 @@ pub struct WearBook {
 
 impl WearBook {
     pub fn open(folder: &Path) -> Result<Self, String> {
-        let path = folder.join("wear.json");
-        let keys = match fs::read_to_string(&path) {
+        let path = folder.join(BOOK);
+        let keys: BTreeMap<String, Worn> = match fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text)
                 .map_err(|error| format!("the wear book {} is damaged ({error}); mend it by hand", path.display()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
@@ -57,13 +64,24 @@ impl WearBook {
             return Ok(());
         }
         let text = serde_json::to_string_pretty(&self.keys).map_err(|error| error.to_string())?;
-        let written = fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))
-            .and_then(|()| fs::write(&self.path, text + "\n"));
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        // Under another name first: whoever pulls the plug now leaves the old book or the new one.
+        let mut new = tempfile::Builder::new();
+        new.prefix("wear.json.").permissions(fs::Permissions::from_mode(0o644));
+        let written = new.tempfile_in(folder).and_then(|mut new| {
+            new.write_all((text + "\n").as_bytes())?;
+            new.as_file().sync_all()?;
+            new.persist(&self.path)?;
+            fs::File::open(folder)?.sync_all()
+        });
         written.map_err(|error| format!("the wear book {}: {error}", self.path.display()))
     }
 }
 
-/// The key itself where it tells a serial number, else its DUT file.
+/// The key itself where it tells a serial number, in one spelling, else its DUT file.
 fn name(dut: &Dut) -> String {
-    dut.serial.as_ref().map_or_else(|| format!("dut {}", dut.name), |serial| format!("serial {serial}"))
+    match &dut.serial {
+        Some(serial) => format!("serial {}", serial.to_ascii_uppercase()),
+        None => format!("dut {}", dut.name),
+    }
 }

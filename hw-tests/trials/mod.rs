@@ -3,6 +3,7 @@
 mod duts;
 mod foreign_client;
 mod info;
+mod itself;
 mod kill_at;
 mod memory;
 mod permission;
@@ -35,6 +36,7 @@ pub fn all() -> &'static [Trial] {
         proof::TOOLS,
         proof::PYTHON,
         proof::RUST,
+        itself::TRIAL,
         duts::FILES,
         duts::LAB,
         unplug_at::TRIAL,

@@ -75,7 +75,7 @@ fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     refused(&bench, subject, "pin-blocked")?;
 
     // A reset brings it back, and it can be somebody's key.
-    let ended = subject.reset(Subject::touch)?;
+    let ended = subject.reset(Subject::touch_for_reset)?;
     ensure(ended.code == Some(0), || format!("the locked key was not reset: {}", ended.stdout))?;
     let told = subject.recognise()?;
     ensure(told["info"]["options"]["clientPin"] == false, || format!("after the reset: {told}"))?;

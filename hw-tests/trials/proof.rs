@@ -56,10 +56,7 @@ fn deliver(rig: &Rig, subject: &mut Subject) -> Result<Delivered, String> {
     let job = provision_on(&bench, subject, 0)?;
     let method = &bench.state()?["people"][0]["methods"][0];
     let public_key = method["public_key"].as_str().ok_or("the tenant holds no public key")?.to_owned();
-    if subject.node().is_err() {
-        subject.insert()?;
-    }
-    let node = subject.node()?;
+    let node = subject.bring_back()?;
     Ok(Delivered { bench, job, node, public_key })
 }
 

@@ -25,10 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A job by the real `keybench run` on this key alone, with this hand; then a look at the world.
 pub fn provision_on(bench: &Bench, subject: &mut Subject, person: usize) -> Result<Finished, String> {
-    if subject.node().is_err() {
-        subject.insert()?;
-    }
-    subject.recognise()?;
+    subject.bring_back()?;
     let roster = subject.roster(bench, &format!("{person}.csv"), person)?;
     let mut run = Live::start(&mut bench.run_on(&roster, &subject.port))?;
     provision_with(subject, &mut run, PATIENCE)?;

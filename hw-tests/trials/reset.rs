@@ -54,7 +54,7 @@ fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     }
 
     // In good time, by the right hand.
-    let ended = subject.reset(Subject::touch)?;
+    let ended = subject.reset(Subject::touch_for_reset)?;
     ensure(ended.code == Some(0), || format!("not reset: {}", ended.stdout))?;
     let told = subject.recognise()?;
     ensure(told["info"]["options"]["clientPin"] == false && told["fit"] == true, || {
@@ -66,7 +66,7 @@ fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     provision_on(&bench, subject, 0)?;
     if subject.serial.is_some() {
         let upn = bench.upns[0].clone();
-        subject.wait_for_node()?;
+        subject.bring_back()?;
         let mut command = bench.command(&["key", "reset", "--port", &subject.port]);
         let mut dialogue = Dialogue::start(&mut command)?;
         dialogue.until("to go on, anything else", PATIENCE)?;

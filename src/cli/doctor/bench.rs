@@ -9,7 +9,7 @@ use crate::cli::{CliError, Exit};
 use crate::config::Settings;
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::ledger::{Ledger as _, LedgerError, SqliteLedger, open_reader};
-use crate::model::Aaguid;
+use crate::model::{Aaguid, Serial};
 use crate::pin::{DirResumeStore, PinnedSet, Recipients, ResumeStore as _, escrow};
 use crate::platform::{rights, unseen};
 use crate::webauthn::metadata::Metadata;
@@ -57,18 +57,22 @@ pub(super) fn keys_in(
         findings.warn("keys", evidence, format!("{next}; then run `keybench doctor` again."));
     }
     let mut models = Vec::new();
+    let on_never = |serial: &Serial| settings.is_some_and(|settings| settings.bench.never.contains(serial));
     for key in &plugged {
-        let look = Look::at(ports, key, &tools());
         let name = format!("key in port {}", key.port);
+        // Where USB tells the serial number, nobody has to ask the key.
+        if let Some(serial) = key.usb_serial.as_deref().map(Serial::new).filter(on_never) {
+            findings.ok(&name, format!("{}, serial {serial}: on [bench] never, it is not opened", key.product.trim()));
+            continue;
+        }
+        let look = Look::at(ports, key, &tools());
         let serial = look.serial();
         let who = match &serial {
             Some(serial) => format!("{}, serial {serial}", look.model()),
             None => look.model().to_owned(),
         };
-        let never = settings
-            .is_some_and(|settings| serial.as_ref().is_some_and(|serial| settings.bench.never.contains(serial)));
-        if never {
-            findings.ok(&name, format!("{who}: on [bench] never, it is not touched"));
+        if serial.as_ref().is_some_and(on_never) {
+            findings.ok(&name, format!("{who}: on [bench] never; it was asked who it is, and no run uses it"));
             continue;
         }
         match (&look.seen, look.unfit()) {

@@ -4,11 +4,14 @@ use super::bench::keys_in;
 use super::{Findings, Verdict};
 use crate::cli::testing::{Desk, Ran, output};
 use crate::cli::{Context, Exit, Global};
-use crate::model::PortName;
+use crate::config::{Overrides, Settings};
+use crate::ctap2::hid::packet::{DeviceError, PacketDevice};
+use crate::model::{PlugId, PortName};
 use crate::sim::key::Model;
 use crate::sim::key::{Birth, SimKey};
 use crate::sim::ports::{Denial, SimPorts};
 use crate::sim::tenant::{RunningTenant, TenantSpec, start};
+use crate::world::{KeyPorts, PluggedKey, PortEvent, PortsError};
 
 fn tenant(change: impl FnOnce(&mut TenantSpec)) -> RunningTenant {
     let mut spec = TenantSpec::from_people_argument("3").expect("people");
@@ -126,4 +129,47 @@ fn each_key_is_judged() {
     assert_eq!(verdicts, [Verdict::Ok, Verdict::Warn, Verdict::Fail], "{}", out.text());
     assert_eq!(findings.exit(), Exit::Keys);
     assert!(out.text().contains("u2f-only") && out.text().contains("Next: "), "{}", out.text());
+}
+
+/// Ports that write down which keys are opened.
+struct Watched {
+    ports: SimPorts,
+    opened: std::sync::Mutex<Vec<PlugId>>,
+}
+
+impl KeyPorts for Watched {
+    fn list(&self) -> Result<Vec<PluggedKey>, PortsError> {
+        self.ports.list()
+    }
+    fn watch(&self) -> Result<std::sync::mpsc::Receiver<PortEvent>, PortsError> {
+        self.ports.watch()
+    }
+    fn open(&self, plug: PlugId) -> Result<Box<dyn PacketDevice>, DeviceError> {
+        self.opened.lock().expect("no thread failed").push(plug);
+        self.ports.open(plug)
+    }
+}
+
+#[test]
+fn a_key_on_the_never_list_is_not_opened_where_usb_tells_its_number() {
+    let titan = SimKey::new(&Model::by_id("titan-v2").expect("a model"), 1);
+    let yubikey = SimKey::new(&Model::usual(), 2);
+    let number = |key: &SimKey| key.serial().expect("a serial number").to_string();
+    let text = format!("[bench]\nnever = [{:?}, {:?}]\n", number(&titan), number(&yubikey));
+    let (file, data) = (std::path::Path::new("/bench/config.toml"), std::path::Path::new("/data"));
+    let settings = Settings::parse(&text, file, true, data, &|_| None, &Overrides::new()).expect("settings");
+    let ports = SimPorts::numbered(2);
+    ports.plug(&PortName::new("sim-1"), titan).expect("plugged");
+    ports.plug(&PortName::new("sim-2"), yubikey).expect("plugged");
+    let ports = Watched { ports, opened: std::sync::Mutex::default() };
+    let (output, out, _) = output(false);
+    let context = Context { global: &Global::default(), output: &output, environment: &|_| None };
+    let mut findings = Findings { context: &context, seen: Vec::new() };
+    let models = keys_in(&mut findings, Some(&settings), &ports);
+    assert!(models.is_empty(), "{}", out.text());
+    // A YubiKey tells its number only when it is asked.
+    let yubikey = ports.list().expect("keys")[1].plug;
+    assert_eq!(*ports.opened.lock().expect("no thread failed"), [yubikey]);
+    assert!(out.text().contains("on [bench] never, it is not opened"), "{}", out.text());
+    assert!(out.text().contains("on [bench] never; it was asked who it is"), "{}", out.text());
 }

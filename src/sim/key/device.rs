@@ -63,6 +63,11 @@ impl Powered {
         self.line.is_blinking()
     }
 
+    /// How many reports the host has sent since it has power.
+    pub fn heard(&self) -> u64 {
+        self.line.heard()
+    }
+
     /// Which wait for touch of this stay goes on, counted from 1, and for how long it has.
     pub fn blinking(&self) -> Option<(u64, Duration)> {
         self.line.blinking()

@@ -117,6 +117,11 @@ impl Line {
         (self.wake)();
     }
 
+    /// How many reports the host has sent.
+    pub(super) fn heard(&self) -> u64 {
+        lock(&self.state).heard
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         lock(&self.state).gone
     }

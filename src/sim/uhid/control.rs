@@ -176,6 +176,7 @@ pub(super) fn describe(keys: &UhidKeys, number: usize) -> Option<Value> {
         "serial": place.key.serial().map(|serial| serial.as_str().to_owned()),
         "plugged": place.stay.is_some(),
         "blinking": place.stay.as_ref().is_some_and(super::Stay::is_blinking),
+        "heard": place.stay.as_ref().map_or(0, super::Stay::heard),
         "node": node.map(|node| node.to_string_lossy().into_owned()),
     }))
 }
@@ -321,5 +322,6 @@ mod tests {
         let answer: Value = serde_json::from_str(&keys.obey("list").expect("an answer")).expect("JSON");
         assert_eq!(answer["keys"][1]["port"], "sim-2");
         assert_eq!(answer["keys"][1]["plugged"], false);
+        assert_eq!(answer["keys"][1]["heard"], 0);
     }
 }

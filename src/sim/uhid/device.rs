@@ -62,6 +62,11 @@ impl Stay {
     pub(super) fn is_blinking(&self) -> bool {
         self.powered.as_ref().is_some_and(Powered::is_blinking)
     }
+
+    /// How many reports it has got.
+    pub(super) fn heard(&self) -> u64 {
+        self.powered.as_ref().map_or(0, Powered::heard)
+    }
 }
 
 impl Drop for Stay {

@@ -59,7 +59,7 @@ pub fn user_changes_pin(subject: &mut Subject, job: &Finished) -> Result<(), Str
     let forced = before.contains("pin change required: true");
     // Three voices: what the key is now, what the ledger says, and what libfido2 says that it can.
     let can = has_option(&before, "setMinPINLength");
-    ensure(forced == job.forced && forced == can, || {
+    ensure(forced == (job.forced == "forced") && forced == can, || {
         format!("a forced PIN change: the key {forced}, the ledger {}, able to {can}: {before}", job.forced)
     })?;
     ensure(matches!(tries(&node)?, None | Some(8)), || format!("libfido2 tells other tries than 8: {before}"))?;

@@ -18,24 +18,46 @@ pub const RP_ID: &str = "login.microsoft.com";
 #[derive(Debug, Clone, Default)]
 pub struct Finished {
     pub job: String,
+    /// Empty where the key tells none; then its port is its name.
     pub serial: String,
+    pub port: String,
     /// The credential's id.
     pub credential: Vec<u8>,
     /// The PIN that the custodian opened.
     pub pin: String,
-    /// The ledger says that a change of it is forced.
-    pub forced: bool,
+    /// What the ledger says of the forced PIN change: `forced`, `unsupported` …
+    pub forced: String,
 }
 
 /// One attempt, as the ledger tells it.
 #[derive(Debug, Clone, Default)]
 struct Attempt {
     serial: String,
+    port: String,
     sealed: bool,
     credential: Option<Vec<u8>>,
-    /// The PIN rules were set, with a forced change.
-    forced: bool,
+    /// What came of the forced PIN change, in the ledger's word.
+    forced: String,
     finished: bool,
+}
+
+/// Which key it is: by serial number, and among those that tell none by the port.
+#[derive(Debug)]
+struct Which {
+    serial: String,
+    port: String,
+}
+
+impl Which {
+    fn ask(keys: &mut Keys, number: usize) -> Result<Self, String> {
+        let state = keys.state(number)?;
+        let text = |name: &str| state[name].as_str().unwrap_or_default().to_owned();
+        Ok(Self { serial: text("serial"), port: text("port") })
+    }
+
+    fn is(&self, serial: &str, port: &str) -> bool {
+        self.serial == serial && (!serial.is_empty() || self.port == port)
+    }
 }
 
 /// What ledger and tenant say, held against each other.
@@ -46,23 +68,33 @@ struct Books {
 
 /// Holds ledger, tenant and keys against each other; the finished jobs. `want` is how many there must be.
 pub fn inspect(bench: &Bench, keys: &mut Keys, want: usize) -> Result<Vec<Finished>, String> {
-    let books = books(bench, want, |_| true)?;
-    for number in 1..=keys.count() {
-        inspect_key(&books, keys, number)?;
+    inspect_all(bench, std::slice::from_mut(keys), want)
+}
+
+/// As [`inspect`], with keys of several processes.
+pub fn inspect_all(bench: &Bench, keys: &mut [Keys], want: usize) -> Result<Vec<Finished>, String> {
+    let books = books(bench, want, |_, _| true)?;
+    for keys in keys {
+        inspect_keys(&books, keys)?;
     }
     Ok(books.finished)
 }
 
-/// As [`inspect`] for thousands of jobs whose keys are gone: the custodian opens one PIN of so many. `key` looks at the keys that
-/// are still there.
-pub fn inspect_sample(bench: &Bench, want: usize, one_of: usize) -> Result<Vec<Finished>, String> {
-    Ok(books(bench, want, |nth| nth.is_multiple_of(one_of))?.finished)
+/// As [`inspect`] for thousands of jobs most of whose keys are gone: the custodian opens one PIN of so many, and those of the keys that
+/// are still there, which are looked into.
+pub fn inspect_sample(bench: &Bench, keys: &mut Keys, want: usize, one_of: usize) -> Result<Vec<Finished>, String> {
+    let there = (1..=keys.count()).map(|number| Which::ask(keys, number)).collect::<Result<Vec<_>, _>>()?;
+    let books = books(bench, want, |nth, attempt| {
+        nth.is_multiple_of(one_of) || there.iter().any(|key| key.is(&attempt.serial, &attempt.port))
+    })?;
+    inspect_keys(&books, keys)?;
+    Ok(books.finished)
 }
 
 /// For one key under trial: inside a virtual one; a real one is looked at after its user's PIN change, by [`super::client`].
 pub fn inspect_subject(bench: &Bench, subject: &mut Subject, want: usize) -> Result<Vec<Finished>, String> {
     let virtual_key = subject.is_virtual();
-    let books = books(bench, want, |_| true)?;
+    let books = books(bench, want, |_, _| true)?;
     if virtual_key {
         let mut keys = subject.inside().ok_or("a virtual key")?;
         inspect_key(&books, &mut keys, 1)?;
@@ -72,7 +104,7 @@ pub fn inspect_subject(bench: &Bench, subject: &mut Subject, want: usize) -> Res
     Ok(books.finished)
 }
 
-fn books(bench: &Bench, want: usize, open: impl Fn(usize) -> bool) -> Result<Books, String> {
+fn books(bench: &Bench, want: usize, open: impl Fn(usize, &Attempt) -> bool) -> Result<Books, String> {
     bench.seen();
     bench
         .keybench(&["ledger", "verify"], PATIENCE)?
@@ -102,9 +134,9 @@ fn books(bench: &Bench, want: usize, open: impl Fn(usize) -> bool) -> Result<Boo
             format!("job {job} is finished, and the tenant does not have its credential for {user}")
         })?;
         ensure(attempt.sealed, || format!("job {job} is finished without a sealed PIN"))?;
-        let pin = if open(nth) { bench.open_pin(job)? } else { String::new() };
-        let (job, serial) = (job.clone(), attempt.serial.clone());
-        finished.push(Finished { job, serial, credential, pin, forced: attempt.forced });
+        let pin = if open(nth, attempt) { bench.open_pin(job)? } else { String::new() };
+        let Attempt { serial, port, forced, .. } = attempt.clone();
+        finished.push(Finished { job: job.clone(), serial, port, credential, pin, forced });
     }
     let jobs: BTreeSet<&str> = finished.iter().map(|one| one.job.as_str()).collect();
     ensure(jobs.len() == finished.len(), || "a job is finished twice".to_owned())?;
@@ -116,15 +148,18 @@ fn books(bench: &Bench, want: usize, open: impl Fn(usize) -> bool) -> Result<Boo
     Ok(Books { finished, attempts })
 }
 
+fn inspect_keys(books: &Books, keys: &mut Keys) -> Result<(), String> {
+    (1..=keys.count()).try_for_each(|number| inspect_key(books, keys, number))
+}
+
 /// What is on a key is known, and the PIN is the one that was opened.
 fn inspect_key(books: &Books, keys: &mut Keys, number: usize) -> Result<(), String> {
-    let (inside, serial) = (keys.ask(&format!("inspect {number}"))?, keys.state(number)?["serial"].clone());
-    let serial = serial.as_str().unwrap_or_default();
-    let job = books.finished.iter().rfind(|one| one.serial == serial);
+    let (inside, which) = (keys.ask(&format!("inspect {number}"))?, Which::ask(keys, number)?);
+    let job = books.finished.iter().rfind(|one| which.is(&one.serial, &one.port));
     let residents = inside["residents"].as_array().cloned().unwrap_or_default();
     for resident in residents.iter().filter(|resident| resident["rp_id"] == RP_ID) {
         let known = job.is_some_and(|job| resident["credential_id"] == hex(&job.credential).as_str());
-        ensure(known, || format!("an orphan on key {number} ({serial}): {resident}"))?;
+        ensure(known, || format!("an orphan on key {number} ({which:?}): {resident}"))?;
     }
     match job {
         Some(job) => {
@@ -132,18 +167,18 @@ fn inspect_key(books: &Books, keys: &mut Keys, number: usize) -> Result<(), Stri
             let is = keys.ask(&format!("pin-is {number} {}", job.pin))?["pin_is"] == true;
             ensure(is, || format!("key {number} has another PIN than the custodian opened"))?;
             // Keys without authenticatorConfig can't force it; the journey then says so in the ledger.
-            let forced = books.attempts.values().any(|attempt| attempt.serial == serial && attempt.forced);
-            ensure(inside["change_is_forced"] == forced, || {
+            ensure(inside["change_is_forced"] == (job.forced == "forced"), || {
                 format!(
-                    "key {number} forces a PIN change: {}, and the ledger says {forced}",
-                    inside["change_is_forced"]
+                    "key {number} forces a PIN change: {}, and the ledger says {:?}",
+                    inside["change_is_forced"], job.forced
                 )
             })?;
             ensure(inside["retries"] == 8, || format!("key {number} has {} tries left", inside["retries"]))?;
         }
         // A PIN on a key that is not finished is sealed for some attempt on it.
         None if inside["pin_is_set"] == true => {
-            let sealed = books.attempts.values().any(|attempt| attempt.serial == serial && attempt.sealed);
+            let mut attempts = books.attempts.values();
+            let sealed = attempts.any(|attempt| attempt.sealed && which.is(&attempt.serial, &attempt.port));
             ensure(sealed, || format!("key {number} has a PIN that the ledger knows nothing of"))?;
         }
         None => {}
@@ -167,10 +202,13 @@ fn attempts_of(entries: &[Value]) -> Result<Story, String> {
         let Some(number) = entry["attempt"].as_u64() else { continue };
         let attempt = attempts.entry((job, number)).or_default();
         match kind {
-            "attempt-started" => entry["key"]["serial"].as_str().unwrap_or_default().clone_into(&mut attempt.serial),
+            "attempt-started" => {
+                entry["key"]["serial"].as_str().unwrap_or_default().clone_into(&mut attempt.serial);
+                entry["key"]["port"].as_str().unwrap_or_default().clone_into(&mut attempt.port);
+            }
             "pin-sealed" => attempt.sealed = true,
             "credential-made" => attempt.credential = Some(decode(&entry["credential"])?),
-            "pin-rules-set" => attempt.forced = entry["forced"] == "forced",
+            "pin-rules-set" => entry["forced"].as_str().unwrap_or_default().clone_into(&mut attempt.forced),
             "finished" => attempt.finished = true,
             _ => {}
         }

@@ -19,6 +19,8 @@ pub const TRIAL: Trial = Trial {
 };
 
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Another key's serial number.
+const STRANGER: &str = "39999998";
 
 fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     let bench = Bench::new(rig, 2, "")?;
@@ -29,7 +31,7 @@ fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     let left = run.until("unplugged", PATIENCE)?;
     ensure(left["job"] == asked["job"], || format!("pulled out of job {}: {left}", asked["job"]))?;
     // Another key in between does not take its place: its person is served already.
-    let stranger = if subject.is_virtual() { Some(stranger_in_between(rig, subject)?) } else { None };
+    let stranger = if subject.is_virtual() { Some(stranger_in_between(rig, subject, &mut run)?) } else { None };
     subject.insert()?;
     let finished = provision_with(subject, &mut run, PATIENCE)?;
     ensure(finished["serial"].as_str() == subject.serial.as_deref(), || {
@@ -37,27 +39,32 @@ fn trial(rig: &Rig, subject: &mut Subject) -> Result<String, String> {
     })?;
     if let Some(mut other) = stranger {
         let inside = other.ask("inspect 1")?;
-        ensure(inside["pin_is_set"] == false, || format!("the other key was touched: {inside}"))?;
+        ensure(inside["pin_is_set"] == false && inside["residents"].as_array().is_some_and(Vec::is_empty), || {
+            format!("the other key was touched: {inside}")
+        })?;
     }
 
     // A finished key that is put in for somebody else is refused, and stays as it is.
     subject.insert()?;
     subject.recognise()?;
-    let mut run = Live::start(&mut bench.run_on(&bench.roster("second.csv", [1])?, &subject.port))?;
+    let mut run = Live::start(&mut bench.run_on(&bench.roster("both.csv", [0, 1])?, &subject.port))?;
     let refused = run.until("key-refused", PATIENCE)?;
+    ensure(refused["code"] == "already-finished", || format!("{refused}; {}", run.told()))?;
     run.interrupt();
     let code = run.end(PATIENCE)?;
     ensure(code == 130, || format!("interrupted, it ends with {code}; {}", run.told()))?;
     inspect_subject(&bench, subject, 1)?;
-    Ok(format!("pulled at the touch and put back; put in again: {}", refused["code"].as_str().unwrap_or_default()))
+    let between = if subject.is_virtual() { ", with another key in between that nobody wanted" } else { "" };
+    Ok(format!("pulled at the touch and put back{between}; put in again: already finished"))
 }
 
-/// In the same port, and gone again: the bench waits on for the one it knows.
-fn stranger_in_between(rig: &Rig, subject: &Subject) -> Result<Keys, String> {
-    let mut other = Keys::start(rig, 1, &["--serial", "39999998", "--touch"])?;
+/// In the same port, looked at, and gone again: the bench waits on for the one it knows.
+fn stranger_in_between(rig: &Rig, subject: &Subject, run: &mut Live) -> Result<Keys, String> {
+    let mut other = Keys::start(rig, 1, &["--serial", STRANGER, "--touch"])?;
     other.wait_for_nodes()?;
     ensure(subject.node().is_ok(), || "the stranger is in another port".to_owned())?;
-    std::thread::sleep(Duration::from_millis(1500));
+    let refused = run.until("key-refused", PATIENCE)?;
+    ensure(refused["serial"] == STRANGER && refused["code"] == "not-wanted", || format!("{refused}; {}", run.told()))?;
     other.ask("unplug 1")?;
     Ok(other)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::Trial;
 use crate::rig::bench::Bench;
-use crate::rig::inspect::inspect_sample;
+use crate::rig::inspect::{hex, inspect_sample};
 use crate::rig::keys::Keys;
 use crate::rig::{Need, Rig, ensure};
 
@@ -38,6 +38,8 @@ fn trial(rig: &Rig) -> Result<String, String> {
     // Twenty seconds a key is a machine that is busy with other things.
     let end = start + Duration::from_secs(300 + 20 * total as u64);
     let mut used = BTreeMap::<String, usize>::new();
+    // The credential in each job's key, as it was when the bench said that the key is finished.
+    let mut held = BTreeMap::<String, String>::new();
     let mut looks = Vec::new();
     let (mut done, mut mute) = (0, 0);
     while done < total {
@@ -61,8 +63,12 @@ fn trial(rig: &Rig) -> Result<String, String> {
             let port = event["port"].as_str().unwrap_or_default().to_owned();
             let place = port.trim_start_matches("sim-").to_owned();
             let inside = keys.ask(&format!("inspect {place}"))?;
-            let whole = inside["residents"].as_array().is_some_and(|all| all.len() == 1);
-            ensure(whole && inside["change_is_forced"] == true && inside["retries"] == 8, || {
+            let residents = inside["residents"].as_array().cloned().unwrap_or_default();
+            for resident in &residents {
+                let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+                held.insert(text(&event["job"]), text(&resident["credential_id"]));
+            }
+            ensure(residents.len() == 1 && inside["change_is_forced"] == true && inside["retries"] == 8, || {
                 format!("{port}: {inside}")
             })?;
             keys.ask(&format!("unplug {place}"))?;
@@ -85,8 +91,14 @@ fn trial(rig: &Rig) -> Result<String, String> {
     let took = start.elapsed();
     let code = run.end(Duration::from_secs(120))?;
     ensure(code == 0, || format!("exit code {code}; {}", run.told()))?;
-    // The custodian opens one PIN of so many: opening is a process each.
-    inspect_sample(&bench, total, (total / 40).max(1))?;
+    // The custodian opens one PIN of so many (opening is a process each), and those of the last keys, which are still there.
+    let jobs = inspect_sample(&bench, &mut keys, total, (total / 40).max(1))?;
+    for job in jobs {
+        let (on_key, credential) = (held.get(&job.job), hex(&job.credential));
+        ensure(on_key == Some(&credential), || {
+            format!("job {}: {on_key:?} is on its key, and {credential} in ledger and tenant", job.job)
+        })?;
+    }
     let flat = is_flat(&looks, ports)?;
     let rate = total as f64 / took.as_secs_f64();
     let silent = if mute > 0 {

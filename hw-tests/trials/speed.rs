@@ -353,7 +353,7 @@ fn in_parallel(rig: &Rig, late_ms: u32) -> Result<(f64, f64), String> {
     let one_by_one = start.elapsed().as_secs_f64();
     keys.ask("unplug 1")?;
     bench_run.end(PATIENCE)?;
-    inspect_sample(&bench, KEYS, 4)?;
+    inspect_sample(&bench, &mut keys, KEYS, 4)?;
     Ok((together, one_by_one))
 }
 

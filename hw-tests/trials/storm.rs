@@ -1,6 +1,5 @@
 //! Keys are plugged in and pulled without pause while the bench works; when the storm is over, everybody gets their key.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::Trial;
@@ -32,7 +31,6 @@ fn trial(rig: &Rig) -> Result<String, String> {
     keys.ask("plug")?;
     let end = Instant::now() + Duration::from_secs(300);
     let mut summary = None;
-    let mut out = BTreeSet::new();
     // Events that came during the storm are read now; whoever is finished is taken out.
     while summary.is_none() && Instant::now() < end {
         let Some(event) = run.next(Duration::from_millis(500)) else {
@@ -42,10 +40,16 @@ fn trial(rig: &Rig) -> Result<String, String> {
             continue;
         };
         match event["event"].as_str().unwrap_or_default() {
-            "finished" | "key-refused" => {
-                let port = event["port"].as_str().unwrap_or_default().to_owned();
-                keys.ask(&format!("unplug {}", port.trim_start_matches("sim-")))?;
-                out.insert(port);
+            kind @ ("finished" | "key-refused") => {
+                let place = event["port"].as_str().unwrap_or_default().trim_start_matches("sim-").to_owned();
+                match event["code"].as_str() {
+                    _ if kind == "finished" => keys.ask(&format!("unplug {place}"))?,
+                    // It was finished in the storm, pulled and plugged in again.
+                    Some("already-finished") => keys.ask(&format!("unplug {place}"))?,
+                    // It was pulled while it was looked at, or its node was not there yet; the screen says what to do about that.
+                    Some("mute" | "no-node" | "no-right" | "in-use") => keys.ask(&format!("power-cycle {place}"))?,
+                    _ => return Err(format!("a key was refused: {event}; {}", run.told())),
+                };
             }
             "summary" => summary = Some(event),
             _ => {}
@@ -55,5 +59,5 @@ fn trial(rig: &Rig) -> Result<String, String> {
     let code = run.end(Duration::from_secs(300))?;
     ensure(code == 0, || format!("exit code {code}: {summary}; {}", run.told()))?;
     inspect(&bench, &mut keys, KEYS)?;
-    Ok(format!("{events} times plugged or pulled, {KEYS} keys finished"))
+    Ok(format!("{events} times plugged or pulled (seed {}), {KEYS} keys finished", rig.seed))
 }

@@ -16,6 +16,10 @@ pub const TRIAL: Trial =
 const PATIENCE: Duration = Duration::from_secs(300);
 /// More reports than a journey has in either direction.
 const BEYOND: u64 = 140;
+/// So many of the last ones must lie behind its end, or it has grown and some of its reports are not tried any more.
+const SPARE: u64 = 20;
+/// Fewer reports than a journey has in either direction: a key that does not vanish there never does.
+const WITHIN: u64 = 30;
 
 /// Where the key vanishes.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,14 @@ impl Place {
         };
         (0..8).map(place).collect()
     }
+
+    /// Whether a key that vanished here, or did not, is what there must be.
+    fn should(self, vanished: bool) -> Result<(), String> {
+        ensure(vanished || self.at > WITHIN, || "the key never vanished: nothing was tried".to_owned())?;
+        ensure(!vanished || self.at <= BEYOND - SPARE, || {
+            format!("the journey has grown: try more reports than {BEYOND}, or its last ones are left out")
+        })
+    }
 }
 
 impl fmt::Display for Place {
@@ -60,8 +72,9 @@ fn trial(rig: &Rig) -> Result<String, String> {
         let mut keys = shard.keys(rig, group.len(), &["--unplugged", "--touch"])?;
         let mut fired = 0;
         for (index, place) in group.iter().enumerate() {
-            let happened =
-                one(shard, &bench, &mut keys, index, *place).map_err(|error| format!("at {place}: {error}"))?;
+            let happened = one(shard, &bench, &mut keys, index, *place)
+                .and_then(|happened| place.should(happened).map(|()| happened))
+                .map_err(|error| format!("at {place} (seed {}): {error}", rig.seed))?;
             fired += usize::from(happened);
         }
         inspect(&bench, &mut keys, group.len())?;
@@ -70,7 +83,7 @@ fn trial(rig: &Rig) -> Result<String, String> {
     })?;
     let fired: usize = groups.iter().sum();
     let beyond = places.len() - fired;
-    Ok(format!("{fired} places tried ({beyond} beyond the end), each finished afterwards"))
+    Ok(format!("{fired} places tried ({beyond} beyond the end; seed {}), each finished afterwards", rig.seed))
 }
 
 fn one(shard: Shard, bench: &Bench, keys: &mut Keys, index: usize, place: Place) -> Result<bool, String> {
@@ -86,7 +99,11 @@ fn one(shard: Shard, bench: &Bench, keys: &mut Keys, index: usize, place: Place)
     loop {
         let event = run.next(Duration::from_millis(100));
         match event.as_ref().and_then(|event| event["event"].as_str()) {
-            Some("finished") => break,
+            Some("finished") => {
+                // At its last report, with nobody left who would miss it.
+                fell |= keys.state(key)?["plugged"] == false;
+                break;
+            }
             Some("summary") => return Err(format!("it ended before it was finished; {}", run.told())),
             _ => {}
         }

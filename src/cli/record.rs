@@ -5,7 +5,6 @@
 //! `provision` does the main job on it, against a simulated tenant, and leaves a bench behind whose custodian opens the PIN.
 
 use std::fs;
-#[cfg(feature = "sim")]
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use super::key::{closed, tools};
 use super::prompt::Terminal;
 use super::{CliError, Context, Exit};
 use crate::ctap2::hid::tap::Tapped;
-use crate::ctap2::hid::transcript::Replay;
+use crate::ctap2::hid::transcript::{Replay, remark};
 use crate::ctap2::hid::usb::UsbPorts;
 use crate::ctap2::session::{Tools, open};
 use crate::ctap2::{Keepalive, Watching};
@@ -126,7 +125,6 @@ fn find(ports: &dyn KeyPorts, port: &str) -> Result<PluggedKey, CliError> {
     })
 }
 
-#[cfg(feature = "sim")]
 fn unwritable(path: &Path, cause: &dyn std::fmt::Display) -> CliError {
     let fact = format!("{} can't be written.", path.display());
     CliError::new(Exit::Usage, "unwritable", fact, "name another file with --out.").because(cause.to_string())
@@ -140,7 +138,9 @@ fn inspect(
     tools: &Tools,
 ) -> Result<Exit, CliError> {
     let key = find(ports, &args.port)?;
-    drop(traffic_file(&args.out)?);
+    let mut file = traffic_file(&args.out)?;
+    file.write_all(remark(&key).as_bytes()).map_err(|error| unwritable(&args.out, &error))?;
+    drop(file);
     let out = args.out.clone();
     let writer = Box::new(move |_| {
         let file = fs::OpenOptions::new().append(true).open(&out);
@@ -225,7 +225,7 @@ fn provision(context: &Context<'_>, args: &RecordArgs, ports: &dyn KeyPorts) -> 
     };
     let (exit, _) = execute(&inside, prepared, asked)?;
     tenant.shutdown();
-    gather(&folder.path("traffic"), &args.out)?;
+    gather(&folder.path("traffic"), &args.out, &key)?;
     let wipe = "Wipe the key before it is used: `keybench key reset`";
     context.output.progress(&format!("The custodian who opens its PIN is in {}. {wipe}.", wish.display()));
     done(context, args, &key, &tools())?;
@@ -245,7 +245,7 @@ fn provision(_: &Context<'_>, _: &RecordArgs, _: &dyn KeyPorts) -> Result<Exit, 
 
 /// The longest stay is the one in which the work was done; others are looks at what is in the port.
 #[cfg(feature = "sim")]
-fn gather(traffic: &Path, out: &Path) -> Result<(), CliError> {
+fn gather(traffic: &Path, out: &Path, key: &PluggedKey) -> Result<(), CliError> {
     let files = fs::read_dir(traffic).map_err(|error| unwritable(out, &error))?;
     let longest = files.flatten().max_by_key(|file| file.metadata().map_or(0, |meta| meta.len()));
     let text = match longest.map(|file| fs::read(file.path())) {
@@ -254,7 +254,7 @@ fn gather(traffic: &Path, out: &Path) -> Result<(), CliError> {
         None => Vec::new(),
     };
     let mut file = crate::platform::private::append_private(out)?;
-    file.write_all(&text).map_err(|error| unwritable(out, &error))
+    file.write_all(remark(key).as_bytes()).and_then(|()| file.write_all(&text)).map_err(|error| unwritable(out, &error))
 }
 
 /// Plays back what was written, and says what there is.

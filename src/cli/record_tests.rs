@@ -48,6 +48,9 @@ fn an_inspection_is_written_and_changes_nothing() {
         let (ended, text, told, ports) = record(&model.id, &Birth::default(), What::Inspection);
         assert_eq!((ended, told.len()), (Ok(Exit::Done), 0), "{}", model.id);
         assert!(text.starts_with("# keybench") && text.contains("\"data\":\"04\""), "{text}");
+        // Who plays it back must know the maker.
+        let usb = format!("# usb {:04x}:{:04x} {}\n", model.usb.vendor_id, model.usb.product_id, model.usb.product);
+        assert!(text.contains(&usb), "{text}");
         let probe = ports.probe(&PortName::new("sim-1")).expect("still there");
         assert_eq!((probe.pin_is_set(), probe.retries(), probe.residents().len()), (false, 8, 0), "{}", model.id);
     }

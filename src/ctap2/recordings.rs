@@ -1,9 +1,8 @@
-//! Recorded conversations with every simulated model, in `fixtures/ctap2`: played back through this layer they must read
-//! as they read when they were recorded, and nothing secret may stand in them.
+//! Recorded conversations in `fixtures/ctap2`, with every simulated model and with whatever real key somebody sent one of: played back
+//! through this layer they must read as they read when they were recorded, and nothing secret may stand in them.
 //!
-//! `KEYBENCH_RECORD=1 cargo test --lib ctap2::recordings` records them anew.
+//! `KEYBENCH_RECORD=1 cargo test --lib ctap2::recordings` records the simulated ones anew, and writes down how the others read.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,12 +17,12 @@ use super::cbor::decode;
 use super::command::config::PinRules;
 use super::hid::frame::{AnyPacket, Assembler, Progress};
 use super::hid::packet::{DeviceError, Packet, PacketDevice};
-use super::hid::transcript::{Recording, Replay};
-use super::session::{Configure, Make, Manage, Opened, PinError, open};
+use super::hid::transcript::{Recording, Replay, remark, remarked, unblanked};
+use super::session::{Configure, Make, Manage, Opened, PinError, Session, open};
 use super::transport::Unwatched;
 use crate::ledger::SealReceipt;
 use crate::model::{PlugId, PortName};
-use crate::sim::key::{Model, SimKey, Touch};
+use crate::sim::key::{Birth, Model, SimKey, Touch};
 use crate::sim::ports::SimPorts;
 use crate::world::{KeyPorts, PluggedKey, SystemClock};
 
@@ -58,19 +57,18 @@ fn plugged(model: &Model) -> PluggedKey {
     }
 }
 
-/// A blank key's whole journey, and what this layer makes of each answer.
-fn journey(device: Box<dyn PacketDevice>, plugged: &PluggedKey) -> String {
-    let name = &plugged.product;
+fn line(what: &str, value: &dyn std::fmt::Debug) -> String {
+    format!("{what}: {value:?}\n")
+}
+
+/// What a key says of itself.
+fn facts<S>(session: &Session<S>) -> String {
+    let info = session.info();
     let mut told = String::new();
-    let mut tell = |what: &str, value: &dyn std::fmt::Debug| {
-        writeln!(told, "{what}: {value:?}").expect("infallible: into a string");
-    };
-    let opened = open(device, plugged, &tools());
-    let Ok(Opened::Blank(session)) = opened else { panic!("{name}: {opened:?}") };
+    let mut tell = |what: &str, value: &dyn std::fmt::Debug| told.push_str(&line(what, value));
     tell("hello", &session.hello());
     tell("serial", &session.serial());
     tell("firmware", &session.firmware());
-    let info = session.info();
     tell("aaguid", &info.aaguid);
     tell("versions", &info.versions);
     tell("extensions", &info.extensions);
@@ -79,6 +77,31 @@ fn journey(device: Box<dyn PacketDevice>, plugged: &PluggedKey) -> String {
     tell("longest message", &info.max_message());
     tell("shortest PIN", &info.minimum_pin());
     tell("algorithms", &info.algorithms);
+    told
+}
+
+/// What `keybench record` asks any key, and what this layer makes of the answers.
+fn inspection(device: Box<dyn PacketDevice>, plugged: &PluggedKey) -> String {
+    match open(device, plugged, &tools()).unwrap_or_else(|error| panic!("{}: {error}", plugged.product)) {
+        Opened::Blank(session) => facts(&session) + "no PIN is set\n",
+        Opened::PinSet(mut session) => {
+            let retries = session.pin_retries();
+            facts(&session) + &line("PIN retries", &retries)
+        }
+        Opened::NoPin(session) => facts(&session) + "it can't have a PIN\n",
+        Opened::U2fOnly(key) => {
+            line("hello", &key.hello) + &line("serial", &key.vendor.serial) + "it speaks U2F alone\n"
+        }
+    }
+}
+
+/// A blank key's whole journey, and what this layer makes of each answer.
+fn journey(device: Box<dyn PacketDevice>, plugged: &PluggedKey) -> String {
+    let name = &plugged.product;
+    let opened = open(device, plugged, &tools());
+    let Ok(Opened::Blank(session)) = opened else { panic!("{name}: {opened:?}") };
+    let mut told = facts(&session);
+    let mut tell = |what: &str, value: &dyn std::fmt::Debug| told.push_str(&line(what, value));
 
     let first = pin(PIN);
     let mut session = session.set_pin(&first, &SealReceipt::for_tests(), &mut Unwatched).expect(name);
@@ -197,8 +220,12 @@ fn record(model: &Arc<Model>) -> Recorded {
     Recorded { lines: page.text(), told, messages }
 }
 
+fn is_asked_to_record() -> bool {
+    std::env::var_os("KEYBENCH_RECORD").is_some()
+}
+
 fn record_if_asked(model: &Arc<Model>) {
-    if std::env::var_os("KEYBENCH_RECORD").is_none() {
+    if !is_asked_to_record() {
         return;
     }
     let recorded = record(model);
@@ -206,6 +233,37 @@ fn record_if_asked(model: &Arc<Model>) {
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("journey.jsonl"), recorded.lines).expect("written");
     std::fs::write(folder.join("journey.txt"), recorded.told).expect("written");
+}
+
+/// A look at a simulated key that has a PIN, written as `keybench record` writes it.
+fn record_inspection(model: &Arc<Model>) -> String {
+    let key = SimKey::born(model, 1, &Birth { pin: Some(PIN.into()), ..Birth::default() });
+    let ports = SimPorts::numbered(1);
+    let stay = ports.plug(&PortName::new("sim-1"), key).expect("an empty port");
+    let (page, plugged) = (Page::default(), plugged(model));
+    let device = ports.open(stay).expect("just plugged in");
+    inspection(Box::new(Recording::new(device, Box::new(page.clone()), Arc::new(SystemClock::new()))), &plugged);
+    remark(&plugged) + &page.text()
+}
+
+/// Every recording in the folder, whoever made it.
+fn kept() -> Vec<PathBuf> {
+    let entries = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+    };
+    let mut kept: Vec<PathBuf> =
+        entries(&folder()).iter().filter(|path| path.is_dir()).flat_map(|folder| entries(folder)).collect();
+    kept.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    kept.sort();
+    kept
+}
+
+/// Which key was in the port, as the recording itself says.
+fn recorded_key(text: &str, path: &Path) -> PluggedKey {
+    let (vendor_id, product_id, product) = remarked(text)
+        .unwrap_or_else(|| panic!("{}: a line `# usb 1050:0407 PRODUCT` must say which key it is of", path.display()));
+    PluggedKey { vendor_id, product_id, product: product.to_owned(), ..plugged(&Model::usual()) }
 }
 
 #[test]
@@ -216,6 +274,37 @@ fn every_recording_reads_as_it_did() {
         let replay = Replay::new(&read(&folder.join("journey.jsonl"))).expect("a transcript");
         let told = journey(Box::new(replay), &plugged(model));
         assert_eq!(told, read(&folder.join("journey.txt")).replace("\r\n", "\n"), "{}", model.id);
+    }
+}
+
+#[test]
+fn every_inspection_reads_as_it_did() {
+    if is_asked_to_record() {
+        for model in Model::all() {
+            std::fs::write(folder().join(&model.id).join("inspection.jsonl"), record_inspection(model))
+                .expect("written");
+        }
+    }
+    let inspections: Vec<PathBuf> = kept().into_iter().filter(|path| path.ends_with("inspection.jsonl")).collect();
+    for path in &inspections {
+        let text = read(path);
+        let replay = Replay::new(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let told = inspection(Box::new(replay), &recorded_key(&text, path));
+        let page = path.with_extension("txt");
+        if is_asked_to_record() {
+            std::fs::write(&page, &told).expect("written");
+        }
+        assert_eq!(told, read(&page).replace("\r\n", "\n"), "{}", path.display());
+    }
+    assert!(inspections.len() >= Model::all().len(), "{inspections:?}");
+}
+
+#[test]
+fn no_recording_lies_there_that_nobody_plays_back() {
+    for path in kept() {
+        let of_a_model = Model::all().iter().any(|model| path.parent() == Some(&folder().join(&model.id)));
+        let played = path.ends_with("inspection.jsonl") || (of_a_model && path.ends_with("journey.jsonl"));
+        assert!(played, "{}: of a real key an inspection.jsonl is played back, and nothing else", path.display());
     }
 }
 
@@ -285,22 +374,37 @@ fn what_is_secret_on_the_wire_is_not_in_a_fresh_recording() {
 #[test]
 fn nothing_secret_is_in_a_kept_recording() {
     let mut seen = 0;
-    for model in Model::all() {
-        let text = read(&folder().join(&model.id).join("journey.jsonl"));
-        assert_eq!(find_pin(&text), None, "{}", model.id);
-        for line in text.lines() {
+    for path in kept() {
+        let (text, path) = (read(&path), path.display());
+        assert_eq!(find_pin(&text), None, "{path}");
+        assert_eq!(unblanked(&text), [0_usize; 0], "{path}: lines that hold something secret");
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
             let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
             if line["command"] != 0x10 {
                 continue;
             }
             for secret in secrets_of(&unhex(line["data"].as_str().expect("hexadecimal"))) {
                 seen += 1;
-                assert!(secret.iter().all(|byte| *byte == 0), "{}: {}", model.id, line["data"]);
+                assert!(secret.iter().all(|byte| *byte == 0), "{path}: {}", line["data"]);
             }
         }
-        assert!(!text.contains(&hex(b"kim@contoso.com")) && !text.contains(&hex(b"Kim")), "{}: a name", model.id);
+        assert!(!text.contains(&hex(b"kim@contoso.com")) && !text.contains(&hex(b"Kim")), "{path}: a name");
     }
     assert!(seen >= 8 * 8, "{seen}");
+}
+
+#[test]
+fn a_secret_in_a_kept_recording_is_found() {
+    let text = read(&folder().join(&Model::usual().id).join("journey.jsonl"));
+    // A proof (32 bytes) and a person's name, as they are where nothing was blanked.
+    let proof = text.replacen(&format!("5820{}", "00".repeat(32)), &format!("5820{}", "a5".repeat(32)), 1);
+    let at = text.find(&hex(b"....")).expect("a blanked name");
+    let name = format!("{}{}{}", &text[..at], hex(b"Kim."), &text[at + 8..]);
+    for planted in [proof, name] {
+        assert_ne!(planted, text);
+        assert_eq!(unblanked(&planted).len(), 1);
+    }
+    assert_eq!(unblanked(&text), [0_usize; 0]);
 }
 
 #[test]

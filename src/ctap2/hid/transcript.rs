@@ -6,7 +6,8 @@
 //!
 //! The form is one JSON object a line, one line a message: `{"ms":12,"from":"host","channel":"00000007","command":16,
 //! "data":"04"}`, times from the recording's start, bytes in hexadecimal. A message in which something was blanked is
-//! encoded anew; every other one is byte for byte as it was. Lengths stay as they were. A line that begins with `#` is a remark.
+//! encoded anew; every other one is byte for byte as it was. Lengths stay as they were. A line that begins with `#` is a remark;
+//! [`remark`] says which key it was, because a key can't be asked for its serial number by who does not know its maker.
 //!
 //! Blanked key agreement becomes the curve's generator, so that a played-back key can still be agreed with.
 
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::{AnyPacket, Assembler, ChannelId, Progress, split};
 use super::packet::{DeviceError, Packet, PacketDevice};
 use crate::ctap2::cbor::{Members, Value, decode};
-use crate::world::Clock;
+use crate::world::{Clock, PluggedKey};
 
 const INIT: u8 = 0x06;
 const CBOR: u8 = 0x10;
@@ -79,6 +80,12 @@ impl Joiner {
             }
         }
     }
+}
+
+/// The line that says which key a transcript is of.
+pub fn remark(key: &PluggedKey) -> String {
+    let product: String = key.product.trim().chars().filter(|letter| !letter.is_control()).collect();
+    format!("# usb {:04x}:{:04x} {product}\n", key.vendor_id, key.product_id)
 }
 
 /// A device that writes down what goes through it.
@@ -315,6 +322,34 @@ impl PacketDevice for Replay {
             }
         }
     }
+}
+
+/// Reads what [`remark`] wrote: USB ids and product; `None` where no line says so.
+#[cfg(all(test, feature = "sim"))]
+pub fn remarked(text: &str) -> Option<(u16, u16, &str)> {
+    let told = text.lines().find_map(|line| line.strip_prefix("# usb "))?;
+    let (ids, product) = told.split_once(' ')?;
+    let (vendor, product_id) = ids.split_once(':')?;
+    let id = |text| u16::from_str_radix(text, 16).ok();
+    Some((id(vendor)?, id(product_id)?, product))
+}
+
+/// The lines, from 1, in which something would be blanked that is not: where everything is, blanking once more changes nothing.
+#[cfg(all(test, feature = "sim"))]
+pub fn unblanked(text: &str) -> Vec<usize> {
+    let mut asked = HashMap::new();
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
+    let holds = |line: &Line| {
+        let data = from_hex(&line.data).unwrap_or_default();
+        if line.from == From::Host && line.command == CBOR {
+            asked.insert(line.channel.clone(), data.first().copied());
+        }
+        blanked(line.from, line.command, asked.get(&line.channel).copied().flatten(), data.clone()) != data
+    };
+    let mut holds = holds;
+    lines
+        .filter_map(|(at, line)| serde_json::from_str(line).map_or(true, |line| holds(&line)).then_some(at + 1))
+        .collect()
 }
 
 #[cfg(test)]

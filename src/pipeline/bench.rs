@@ -16,6 +16,7 @@ use super::ahead::Ahead;
 use super::bell::Bell;
 use super::canary::Canary;
 use super::driver::DriveError;
+use super::earlier::EarlierKeys;
 use super::gate::{Gate, Pause};
 use super::lane::Lane;
 use super::on_tenant::Tenant;
@@ -200,6 +201,8 @@ pub struct Bench<'w> {
     pub ahead: Ahead,
     /// Which keys can be mistaken for one another.
     pub touches: Touches,
+    /// Whose keys are those that this run knows nothing of.
+    pub earlier: EarlierKeys,
     /// Counters.
     pub totals: Totals,
     /// What ended the run for all lanes.
@@ -282,6 +285,7 @@ impl<'w> Bench<'w> {
             canary,
             ahead: Ahead::default(),
             touches: Touches::default(),
+            earlier: EarlierKeys::default(),
             totals: Totals::default(),
             broken: Mutex::new(None),
             last_stir: AtomicU64::new(0),

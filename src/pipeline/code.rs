@@ -100,6 +100,11 @@ pub const CODES: &[Meaning] = &[
         "This key is finished already; it belongs to the person it was made for.",
         "Label it for that person (`keybench show` with its serial number); use another key for the next.",
     ),
+    key(
+        "begun-elsewhere",
+        "This key was begun for somebody who is not in this run.",
+        "Put it aside, and run the roster that has this person: it goes on with this key.",
+    ),
     key("not-wanted", "Nobody in the queue is waiting for a key of this kind or serial number.", OTHER_KEY),
     key(
         "same-serial",

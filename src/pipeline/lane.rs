@@ -180,14 +180,13 @@ impl<'b, 'w> Lane<'b, 'w> {
             return Ok(Ok(assignment));
         }
         if let Err(code) = fit(&facts(hand.info()), bench.settings.require_hmac_secret) {
-            let finished = bench
-                .queue()
-                .finished_with(key)
-                .map(|slot| format!("It is the key of {} (job {}).", slot.person.upn, slot.job));
-            let (code, detail) = match (code, finished) {
-                ("has-pin", Some(whose)) => ("already-finished", Some(whose)),
-                ("has-pin", None) if hand.is_blocked() => ("pin-blocked", None),
-                (code, _) => (code, None),
+            let (code, detail) = match code {
+                "has-pin" => match self.whose(key)? {
+                    Some((code, whose)) => (code, Some(whose)),
+                    None if hand.is_blocked() => ("pin-blocked", None),
+                    None => (code, None),
+                },
+                code => (code, None),
             };
             return refuse(code, detail);
         }
@@ -213,6 +212,25 @@ impl<'b, 'w> Lane<'b, 'w> {
             (None, Some(why)) => refuse("aaguid-not-allowed", Some(why)),
             (None, None) => refuse("not-wanted", None),
         }
+    }
+
+    /// Whose key this is whose PIN stands in the way, if the ledger knows it: the code of its refusal, and a sentence.
+    fn whose(&self, key: &KeyRef) -> Result<Option<(&'static str, String)>, DriveError> {
+        let bench = self.bench;
+        if let Some(slot) = bench.queue().finished_with(key) {
+            return Ok(Some(("already-finished", format!("It is the key of {} (job {}).", slot.person.upn, slot.job))));
+        }
+        let ledger = bench.out.ledger;
+        let Some(earlier) = bench.earlier.of(ledger, key)? else { return Ok(None) };
+        if bench.queue().slot(&earlier.job).is_some() {
+            return Ok(None);
+        }
+        let who = ledger.person(&earlier.user)?.map_or_else(|| earlier.user.to_string(), |known| known.upn.to_string());
+        Ok(Some(if earlier.finished {
+            ("already-finished", format!("It is the key of {who} (job {}).", earlier.job))
+        } else {
+            ("begun-elsewhere", format!("It was begun for {who} (job {}).", earlier.job))
+        }))
     }
 
     /// The PIN policy, fitted to this key and to the person's first device.

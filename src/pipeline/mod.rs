@@ -13,6 +13,9 @@ pub mod code;
 #[cfg(all(test, feature = "sim"))]
 mod crash_tests;
 pub mod driver;
+pub mod earlier;
+#[cfg(all(test, feature = "sim"))]
+mod earlier_tests;
 pub mod effect;
 pub mod event;
 pub mod fitness;

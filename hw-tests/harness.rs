@@ -50,6 +50,7 @@ cargo test --test hw -- [OPTION]… [PART OF A NAME]…
   --duts NAME,…|all   on the keys that these files name; without it no real key is opened
   --duts-folder DIR   where the files are (hw-tests/duts)
   --report DIR        where page, JUnit and what the next run is held against are kept
+  --record DIR        keep what the trial of that name records of each key
   --full              every n, hundreds of kills, the soak, the figures
   --seed N            other chances
   --trace             show what the bench says
@@ -76,6 +77,7 @@ pub struct Line {
     list: bool,
     help: bool,
     share: Option<Share>,
+    record: Option<PathBuf>,
     join: Vec<PathBuf>,
     figures: Option<PathBuf>,
     measured: String,
@@ -107,6 +109,7 @@ impl Line {
                 "--help" | "-h" => line.help = true,
                 "--share" => line.share = Some(Share::read(&value()?)?),
                 "--join" => line.join.push(value()?.into()),
+                "--record" => line.record = Some(value()?.into()),
                 "--figures" => line.figures = Some(value()?.into()),
                 "--measured" => line.measured = value()?,
                 "--trace" => program::TRACE.store(true, Ordering::Relaxed),
@@ -233,7 +236,7 @@ pub fn main() -> ExitCode {
             Err(error) => nothing_begun(&error),
         };
     }
-    let rig = Rig::new(line.full, line.seed.unwrap_or(1));
+    let rig = Rig::new(line.full, line.seed.unwrap_or(1), line.record.clone());
     let wanted: Vec<&Trial> = all.iter().filter(|trial| line.wants(trial)).collect();
     let mine = |place: &usize| line.share.is_none_or(|share| share.has(*place));
     let wanted: Vec<&Trial> = (0..wanted.len()).filter(mine).map(|place| wanted[place]).collect();

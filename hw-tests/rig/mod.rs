@@ -29,12 +29,14 @@ pub struct Rig {
     pub full: bool,
     /// For what is left to chance.
     pub seed: u64,
+    /// Where recordings of keys are kept, if they are.
+    pub recordings: Option<PathBuf>,
 }
 
 impl Rig {
-    pub fn new(full: bool, seed: u64) -> Self {
+    pub fn new(full: bool, seed: u64, recordings: Option<PathBuf>) -> Self {
         let keybench = std::env::var_os("HW_KEYBENCH").unwrap_or_else(|| env!("CARGO_BIN_EXE_keybench").into());
-        Self { keybench: keybench.into(), full, seed }
+        Self { keybench: keybench.into(), full, seed, recordings }
     }
 }
 

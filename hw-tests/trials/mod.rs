@@ -10,6 +10,7 @@ mod permission;
 mod pin;
 mod proof;
 mod provision;
+mod record;
 mod replug;
 mod reset;
 mod second_firmware;
@@ -23,6 +24,7 @@ use crate::Trial;
 pub fn all() -> &'static [Trial] {
     &[
         info::TRIAL,
+        record::TRIAL,
         permission::WITHOUT,
         provision::ONE,
         provision::MANY,

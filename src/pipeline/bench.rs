@@ -201,7 +201,7 @@ pub struct Bench<'w> {
     pub ahead: Ahead,
     /// Which keys can be mistaken for one another.
     pub touches: Touches,
-    /// Whose keys are those that this run knows nothing of.
+    /// Whose keys are those of people who are not in this run.
     pub earlier: EarlierKeys,
     /// Counters.
     pub totals: Totals,

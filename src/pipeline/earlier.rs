@@ -1,6 +1,7 @@
-//! Whose key it is, when it is nobody's of this run: read from the ledger when such a key is first seen, and kept for the rest of the run.
+//! Whose key it is, as the ledger knows it, whatever run that was.
 //!
-//! Promise: a serial number leads to a job only while that job's last try is on that key, and still stands.
+//! Promise: a key leads to the job of the last try on it, and only while that is the job's last try too and still stands: a key that was
+//! wiped and given to somebody else is theirs alone.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -10,18 +11,29 @@ use crate::ledger::entry::Entry;
 use crate::ledger::{JobFilter, Ledger, LedgerError};
 use crate::model::{Aaguid, JobId, JobStatus, KeyRef, Serial, UserId};
 
-/// A job of another run.
+/// How far that job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    /// The key is its person's.
+    Finished,
+    /// The key is made, and registered when its person has it.
+    Held,
+    /// The key may have its PIN, or its passkey.
+    Begun,
+}
+
+/// The job of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlier {
     /// Which.
     pub job: JobId,
     /// Whom for.
     pub user: UserId,
-    /// Its key is finished, or held until its person has it; otherwise it was begun.
-    pub finished: bool,
+    /// How far it is.
+    pub stands: Stands,
 }
 
-/// The jobs of keys that this run knows nothing of.
+/// The jobs of all keys that tell a serial number, read when first asked for and then kept.
 #[derive(Debug, Default)]
 pub struct EarlierKeys(Mutex<Option<HashMap<(Aaguid, Serial), Earlier>>>);
 
@@ -43,24 +55,26 @@ impl EarlierKeys {
 }
 
 fn read(ledger: &dyn Ledger) -> Result<HashMap<(Aaguid, Serial), Earlier>, LedgerError> {
-    let mut tries = HashMap::new();
+    let mut last_tries = HashMap::new();
     ledger.visit(1, &mut |recorded| {
         if let Entry::AttemptStarted { job, attempt, key } = recorded.entry
             && let Some(serial) = key.serial
         {
-            tries.insert((job, attempt), (key.aaguid, serial));
+            last_tries.insert((key.aaguid, serial), (job, attempt));
         }
         ControlFlow::Continue(())
     })?;
-    let mut keys = HashMap::new();
-    for line in ledger.jobs(&JobFilter::all())? {
-        let finished = matches!(line.status, JobStatus::Finished | JobStatus::Held);
-        if !finished && !line.in_flight {
-            continue;
-        }
-        if let Some(key) = tries.remove(&(line.job.clone(), line.attempt)) {
-            keys.insert(key, Earlier { job: line.job, user: line.user, finished });
-        }
-    }
-    Ok(keys)
+    let lines: HashMap<_, _> =
+        ledger.jobs(&JobFilter::all())?.into_iter().map(|line| (line.job.clone(), line)).collect();
+    let stands = |(key, (job, attempt))| {
+        let line = lines.get(&job).filter(|line| line.attempt == attempt)?;
+        let stands = match line.status {
+            JobStatus::Finished => Stands::Finished,
+            JobStatus::Held => Stands::Held,
+            _ if line.in_flight => Stands::Begun,
+            _ => return None,
+        };
+        Some((key, Earlier { job, user: line.user.clone(), stands }))
+    };
+    Ok(last_tries.into_iter().filter_map(stands).collect())
 }

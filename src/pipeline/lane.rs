@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::bench::{Bench, Stay};
 use super::canary::Class;
 use super::driver::{DriveError, Journey};
+use super::earlier::Stands;
 use super::event::Event;
 use super::fitness::{fit, plan_code, wanted_rules};
 use super::lane_hands::{LaneHands, Work};
@@ -226,10 +227,11 @@ impl<'b, 'w> Lane<'b, 'w> {
             return Ok(None);
         }
         let who = ledger.person(&earlier.user)?.map_or_else(|| earlier.user.to_string(), |known| known.upn.to_string());
-        Ok(Some(if earlier.finished {
-            ("already-finished", format!("It is the key of {who} (job {}).", earlier.job))
-        } else {
-            ("begun-elsewhere", format!("It was begun for {who} (job {}).", earlier.job))
+        Ok(Some(match earlier.stands {
+            Stands::Finished | Stands::Held => {
+                ("already-finished", format!("It is the key of {who} (job {}).", earlier.job))
+            }
+            Stands::Begun => ("begun-elsewhere", format!("It was begun for {who} (job {}).", earlier.job)),
         }))
     }
 

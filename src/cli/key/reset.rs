@@ -4,7 +4,6 @@
 //! has to be the same again. Exception: of two keys of one model without serial numbers, swapped in the same port, nobody can
 //! tell; the question says so.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -19,8 +18,9 @@ use crate::config::Settings;
 use crate::ctap2::command::reset::ResetError;
 use crate::ctap2::session::{Opened, ResetFailed, Tools};
 use crate::ctap2::{Keepalive, Watching};
-use crate::ledger::{Entry, JobFilter, Ledger, LedgerError, open_reader};
-use crate::model::{JobId, JobStatus, KeyRef};
+use crate::ledger::{Ledger, LedgerError, open_reader};
+use crate::model::KeyRef;
+use crate::pipeline::earlier::{Earlier, EarlierKeys, Stands};
 use crate::world::{KeyPorts, Operator, PluggedKey, PortEvent};
 
 /// How long the operator has for taking the key out and putting it back.
@@ -52,7 +52,7 @@ pub(super) fn run(
     }
     let long = look.info().is_some_and(|info| info.long_touch_for_reset == Some(true));
     let word = word_for(&key);
-    let question = question(&key, &look, &losses(settings, &key)?, &word);
+    let question = question(&key, &look, loss(settings, &key)?.as_deref(), &word);
     // Let go of it: it is about to be pulled, and whatever talked to it last should be us again.
     drop(look);
     if !operator.confirm(&question, &word) {
@@ -115,7 +115,7 @@ fn word_for(key: &KeyRef) -> String {
     }
 }
 
-fn question(key: &KeyRef, look: &Look, losses: &[String], word: &str) -> String {
+fn question(key: &KeyRef, look: &Look, loss: Option<&str>, word: &str) -> String {
     let mut text =
         format!("This wipes {} in port {} for good: its PIN and every passkey on it.", key.for_people(), key.port);
     if look.info().is_some_and(|info| info.pin_is_set() == Some(true)) {
@@ -124,58 +124,36 @@ fn question(key: &KeyRef, look: &Look, losses: &[String], word: &str) -> String 
     if key.serial.is_none() {
         text.push_str("\n  It tells no serial number: make sure that the same key goes back in.");
     }
-    for loss in losses {
+    if let Some(loss) = loss {
         text.push_str(&format!("\n  {loss}"));
     }
     let what = if key.serial.is_some() { "the end of its serial number" } else { "its port" };
     format!("{text}\nTo wipe it, type {what} ({word}).")
 }
 
-/// What the ledger knows of this key.
-fn losses(settings: &Settings, key: &KeyRef) -> Result<Vec<String>, CliError> {
-    let Some(serial) = &key.serial else { return Ok(Vec::new()) };
+/// What would be lost with this key, as the ledger knows it.
+fn loss(settings: &Settings, key: &KeyRef) -> Result<Option<String>, CliError> {
     let ledger = match open_reader(&settings.ledger.path) {
         Ok(ledger) => ledger,
-        Err(LedgerError::Missing { .. }) => return Ok(Vec::new()),
+        Err(LedgerError::Missing { .. }) => return Ok(None),
         // Better not wiped than wiped unknowing.
         Err(error) => return Err(error.into()),
     };
-    let mut last: Vec<(JobId, u32)> = Vec::new();
-    ledger.visit(1, &mut |recorded| {
-        if let Entry::AttemptStarted { job, attempt, key } = &recorded.entry {
-            last.retain(|(other, _)| other != job);
-            if key.serial.as_ref() == Some(serial) {
-                last.push((job.clone(), *attempt));
-            }
+    let Some(Earlier { job, user, stands }) = EarlierKeys::default().of(&ledger, key)? else { return Ok(None) };
+    let who = ledger.person(&user)?.map_or_else(|| user.to_string(), |known| known.upn.to_string());
+    Ok(Some(match stands {
+        Stands::Finished => format!(
+            "It is the finished key of {who} (job {job}): they could not sign in with it any more, and its registration \
+             stays in the tenant until somebody deletes it."
+        ),
+        Stands::Held => format!(
+            "It is the held key of {who} (job {job}): its registration could be sent and would open nothing. `keybench \
+             return` ends the hold and wipes it."
+        ),
+        Stands::Begun => {
+            format!("It was begun for {who} (job {job}): that try would be over, and the next run takes another key.")
         }
-        ControlFlow::Continue(())
-    })?;
-    let names: std::collections::HashMap<_, _> =
-        ledger.people()?.into_iter().map(|person| (person.id.clone(), person.upn)).collect();
-    let lines = ledger.jobs(&JobFilter::all())?;
-    let of_this_key = lines.iter().filter(|line| last.contains(&(line.job.clone(), line.attempt)));
-    Ok(of_this_key
-        .filter_map(|line| {
-            let who = names.get(&line.user).map_or_else(|| line.user.to_string(), ToString::to_string);
-            match line.status {
-                JobStatus::Finished => Some(format!(
-                    "It is the finished key of {who} (job {}): they could not sign in with it any more, and its registration \
-                     stays in the tenant until somebody deletes it.",
-                    line.job
-                )),
-                JobStatus::Held => Some(format!(
-                    "It is the held key of {who} (job {}): its registration could be sent and would open nothing. `keybench \
-                     return` ends the hold and wipes it.",
-                    line.job
-                )),
-                _ if line.in_flight => Some(format!(
-                    "It was begun for {who} (job {}): that try would be over, and the next run takes another key.",
-                    line.job
-                )),
-                _ => None,
-            }
-        })
-        .collect())
+    }))
 }
 
 /// The same key's next stay.

@@ -187,7 +187,7 @@ impl Share {
 }
 
 /// Where reports are kept if nothing else is said.
-pub fn lab_folder() -> PathBuf {
+fn lab_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target")).join("hw-lab")
 }

@@ -3,12 +3,7 @@
 //!
 //! `cargo test` runs this too; without uhid every trial is counted as skipped, with the reason. `hw-tests/vm/run` brings the machine.
 //!
-//! ```text
-//! cargo test --test hw -- [--only NAME]… [--full] [--seed N] [--trace] [--report DIR] [--list]
-//! cargo test --test hw -- --duts NAME,…|all [--duts-folder DIR] [--only NAME]…
-//! cargo test --test hw -- --share 1/2        every second trial, beginning with the first
-//! cargo test --test hw -- --join DIR --join DIR --report DIR      one report of several
-//! ```
+//! `cargo test --test hw -- --help` tells the options.
 //!
 //! With `--duts` the trials are done on the keys that those files name (`hw-tests/duts`), real ones among them; without, no real key is
 //! opened. Status: 0 when nothing failed, 1 when something did, 2 when nothing was begun: a mistake in the line or in a file, or none of

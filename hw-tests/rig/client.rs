@@ -58,7 +58,7 @@ pub fn user_changes_pin(subject: &mut Subject, job: &Finished) -> Result<(), Str
     let before = told(&node)?;
     let forced = before.contains("pin change required: true");
     // Three voices: what the key is now, what the ledger says, and what libfido2 says that it can.
-    let can = has_option(&before, "setMinPINLength");
+    let can = has_option(&before, "setMinPINLength")?;
     ensure(forced == (job.forced == "forced") && forced == can, || {
         format!("a forced PIN change: the key {forced}, the ledger {}, able to {can}: {before}", job.forced)
     })?;
@@ -78,9 +78,10 @@ pub fn user_changes_pin(subject: &mut Subject, job: &Finished) -> Result<(), Str
 }
 
 /// An option as libfido2 lists them: `options: rk, up, noplat, clientPin`.
-fn has_option(told: &str, name: &str) -> bool {
-    let options = told.lines().find_map(|line| line.strip_prefix("options: ")).unwrap_or_default();
-    options.split(',').any(|option| option.trim() == name)
+pub fn has_option(told: &str, name: &str) -> Result<bool, String> {
+    let options = told.lines().find_map(|line| line.strip_prefix("options: "));
+    let options = options.ok_or_else(|| format!("libfido2 tells no options: {told}"))?;
+    Ok(options.split(',').any(|option| option.trim() == name))
 }
 
 /// A real key can't be looked into: once it is recognised, libfido2 changes the PIN that the custodian opened, and lists what is on the key.
@@ -89,7 +90,7 @@ pub fn is_as_the_books_say(subject: &mut Subject, job: &Finished) -> Result<(), 
     let node = subject.bring_back()?;
     user_changes_pin(subject, job)?;
     let told = told(&node)?;
-    if !has_option(&told, "credMgmt") && !has_option(&told, "credentialMgmtPreview") {
+    if !has_option(&told, "credMgmt")? && !has_option(&told, "credentialMgmtPreview")? {
         // It must be able to say no.
         let other: Vec<u8> = job.credential.iter().map(|byte| !byte).collect();
         ensure(!signs(&node, &other)?, || "it signs with a credential that nobody has made".to_owned())?;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::report::Report;
+use super::report::{Report, Verdict};
 
 const BEGIN: &str = "<!-- full run: begin -->";
 const END: &str = "<!-- full run: end -->";
@@ -27,18 +27,19 @@ pub fn fill(page: &Path, report: &Report, order: &[&str], measured: &str) -> Res
 fn filled(text: &str, report: &Report, order: &[&str], measured: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
     let (table, after) = rest.split_once(END)?;
-    let mut lines: BTreeMap<(usize, String), String> = BTreeMap::new();
+    let mut lines = BTreeMap::new();
     let mut put = |trial: &str, line: String| {
-        let place = order.iter().position(|name| *name == trial);
         // A trial that is no more has no line.
-        place.map(|place| lines.insert((place, trial.to_owned()), line));
+        if let Some(place) = order.iter().position(|name| *name == trial) {
+            lines.insert(place, line);
+        }
     };
     for line in table.lines() {
         if let Some((trial, _)) = line.strip_prefix("| `").and_then(|rest| rest.split_once("` |")) {
             put(trial, line.to_owned());
         }
     }
-    for row in report.virtual_rows() {
+    for row in report.virtual_rows().filter(|row| !matches!(row.verdict, Verdict::Skipped(_))) {
         let (trial, word) = (&row.trial, row.verdict.word());
         let said = cell(row.verdict.said());
         put(trial, format!("| `{trial}` | {word} | {:.0} | {said} | {measured} |", row.seconds));

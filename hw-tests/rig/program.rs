@@ -1,4 +1,5 @@
-//! Programs that are run to their end, or watched while they run. None outlives its deadline or its owner.
+//! Programs that are run to their end, or watched while they run. None outlives its deadline, and none but a hook, which has a process group of
+//! its own, outlives its owner.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;

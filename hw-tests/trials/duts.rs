@@ -85,7 +85,8 @@ fn fills_a_page(desk: &Desk) -> Result<(), String> {
     let write = |path: &Path, text: &str| fs::write(path, text).map_err(|error| error.to_string());
     fs::create_dir_all(&part).map_err(|error| error.to_string())?;
     let row = r#"{"dut": "virtual", "trial": "info", "verdict": "passed", "said": "one | two", "seconds": 2.4}"#;
-    write(&part.join("last.json"), &format!("{{\"rows\": [{row}], \"models\": {{}}}}"))?;
+    let skipped = r#"{"dut": "virtual", "trial": "soak", "verdict": "skipped", "said": "not here", "seconds": 0}"#;
+    write(&part.join("last.json"), &format!("{{\"rows\": [{row}, {skipped}], \"models\": {{}}}}"))?;
     let words = ["--join", &part_name, "--figures", &page_name, "--measured", "today, 1.0"];
     write(&page, "no table")?;
     desk.says(&words, 1, "has no lines")?;

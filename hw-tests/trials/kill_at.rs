@@ -79,7 +79,9 @@ fn trial(rig: &Rig) -> Result<String, String> {
     })?;
     let kills = groups.into_iter().fold(Kills::default(), Kills::and);
     // A process that was gone already shows nothing; a few are, where the last entry is the end of the run.
-    ensure(kills.late * 4 <= moments.len(), || format!("most kills came to nothing: {kills} (seed {})", rig.seed))?;
+    ensure(kills.late * 4 <= moments.len(), || {
+        format!("more than a quarter of the kills came too late: {kills} (seed {})", rig.seed)
+    })?;
     Ok(format!(
         "{} kills ({kills}; seed {}), each finished afterwards; 0 lost PINs, 0 orphans, 0 doubles",
         kills.all(),

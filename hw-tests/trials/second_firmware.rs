@@ -79,9 +79,7 @@ fn one(rig: &Rig, bench: &Bench, person: usize, model: &str) -> Result<(Keys, bo
     let mut keys = Keys::start(rig, 1, &["--model", model, "--first-port", &first, "--touch"])?;
     keys.wait_for_nodes()?;
     let info = client::told(&keys.node(1)?.to_string_lossy())?;
-    let options = info.lines().find_map(|line| line.strip_prefix("options: "));
-    let options = options.ok_or_else(|| format!("libfido2 tells no options: {info}"))?;
-    let can_force = options.split(", ").any(|option| option.trim() == "setMinPINLength");
+    let can_force = client::has_option(&info, "setMinPINLength")?;
     let mut run = bench.run(&bench.roster(&format!("{person}.csv"), [person])?)?;
     let finished = run.until("finished", PATIENCE)?;
     keys.ask("unplug 1")?;

@@ -21,6 +21,8 @@ use crate::model::{Aaguid, ChangeId, TenantId, UserId};
 
 /// Waits between reads until a write shows; directories of several regions take seconds, policies up to a minute.
 const WAITS: [u64; 8] = [1, 2, 3, 5, 8, 13, 15, 15];
+/// The same before a write that was cut off is taken for one that was not made.
+const SETTLE_WAITS: [u64; 2] = [2, 4];
 
 /// Why carrying out stopped. What was done before stays done, and stands in the ledger.
 #[derive(Debug, thiserror::Error)]
@@ -178,7 +180,7 @@ impl Hand<'_> {
             },
             _ => return Err(self.lost(number, change)),
         };
-        let after = self.read_back(&at, &act, &change.subject)?;
+        let after = self.read_back(&at, &act, &change.subject, &WAITS)?;
         let Some(after) = after else {
             // It may show later: the entry stays open, and the next command settles it by reading.
             return Err(self.lost(number, change));
@@ -197,9 +199,15 @@ impl Hand<'_> {
     }
 
     /// Reads until the act shows: `Some(document)`, `Some(None)` once it is deleted, `None` when patience ends.
-    fn read_back(&self, at: &Resource, act: &Act, subject: &str) -> Result<Option<Option<Value>>, GraphError> {
+    fn read_back(
+        &self,
+        at: &Resource,
+        act: &Act,
+        subject: &str,
+        waits: &[u64],
+    ) -> Result<Option<Option<Value>>, GraphError> {
         let mut waited = 0u64;
-        for wait in std::iter::once(0).chain(WAITS) {
+        for wait in std::iter::once(0).chain(waits.iter().copied()) {
             if wait > 0 {
                 waited = waited.saturating_add(wait);
                 (self.watch)(Step::Waiting { subject, seconds: waited });
@@ -359,20 +367,15 @@ impl Hand<'_> {
     pub fn settle(&self) -> Result<(), ApplyError> {
         for open in open_changes(self.ledger, &self.tenant)? {
             let sent = self.document(open.sent)?;
+            let look = |at: &Resource, act: &Act| self.read_back(at, act, &open.area, &SETTLE_WAITS);
             let found = match Called::read(&open.call) {
                 Some(Called::Created(kind)) => self.find_made(kind, sent.as_ref())?,
-                Some(Called::Changed(at)) => {
-                    let now = self.reach.read(&at)?;
-                    let act = Act::Change(at, sent.clone().unwrap_or_default());
-                    shows(&act, now.as_ref()).then_some(now)
-                }
-                Some(Called::OfStrength(id)) => {
-                    let now = self.reach.read(&Resource::Strength(id.clone()))?;
-                    of_strength(&open.call, &id, sent.as_ref())
-                        .is_some_and(|act| shows(&act, now.as_ref()))
-                        .then_some(now)
-                }
-                Some(Called::Deleted(at)) => self.reach.read(&at)?.is_none().then_some(None),
+                Some(Called::Changed(at)) => look(&at, &Act::Change(at.clone(), sent.clone().unwrap_or_default()))?,
+                Some(Called::OfStrength(id)) => match of_strength(&open.call, &id, sent.as_ref()) {
+                    Some(act) => look(&Resource::Strength(id), &act)?,
+                    None => None,
+                },
+                Some(Called::Deleted(at)) => look(&at, &Act::Delete(at.clone()))?,
                 // Of a newer keybench: that one has to settle it.
                 None => continue,
             };
@@ -390,7 +393,7 @@ impl Hand<'_> {
         let Some(sent) = sent else { return Ok(None) };
         let act = Act::Create(kind, sent.clone());
         // A list shows new things late; a duplicate would be worse than a wait.
-        for wait in [0, 2, 4] {
+        for wait in std::iter::once(0).chain(SETTLE_WAITS) {
             if wait > 0 {
                 self.reach.pause(Duration::from_secs(wait))?;
             }

@@ -8,7 +8,8 @@
 //!
 //! Promise: a file whose bytes or signer are not the expected ones changes nothing; taking a file twice changes nothing; a
 //! take that was cut off is finished by taking the file again; a log brings home acts of the hand-over and nothing else, each
-//! with its own time and desk; who was forgotten here is not brought back by a file of a desk that still knows them. Exception: a bundle holds names and addresses in clear, and PINs only as they are sealed; the sealed
+//! with its own time and desk; who was forgotten here is not brought back by a file of a desk that still
+//! knows them, unless it brings a new key or parcel of theirs. Exception: a bundle holds names and addresses in clear, and PINs only as they are sealed; the sealed
 //! registrations of held keys stay at the bench, where they are activated.
 
 mod file;

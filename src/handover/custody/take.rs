@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 
 use super::{BatchRule, Custodians, Happened, JobPart, Kind, Opened, is_act, is_of_self_parcel};
 use crate::ledger::{Append, Entry, HandoverEntry, Ledger, LedgerError, Resealed};
@@ -120,8 +121,8 @@ pub fn take(ledger: &dyn Ledger, opened: &Opened, compared: Option<&str>, by: &s
         taken.entries += parcels.len();
         let mut people = Vec::new();
         for person in &content.people {
-            // Who is known here is kept as they are, and who was forgotten stays forgotten.
-            if ledger.person(&person.id)?.is_none() && !known.forgotten.contains(&person.id) {
+            // Who is known here is kept as they are, and who was forgotten stays forgotten, unless a new parcel is a new reason.
+            if ledger.person(&person.id)?.is_none() && !known.is_gone(&person.id, &content.parcels) {
                 people.push(person.clone());
             }
         }
@@ -166,17 +167,26 @@ struct Known {
     /// What batches ask.
     rules: BTreeMap<BatchId, ReleaseRule>,
     /// Who was forgotten here. The other desk may still have their names.
-    forgotten: BTreeSet<UserId>,
+    forgotten: BTreeMap<UserId, Timestamp>,
 }
 
 impl Known {
+    /// Whether a person was forgotten here, and sent nothing since.
+    fn is_gone(&self, user: &UserId, parcels: &[Happened]) -> bool {
+        let since = |happened: &Happened, forgotten: Timestamp| {
+            matches!(happened.entry.act(), Entry::Handover(HandoverEntry::SelfPacked { user: of, .. }) if of == user)
+                && happened.at >= forgotten
+        };
+        self.forgotten.get(user).is_some_and(|at| !parcels.iter().any(|happened| since(happened, *at)))
+    }
+
     fn read(ledger: &dyn Ledger, from: &BenchId) -> Result<Self, LedgerError> {
         let mut known = Self {
             signer: None,
             custodians: None,
             brought: BTreeSet::new(),
             rules: BTreeMap::new(),
-            forgotten: BTreeSet::new(),
+            forgotten: BTreeMap::new(),
         };
         ledger.visit(1, &mut |recorded| {
             match recorded.entry {
@@ -190,7 +200,7 @@ impl Known {
                 Entry::Handover(HandoverEntry::BatchRuled { batch, release, .. }) => {
                     known.rules.insert(batch, release);
                 }
-                Entry::Forgotten { user, .. } => _ = known.forgotten.insert(user),
+                Entry::Forgotten { user, .. } => _ = known.forgotten.insert(user, recorded.at),
                 _ => {}
             }
             ControlFlow::Continue(())
@@ -255,7 +265,7 @@ fn new_acts(ledger: &dyn Ledger, from: &BenchId, brought: &BTreeSet<u64>, all: &
 fn story(
     ledger: &dyn Ledger,
     desk: &BenchId,
-    forgotten: &BTreeSet<UserId>,
+    forgotten: &BTreeMap<UserId, Timestamp>,
     part: &JobPart,
 ) -> Result<usize, LedgerError> {
     let mut upto = 0;
@@ -288,7 +298,7 @@ fn story(
     let is_new = entries.iter().any(|entry| matches!(entry, Entry::JobPlanned { .. }));
     let mut people = Vec::new();
     if let Some(person) = &part.person
-        && (is_new || !forgotten.contains(&person.id) || ledger.person(&person.id)?.is_some())
+        && (is_new || !forgotten.contains_key(&person.id) || ledger.person(&person.id)?.is_some())
     {
         people.push(person.clone());
     }

@@ -356,6 +356,8 @@ fn who_was_forgotten_meanwhile_is_not_brought_back() {
     room.append(Append::entry(Entry::Handover(ended))).expect("noted");
     assert_eq!(between.home().entries, 1, "what happened comes home");
     assert!(knows(&**room, 9) && !knows(&**bench, 9), "the name does not");
+    room.append(Append::entry(Entry::Handover(self_packed("P2", 9)))).expect("packed");
+    assert!(between.home().entries == 1 && knows(&**bench, 9), "but with a parcel that was packed since");
 
     // The other way round: more about a job whose person the mail room has forgotten.
     room.forget(&user(1), "left").expect("forgotten");

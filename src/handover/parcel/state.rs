@@ -229,7 +229,7 @@ impl Parcels {
         }
     }
 
-    /// Somebody has seen a sheet: a good one is the parcel's letter. A spoiled one takes the letter away, unless a later print of
+    /// Somebody has seen a sheet: the latest good print is the parcel's letter. A spoiled one takes the letter away, unless a later print of
     /// it is known to be good.
     fn looked_at(&mut self, job: &JobId, sheet: &str, good: bool, at: Timestamp) {
         let Some(parcel) = self.all.get(job) else { return };
@@ -237,7 +237,10 @@ impl Parcels {
         let last_day = self.last_days.get(sheet).copied();
         self.of(job, attempt, |parcel| {
             if good {
-                parcel.letter = Some(GoodLetter { confirmed: at, last_day, issue });
+                // An older print that is looked at later changes nothing.
+                if parcel.letter.is_none_or(|letter| letter.issue <= issue) {
+                    parcel.letter = Some(GoodLetter { confirmed: at, last_day, issue });
+                }
             } else {
                 parcel.letter = parcel.letter.filter(|letter| letter.issue > issue);
             }
@@ -340,6 +343,9 @@ mod tests {
         assert_eq!(then(&[printed(1, 2, late), seen(1, 2, false)]), None);
         let both = [printed(1, 2, late), seen(1, 2, true), seen(1, 1, false)];
         assert_eq!(then(&both), is(2, late), "the first is destroyed, not the second");
+        let back = [printed(1, 2, late), seen(1, 2, true), seen(1, 1, true)];
+        assert_eq!(then(&back), is(2, late), "the older print is looked at once more");
+        assert_eq!(then(&[&back[..], &[seen(1, 1, false)]].concat()), is(2, late));
         assert_eq!(then(&[begun(2), seen(1, 1, true)]), None, "another try's paper is of another key");
     }
 

@@ -25,8 +25,8 @@ fn what_does_not_show_stays_open_until_it_was_read() {
     for shows_later in [false, true] {
         let (tenant, kept) = (InMemory::new(&fixture("profiles")), ledger());
         if shows_later {
-            // Once more than anybody looks.
-            tenant.lag.set(9);
+            // Twice more than the first look is patient for.
+            tenant.lag.set(11);
         } else {
             tenant.trouble.set(Some(Trouble::Silent));
         }

@@ -151,3 +151,42 @@ pub fn queue(ledger: &dyn Ledger, checked: &CheckedRoster, plan: &Plan) -> Resul
         .collect();
     Ok(Queue::new(slots))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ledger::MemoryStore;
+    use crate::model::BenchId;
+    use crate::roster::check::{Refusal, RefusalCode};
+    use crate::world::SystemClock;
+
+    #[test]
+    fn who_is_refused_keeps_what_is_known_of_them() {
+        let ledger = MemoryStore::new().open(BenchId::new("bench-1"), Arc::new(SystemClock::new()));
+        let (tenant, user) = (TenantId::new("72f988bf-86f1-41af-91ab-2d7cd011db47"), UserId::new("kim"));
+        let upn = Upn::parse("kim@contoso.com").expect("a UPN");
+        let kim = Person::new(user.clone(), upn.clone(), "Kim Vos".to_owned());
+        let (job, batch) = (JobId::derive(&tenant, &user, 2), BatchId::new("b"));
+        let second =
+            Entry::JobPlanned { job, tenant: tenant.clone(), user: user.clone(), ordinal: 2, batch: batch.clone() };
+        ledger.append(Append { people: vec![kim], ..Append::entry(second) }).expect("kept");
+        let refusal = |id: &str, upn: &Upn| Refusal {
+            line: Some(2),
+            upn: upn.clone(),
+            id: Some(UserId::new(id)),
+            keys: 1,
+            code: RefusalCode::Disabled,
+            reason: String::new(),
+            next: String::new(),
+        };
+        let lee = Upn::parse("lee@contoso.com").expect("a UPN");
+        let checked = CheckedRoster { refused: vec![refusal("kim", &upn), refusal("lee", &lee)], ..Default::default() };
+        let nobody = Plan { jobs: Vec::new(), park: Vec::new(), renamed: Vec::new() };
+        write(&ledger, &tenant, &batch, &checked, &nobody, &[], Vec::new()).expect("written");
+        let name = |id: &str| ledger.person(&UserId::new(id)).expect("read").map(|person| person.display_name);
+        assert_eq!(name("kim").as_deref(), Some("Kim Vos"));
+        assert_eq!(name("lee").as_deref(), Some("lee@contoso.com"), "whom nobody knew");
+    }
+}
